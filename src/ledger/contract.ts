@@ -1,0 +1,84 @@
+import type { Denial } from '../denial.ts';
+import type { CallFields, CallOutcome, AuditDetail } from '../audit/event.ts';
+import type { RateSpec } from '../policy/ruled.ts';
+
+/**
+ * What the pipeline and the ledger (one Durable Object per agent) say to each other. Plain data only: it crosses
+ * an isolate border, and outcomes wait in the isolate between requests, where no promise of another request may be held.
+ */
+
+/** Who speaks, as far as the ledger must know to decide revocation. */
+export interface LedgerPrincipal {
+  readonly agent: string;
+  readonly session: string | null;
+  readonly tokenId: string;
+  /** Unix ms at which the token was issued; revocation of an agent kills what was issued until then. */
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export interface NamedLimit {
+  /** The capability's full name, or `agent`. */
+  readonly name: string;
+  readonly spec: RateSpec;
+}
+
+export interface AdmitCall {
+  readonly requestId: string;
+  /** 0 at first; a retry after an unclear failure repeats the same requestId with 1, 2 …, and is charged once. */
+  readonly attempt: number;
+  readonly principal: LedgerPrincipal;
+  /** Set when an earlier step already said no: the call is recorded, never charged; revocation still answers first. */
+  readonly denial: Denial | null;
+  readonly limits: readonly NamedLimit[];
+  /** The intent as it goes into the audit row. */
+  readonly call: CallFields;
+  /** Outcomes of this agent's earlier calls, riding along. */
+  readonly outcomes: readonly CallOutcome[];
+}
+
+/** Where a limit stands after the decision (draft-ietf-httpapi-ratelimit-headers: q, w, r, t). */
+export interface LimitState {
+  readonly name: string;
+  readonly quota: number;
+  readonly windowSeconds: number;
+  readonly remaining: number;
+  /** Seconds until `remaining` is the whole burst again, rounded up. */
+  readonly resetSeconds: number;
+}
+
+export type AdmitAnswer =
+  | { readonly effect: 'admitted'; readonly limits: readonly LimitState[] }
+  | { readonly effect: 'denied'; readonly denial: Denial; readonly limits: readonly LimitState[] }
+  /** The store behind the ledger is down and its buffer is full: fail closed. */
+  | { readonly effect: 'full'; readonly waitingRows: number };
+
+/** What is revoked; ids are exact. `until` is the Unix ms after which the entry may be forgotten. */
+export type Revocation =
+  | { readonly by: 'token'; readonly tokenId: string; readonly until: number }
+  | { readonly by: 'session'; readonly session: string; readonly until: number }
+  | { readonly by: 'agent'; readonly issuedUntilMs: number };
+
+/** A row that is no call: minting, revoking, an echo of the credential, … */
+export interface LedgerNote {
+  readonly event: 'token.minted' | 'token.refused' | 'token.revoked' | 'credential.echoed' | 'operator.denied';
+  readonly requestId: string;
+  readonly agent: string | null;
+  readonly session: string | null;
+  readonly tokenId: string | null;
+  readonly capability: string | null;
+  readonly service: string | null;
+  /** The operator who did it, if one did. */
+  readonly operator: string | null;
+  readonly reason: string | null;
+  readonly detail: AuditDetail;
+}
+
+/** The end of one ledger's chain. */
+export interface ChainHead {
+  readonly ledger: string;
+  /** Number of the last row; 0 when there is none. */
+  readonly seq: number;
+  /** Hex; 64 zeros when there is none. */
+  readonly hash: string;
+}

@@ -1,0 +1,17 @@
+import type { CanonicalPath } from '../access.ts';
+
+/** A request on its way to the upstream, before and after injection. */
+export interface OutgoingRequest {
+  readonly method: string;
+  /** Scheme, host, port; from the policy alone, never from the client. */
+  readonly origin: string;
+  readonly path: CanonicalPath;
+  /** Without `?`; empty when none. */
+  readonly query: string;
+  /** Already emptied of every client credential and hop-by-hop field by `fields.ts`. */
+  readonly headers: Headers;
+  /** Bytes when a rule read the body, a stream otherwise, null when there is none. */
+  readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
+  /** Exact length when known. */
+  readonly bodyLength: number | null;
+}
