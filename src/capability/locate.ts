@@ -1,0 +1,85 @@
+import type { Denial } from '../denial.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+
+/** Where, besides the well-known places, this service's client puts the vendor's key. */
+export interface TokenPlaces {
+  /** Lower-case header name of a `header` scheme, or null. */
+  readonly header: string | null;
+  /** Parameter name of a `query` scheme, or null. */
+  readonly queryParam: string | null;
+}
+
+const KEY_HEADERS = ['x-api-key', 'x-goog-api-key', 'x-amz-security-token', 'api-key'];
+
+/** What a capability token begins with: base64url of `{"`. A vendor's key or a dummy does not. */
+const looksLikeToken = (s: string): boolean => s.startsWith('eyJ') && s.includes('.');
+
+/**
+ * Finds the capability token where an SDK puts the vendor's key: `Authorization` as `Bearer T`, `token T`, bare `T`, or
+ * Basic with T as user name or password (RFC 7617); `x-api-key` and its like; the session token or access key id of SigV4;
+ * and the place that the service's own scheme uses.
+ *
+ * Exactly one distinct token may come. Two different ones are `token_ambiguous`: which of them a
+ * second reader would believe is unknown (threat 14).
+ */
+export function locateToken(headers: Headers, query: string, places: TokenPlaces): Result<string, Denial> {
+  const found = new Map<string, string>();
+  let somethingElse = false;
+  const offer = (place: string, value: string): void => {
+    if (value === '') return;
+    if (looksLikeToken(value)) found.set(value, place);
+    else somethingElse = true;
+  };
+
+  const authorization = headers.get('authorization');
+  if (authorization !== null) for (const value of authorizationValues(authorization)) offer('authorization', value);
+  for (const name of places.header === null ? KEY_HEADERS : [...KEY_HEADERS, places.header]) {
+    const value = name === 'authorization' ? null : headers.get(name);
+    if (value !== null) offer(name, value.trim());
+  }
+  if (query !== '') {
+    const params = new URLSearchParams(query);
+    for (const [name, value] of params) {
+      if (name === places.queryParam || name === 'X-Amz-Security-Token') offer('query', value);
+    }
+  }
+
+  const [first, ...more] = found;
+  if (more.length > 0) return err({ kind: 'token_ambiguous', places: [...found.values()] });
+  if (first !== undefined) return ok(first[0]);
+  return err(somethingElse ? { kind: 'token_malformed', why: 'no capability token among what was sent' } : { kind: 'token_missing' });
+}
+
+function authorizationValues(value: string): string[] {
+  const trimmed = value.trim();
+  const scheme = /^([A-Za-z0-9-]+) +(.*)$/s.exec(trimmed);
+  if (scheme === null) return [trimmed];
+  const [, name = '', rest = ''] = scheme;
+  switch (name.toLowerCase()) {
+    case 'bearer':
+    case 'token':
+      return [rest.trim()];
+    case 'basic':
+      return basicParts(rest.trim());
+    case 'aws4-hmac-sha256': {
+      const id = /(?:^|[ ,])Credential=([^/,\s]+)/.exec(rest);
+      // A SigV4 client always sends some access key id; unless it is the token it is a dummy and says nothing.
+      return id?.[1] !== undefined && looksLikeToken(id[1]) ? [id[1]] : [];
+    }
+    default:
+      return [trimmed];
+  }
+}
+
+function basicParts(encoded: string): string[] {
+  let pair: string;
+  try {
+    pair = atob(encoded);
+  } catch {
+    return [encoded];
+  }
+  const colon = pair.indexOf(':');
+  const parts = colon < 0 ? [pair] : [pair.slice(0, colon), pair.slice(colon + 1)];
+  const tokens = parts.filter(looksLikeToken);
+  return tokens.length > 0 ? tokens : [pair];
+}

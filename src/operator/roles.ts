@@ -1,0 +1,14 @@
+/** What an operator may do. `admin` may do everything. */
+export const ROLES = ['mint', 'approve', 'audit', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A human or a machine that runs Keywarden: not an agent. */
+export interface Operator {
+  /** Printable id, as it goes into audit rows. */
+  readonly id: string;
+  readonly roles: ReadonlySet<Role>;
+}
+
+export const mayAct = (operator: Operator, role: Role): boolean => operator.roles.has(role) || operator.roles.has('admin');
+
+export const isRole = (x: unknown): x is Role => ROLES.includes(x as Role);
