@@ -35,8 +35,10 @@ export interface ServicePolicy {
   /** Request header fields, lower case, set to fixed values unless the client sent its own. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
   readonly response: ResponsePolicy;
-  /** True when the service's paths may contain empty segments, dots or encoded slashes is never allowed: see canonical-path. */
+  /** True when `/x` and `/x/` are one resource at this service, so that a rule for either matches both. */
   readonly trailingSlash: boolean;
+  /** What no capability of the service ever allows: stands above every `allow`. Absent means none. */
+  readonly deny?: readonly OperationRule[];
   readonly capabilities: readonly CapabilityPolicy[];
 }
 
@@ -89,6 +91,7 @@ export interface OperationRule {
   readonly method: string;
   /** Segments of the template. */
   readonly segments: readonly TemplateSegment[];
+  /** Whether the template ends in `/`. An allow rule matches only a path that does the same, a deny rule either. */
   readonly trailingSlash: boolean;
   /** As written, for people: `GET /v1/customers/{id}`. */
   readonly text: string;
@@ -96,6 +99,7 @@ export interface OperationRule {
 }
 
 export type TemplateSegment =
+  /** `text` is percent-decoded, and so is what it is compared with. */
   | { readonly kind: 'literal'; readonly text: string }
   /** One non-empty segment; `prefix`/`suffix` are literal text around it (`{repo}.git`). */
   | { readonly kind: 'param'; readonly name: string; readonly prefix: string; readonly suffix: string }

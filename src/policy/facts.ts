@@ -1,0 +1,93 @@
+import type { BodyValue } from '../access.ts';
+import type { BodyRefusal } from '../denial.ts';
+import { bodyKindOf } from './body.ts';
+import { parseForm } from './form-body.ts';
+
+/** What a decision may know of a request beyond its {@link import('../access.ts').Access}. */
+export interface RequestFacts {
+  /** Raw query without `?`. */
+  readonly query: string;
+  /** Field names and values as received; `Headers` and `Map` will do. */
+  readonly headers: Iterable<readonly [string, string]>;
+  /** Present when the plan needed it and it could be read. */
+  readonly body?: BodyValue;
+  /** Why there is no body although one was needed: then only what needs none can still be allowed. */
+  readonly bodyRefusal?: BodyRefusal;
+  readonly agent: string;
+  readonly session: string | null;
+  /** Unix milliseconds. */
+  readonly now: number;
+}
+
+/** The facts of one request for one rule, as CEL sees them. */
+export interface Facts {
+  /** A variable that cannot be read is absent, and so unevaluable. */
+  context(): Record<string, unknown>;
+}
+
+/** Reads the request once for all rules; `params` differ by rule. */
+export class RequestContext {
+  readonly #shared: Record<string, unknown> = Object.create(null);
+
+  constructor(method: string, path: string, request: RequestFacts) {
+    const headers = headersOf(request.headers);
+    const shared = this.#shared;
+    shared['method'] = method;
+    shared['path'] = path;
+    shared['agent'] = request.agent;
+    shared['session'] = request.session;
+    shared['now'] = new Date(request.now);
+    shared['headers'] = headers;
+    // The body's reader chose by the same field, so that both speak of the same body.
+    const contentType = headers.get('content-type');
+    const kind = bodyKindOf(typeof contentType === 'string' ? contentType : null);
+    shared['body_is_form'] = kind.ok && kind.value === 'form';
+    const query = parseForm(request.query);
+    if (query.ok) shared['query'] = new Map(Object.entries(query.value));
+    if (request.body !== undefined) shared['body'] = celValueOf(request.body);
+  }
+
+  withParams(params: ReadonlyMap<string, string>): Facts {
+    return { context: () => Object.assign(Object.create(null), this.#shared, { params }) };
+  }
+}
+
+/** Fields that carry, or by their name may carry, a credential. */
+export function isCredentialField(name: string): boolean {
+  return (
+    /^(authorization|proxy-authorization|cookie|set-cookie|x-amz-security-token)$/.test(name) ||
+    /(^|[-_])(api[-_]?key|key|token|secret|password|auth|credentials?|signature)$/.test(name)
+  );
+}
+
+/**
+ * A value that is there but must not be read: a credential, or a whole number that a double does not hold exactly.
+ * Of a type that no operator and no function takes, so that whatever reads it is unevaluable.
+ */
+export class Opaque {}
+const OPAQUE = new Opaque();
+
+/**
+ * Lower-case names, all of them, so that a rule can ask whether a field is there; values but of credential fields.
+ * A field sent twice is joined by the platform (RFC 9110 §5.3), and is so seen here.
+ */
+function headersOf(headers: Iterable<readonly [string, string]>): Map<string, unknown> {
+  const map = new Map<string, unknown>();
+  for (const [field, value] of headers) {
+    const name = field.toLowerCase();
+    const before = map.get(name);
+    map.set(name, isCredentialField(name) ? OPAQUE : before === undefined ? value : `${before}, ${value}`);
+  }
+  return map;
+}
+
+/** Whole numbers become ints (bigint), those beyond 2^53 are {@link Opaque}; objects become maps. */
+function celValueOf(value: BodyValue): unknown {
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value)) return value;
+    return Number.isSafeInteger(value) ? BigInt(value) : OPAQUE;
+  }
+  if (Array.isArray(value)) return value.map(celValueOf);
+  if (typeof value !== 'object' || value === null) return value;
+  return new Map(Object.entries(value).map(([key, item]) => [key, celValueOf(item)]));
+}
