@@ -1,4 +1,8 @@
+import { en } from 'zod/locales';
 import * as z from 'zod/mini';
+
+// The small build of zod has no words of its own; a precise message is worth its 2 KB.
+z.config(en());
 
 /**
  * The schemas of our own HTTP API: what the edge validates with, what `openapi.json` is made from, and the one file

@@ -1,0 +1,63 @@
+import { Hono } from 'hono';
+import { bundle } from './policy/bundle.ts';
+import { edgeOf } from './edge.ts';
+import { fault } from './fault.ts';
+import openapi from './openapi.generated.json' with { type: 'json' };
+import { problemResponse, REQUEST_ID_FIELD } from './problem/response.ts';
+import type { Health } from './protocol.ts';
+import { audit } from './routes/audit.ts';
+import { bugResponse } from './routes/bug.ts';
+import { capabilities } from './routes/capabilities.ts';
+import type { Api } from './routes/context.ts';
+import { refuse } from './routes/refuse.ts';
+import { tokens } from './routes/tokens.ts';
+
+/** Our own API. Agents' calls (`/proxy/…`) do not come this way: see `index.ts`. */
+export const app = new Hono<Api>();
+
+app.use('*', async (c, next) => {
+  c.set('requestId', crypto.randomUUID());
+  await next();
+  c.header(REQUEST_ID_FIELD, c.get('requestId'));
+  c.header('x-content-type-options', 'nosniff');
+  if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store');
+});
+
+app.get('/healthz', async (c) => {
+  const edge = await edgeOf(c.env);
+  const services = Object.keys(bundle.services);
+  const health: Health = edge.ok
+    ? {
+        status: 'ok',
+        policy_hash: bundle.hash,
+        services,
+        notes: edge.value.dev && bundle.agents.source === 'absent' ? ['no agents.yaml: any agent may hold anything (keywarden dev only)'] : [],
+        problems: [],
+      }
+    : { status: 'broken', policy_hash: bundle.hash, services, notes: [], problems: [...edge.error] };
+  return c.json(health, edge.ok ? 200 : 503);
+});
+
+app.get('/openapi.json', (c) => c.json({ ...openapi, servers: [{ url: new URL(c.req.url).origin }] }));
+
+app.use('*', async (c, next) => {
+  const edge = await edgeOf(c.env);
+  if (!edge.ok) {
+    const names = edge.error.map((p) => p.problem).join('; ');
+    console.error(`keywarden: error: refuses to serve: ${names}`);
+    return problemResponse(fault('environment_broken', names), { requestId: c.get('requestId'), shape: 'problem', limits: [], method: c.req.method });
+  }
+  c.set('edge', edge.value);
+  return next();
+});
+
+app.get('/.well-known/jwks.json', (c) => {
+  c.header('cache-control', 'public, max-age=300');
+  return c.json(c.get('edge').keys.jwks);
+});
+app.route('/v1/tokens', tokens);
+app.route('/v1/capabilities', capabilities);
+app.route('/v1/audit', audit);
+
+app.notFound((c) => refuse(c, 404, 'not_found', 'There is nothing here. /openapi.json tells what there is; agents call /proxy/<service>/<path>.'));
+app.onError((bug, c) => bugResponse(bug, c.get('requestId') ?? crypto.randomUUID(), c.req.method));

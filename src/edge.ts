@@ -1,0 +1,90 @@
+import { VerifiedTokens } from './capability/cache.ts';
+import type { ExpectedClaims } from './capability/claims.ts';
+import { importKeys, type TokenKeys } from './capability/keys.ts';
+import type { Env } from './env.ts';
+import { err, ok, type Result } from './lib/result.ts';
+import { parseAccessSettings, type AccessSettings } from './operator/access.ts';
+import { parseOperatorKeys, type OperatorKeys } from './operator/operator-keys.ts';
+import { bundle } from './policy/bundle.ts';
+import type { PolicyBundle } from './policy/ruled.ts';
+import { missingSecrets } from './upstream/secrets.ts';
+
+/** The environment, parsed once per isolate: what every request may rely on. */
+export interface Edge {
+  readonly bundle: PolicyBundle;
+  readonly keys: TokenKeys;
+  readonly expected: ExpectedClaims;
+  readonly operators: OperatorKeys;
+  readonly access: AccessSettings | null;
+  readonly verifiedTokens: VerifiedTokens;
+  /** Under `keywarden dev`. */
+  readonly dev: boolean;
+}
+
+/** Something that keeps the edge from serving, and how to mend it. Names settings, never values. */
+export interface EnvironmentProblem {
+  readonly problem: string;
+  readonly mend: string;
+}
+
+// Plain values, not promises: a promise made in one request must not be awaited by another.
+let parsed: { readonly env: Env; readonly edge: Edge } | null = null;
+
+/**
+ * Parses the bindings at the door. A broken environment refuses to serve: no default stands in for what is missing.
+ *
+ * @returns The edge, or every problem found.
+ */
+export async function edgeOf(env: Env): Promise<Result<Edge, readonly EnvironmentProblem[]>> {
+  if (parsed !== null && parsed.env === env) return ok(parsed.edge);
+  const problems: EnvironmentProblem[] = [];
+  const dev = env.KEYWARDEN_MODE === 'dev';
+
+  const keys = await importKeys(env.KEYWARDEN_SIGNING_KEY, env.KEYWARDEN_PREVIOUS_KEY);
+  if (!keys.ok) {
+    problems.push({
+      problem: `${keys.error.setting}: ${keys.error.why}`,
+      mend: `make one with "keywarden keys create" and set it with "wrangler secret put ${keys.error.setting}"`,
+    });
+  }
+  const operators = parseOperatorKeys(env.KEYWARDEN_OPERATORS);
+  if (!operators.ok) {
+    problems.push({
+      problem: `KEYWARDEN_OPERATORS: ${operators.error}`,
+      mend: 'make it with "keywarden keys create" and set it with "wrangler secret put KEYWARDEN_OPERATORS"',
+    });
+  }
+  const access = parseAccessSettings(env.KEYWARDEN_ACCESS_ISSUER, env.KEYWARDEN_ACCESS_AUDIENCE, env.KEYWARDEN_ACCESS_ROLES, dev);
+  if (!access.ok) problems.push({ problem: access.error, mend: 'set all three in wrangler.toml [vars], or none' });
+  for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
+    if (!env[name]) problems.push({ problem: `${name} is not set`, mend: 'set it in wrangler.toml [vars] to the edge\'s public URL' });
+  }
+  problems.push(...missingSecrets(env, bundle));
+  const unmigrated = await migrationProblem(env);
+  if (unmigrated !== null) problems.push(unmigrated);
+
+  if (problems.length > 0 || !keys.ok || !operators.ok || !access.ok) return err(problems);
+  const edge: Edge = {
+    bundle,
+    keys: keys.value,
+    expected: { issuer: env.KEYWARDEN_ISSUER, audience: env.KEYWARDEN_AUDIENCE },
+    operators: operators.value,
+    access: access.value,
+    verifiedTokens: new VerifiedTokens(10_000),
+    dev,
+  };
+  parsed = { env, edge };
+  return ok(edge);
+}
+
+async function migrationProblem(env: Env): Promise<EnvironmentProblem | null> {
+  try {
+    await env.DB.batch([env.DB.prepare('SELECT seq FROM audit LIMIT 1'), env.DB.prepare('SELECT token_id FROM tokens LIMIT 1')]);
+    return null;
+  } catch {
+    return {
+      problem: 'the D1 database cannot be read or its migrations are not applied',
+      mend: 'run "npx wrangler d1 migrations apply DB --remote"',
+    };
+  }
+}

@@ -1,0 +1,31 @@
+import { app } from './app.ts';
+import { edgeOf } from './edge.ts';
+import type { Env } from './env.ts';
+import { fault } from './fault.ts';
+import { problemResponse } from './problem/response.ts';
+import { bugResponse } from './routes/bug.ts';
+import { proxy, splitProxyUrl } from './routes/proxy.ts';
+
+export { Ledger } from './ledger/ledger.ts';
+export { LedgerDirectory } from './ledger/directory.ts';
+
+export default {
+  async fetch(request, env, ctx): Promise<Response> {
+    // The agents' door goes round the router: it works on the raw request target.
+    const parts = splitProxyUrl(request.url);
+    if (parts === null) return app.fetch(request, env, ctx);
+    const edge = await edgeOf(env);
+    const requestId = crypto.randomUUID();
+    const shape = 'problem';
+    if (!edge.ok) {
+      const names = edge.error.map((p) => p.problem).join('; ');
+      console.error(`keywarden: error: refuses to serve: ${names}`);
+      return problemResponse(fault('environment_broken', names), { requestId, shape, limits: [], method: request.method });
+    }
+    try {
+      return await proxy(request, env, ctx, edge.value, parts);
+    } catch (bug) {
+      return bugResponse(bug, requestId, request.method);
+    }
+  },
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,65 @@
+import { fault, type Fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { REQUEST_ID_FIELD } from '../problem/response.ts';
+import { setRateLimitFields } from '../problem/rate-limit.ts';
+import { responseFields } from '../upstream/fields.ts';
+import { decodable } from '../upstream/scrub/coding.ts';
+import { scrubberOf } from '../upstream/scrub/scrubber.ts';
+import type { Forwarded } from './call.ts';
+import { streamScrubbed, type BodyEnd } from './stream-scrubbed.ts';
+
+const BODILESS = new Set([204, 205, 304]);
+
+/**
+ * Step 6: the upstream's answer, without the credential in any spelling, in status line, header fields or body.
+ *
+ * A body that is whole in its first chunk is scrubbed and sent with its length; any other streams, chunk by chunk.
+ *
+ * @param onEnd Called once, when the answer has been sent whole, broke off, or was cancelled by the client.
+ */
+export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void): Promise<Result<Response, Fault>> {
+  const { injected, response } = forwarded;
+  const { authorized, limits } = injected.admitted;
+  const { call, policy } = authorized;
+  const scrubber = policy.response.scrub ? scrubberOf(injected.credentials) : null;
+
+  if (scrubber !== null && response.body !== null && !decodable(response.headers.get('content-encoding'))) {
+    forwarded.abort();
+    return err(fault('upstream_coding_unsupported', 'a content coding other than gzip and br'));
+  }
+  const fields = responseFields(response.headers, {
+    policy,
+    upstreamUrl: `${injected.request.origin}${injected.request.path}`,
+    publicBase: `${call.publicOrigin}/proxy/${call.service}`,
+  });
+  if (!fields.ok) {
+    forwarded.abort();
+    return fields;
+  }
+  const headers = fields.value;
+  let redactions = scrubber?.headers(headers) ?? 0;
+  const statusText = scrubber?.text(response.statusText) ?? { text: response.statusText, hits: 0 };
+  redactions += statusText.hits;
+
+  headers.set(REQUEST_ID_FIELD, call.requestId);
+  headers.append('proxy-status', `keywarden; received-status=${response.status}`);
+  setRateLimitFields(headers, limits);
+  const init = { status: response.status, statusText: statusText.text, headers };
+
+  if (response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status)) {
+    onEnd({ bytes: 0, redactions, reason: null });
+    return ok(new Response(null, init));
+  }
+  const body = await streamScrubbed(forwarded, { scrubber, redactions, length: lengthOf(response.headers), onEnd });
+  if (!body.ok) return body;
+  if (body.value.length !== null) headers.set('content-length', String(body.value.length));
+  return ok(new Response(body.value.body, init));
+}
+
+/** The body's exact length on the wire, or null when it is unknown or a coding will be undone. */
+function lengthOf(headers: Headers): number | null {
+  const length = headers.get('content-length');
+  const coding = headers.get('content-encoding');
+  if (length === null || !/^\d{1,15}$/.test(length) || (coding !== null && coding.toLowerCase() !== 'identity')) return null;
+  return Number(length);
+}

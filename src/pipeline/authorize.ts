@@ -1,0 +1,89 @@
+import type { Access, CanonicalPath } from '../access.ts';
+import type { Denial } from '../denial.ts';
+import type { Edge } from '../edge.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { canonicalPathOf } from '../policy/canonical-path.ts';
+import { canonicalQueryOf } from '../policy/canonical-query.ts';
+import { decideAccess, planAccess } from '../policy/decide.ts';
+import { compileService } from '../policy/service.ts';
+import type { ServicePolicy } from '../policy/ruled.ts';
+import { requestFields } from '../upstream/fields.ts';
+import { virtualHostBucketOf } from '../upstream/virtual-host.ts';
+import type { Authenticated, Authorized } from './call.ts';
+import { readBody } from './read-body.ts';
+import { requestHashOf } from './request-hash.ts';
+
+/**
+ * Step 2: may this be done? Token and policy may each only say no; what nobody forbade and a rule allows, happens.
+ * What is judged here is what goes on the wire: one canonical path, one query, one body.
+ */
+export async function authorize({ call, principal }: Authenticated, edge: Edge): Promise<Result<Authorized, Denial>> {
+  const { policy, request } = call;
+  if (policy === null) return err({ kind: 'service_unknown', service: call.service });
+
+  const access = accessOf(call.rawPath, call.query, request, policy);
+  if (!access.ok) return access;
+  const headers = requestFields(request.headers, policy);
+  if (!headers.ok) return headers;
+  const plan = planAccess(compileService(policy), access.value, principal.capabilities);
+  if (!plan.ok) return plan;
+  if (!mayHaveBody(request.method) && hasBody(request.headers)) {
+    return err({ kind: 'header_refused', header: 'content-length', why: `a ${request.method} with a body` });
+  }
+
+  const body = plan.value.needsBody ? await readBody(request, policy.maxBodyBytes) : null;
+  if (body !== null && !body.ok) return body;
+  const decision = decideAccess(plan.value, {
+    query: access.value.query,
+    headers: request.headers,
+    ...(body === null ? {} : { body: body.value.value }),
+    agent: principal.agent,
+    session: principal.session,
+    now: call.startedAt,
+  });
+  if (!decision.ok) return decision;
+  if (decision.value.approval !== null) {
+    return err({ kind: 'approval_required', capability: decision.value.capability.name });
+  }
+
+  const bytes = body === null ? null : body.value.bytes;
+  const outgoing = {
+    method: request.method,
+    origin: policy.origin,
+    path: access.value.path,
+    query: access.value.query,
+    headers: headers.value,
+    body: bytes ?? request.body,
+    bodyLength: bytes?.byteLength ?? declaredLength(request.headers),
+  };
+  return ok({
+    call,
+    principal,
+    access: access.value,
+    policy,
+    capability: decision.value.capability,
+    outgoing,
+    requestHash: requestHashOf({ ...outgoing, body: bytes }),
+  } as Omit<Authorized, never> as Authorized);
+}
+
+function accessOf(rawPath: string, rawQuery: string, request: Request, policy: ServicePolicy): Result<Access, Denial> {
+  const path = canonicalPathOf(rawPath);
+  if (!path.ok) return err({ kind: 'path_refused', why: path.error });
+  const query = canonicalQueryOf(rawQuery);
+  if (!query.ok) return err({ kind: 'query_refused', why: query.error });
+  const bucket = policy.credential.scheme === 'sigv4' ? virtualHostBucketOf(request.headers.get('host') ?? '') : null;
+  const value = bucket === null ? path.value : (`/${bucket}${path.value}` as CanonicalPath);
+  return ok({ service: policy.service, method: request.method, path: value, query: query.value });
+}
+
+const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';
+
+const hasBody = (headers: Headers): boolean =>
+  headers.has('transfer-encoding') || (declaredLength(headers) ?? 0) > 0;
+
+/** Bytes by Content-Length (RFC 9110 §8.6), or null when it is absent or no plain number. */
+function declaredLength(headers: Headers): number | null {
+  const value = headers.get('content-length');
+  return value !== null && /^\d{1,15}$/.test(value) ? Number(value) : null;
+}

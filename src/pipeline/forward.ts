@@ -1,0 +1,49 @@
+import { fault, type Fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { Forwarded, Injected } from './call.ts';
+
+/**
+ * Step 5: the only fetch. Redirects are never followed (threat 6); the client's going away ends the exchange;
+ * a silent upstream is given up after the policy's timeout.
+ */
+export async function forward(injected: Injected): Promise<Result<Forwarded, Fault>> {
+  const { request, admitted } = injected;
+  const { call, policy } = admitted.authorized;
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  call.request.signal.addEventListener('abort', abort, { once: true });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    abort();
+  }, policy.timeoutMs);
+  try {
+    const response = await fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
+      method: request.method,
+      headers: request.headers,
+      body: request.body,
+      redirect: 'manual',
+      signal: controller.signal,
+    });
+    if (response.status === 101 || response.webSocket) {
+      abort();
+      return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
+    }
+    return ok({ injected, response, abort });
+  } catch (error) {
+    // The runtime's message may quote the URL, which under the query scheme holds the credential: only our words go on.
+    if (timedOut) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
+    if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));
+    return err(forwardFault(error));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function forwardFault(error: unknown): Fault {
+  const text = error instanceof Error ? error.message : '';
+  if (/protocol|parse|invalid|malformed|header/i.test(text)) {
+    return fault('upstream_protocol_error', 'the upstream\'s answer is no HTTP response');
+  }
+  return fault('upstream_unreachable', /refused/i.test(text) ? 'connection refused' : 'connection failed or lost', true);
+}

@@ -1,0 +1,18 @@
+import type { Fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { inject as injectCredential } from '../upstream/inject.ts';
+import { readCredentials } from '../upstream/secrets.ts';
+import type { Admitted, Injected } from './call.ts';
+
+/** Step 4: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */
+export async function inject(admitted: Admitted): Promise<Result<Injected, Fault>> {
+  const { call, policy, outgoing } = admitted.authorized;
+  const credentials = readCredentials(call.env, policy.credential);
+  if (!credentials.ok) return err(credentials.error);
+  const request = await injectCredential(policy.credential, credentials.value, outgoing, {
+    now: call.startedAt,
+    incoming: call.request.headers,
+  });
+  if (!request.ok) return err(request.error);
+  return ok({ admitted, request: request.value, credentials: credentials.value } as Injected);
+}

@@ -1,0 +1,43 @@
+import type { BodyValue } from '../access.ts';
+import type { Denial } from '../denial.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { parseBody } from '../policy/body.ts';
+
+/** A body that a rule needed: the bytes go on as they came, the value is what the rule sees. */
+export interface BodyRead {
+  readonly bytes: Uint8Array;
+  readonly value: BodyValue;
+}
+
+/**
+ * Reads a body whole, within a bound, and parses it strictly. A body over the bound is denied,
+ * never judged by its first part (threat 16).
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<Result<BodyRead, Denial>> {
+  const declared = Number(request.headers.get('content-length') ?? '0');
+  if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
+  const bytes = await collect(request.body, maxBytes);
+  if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
+  const value = parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding'));
+  return value.ok ? ok({ bytes, value: value.value }) : err({ kind: 'body_refused', why: value.error });
+}
+
+async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array | null> {
+  if (body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.byteLength;
+    if (length > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  const [only] = chunks;
+  if (chunks.length === 1 && only !== undefined) return only;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}

@@ -1,0 +1,45 @@
+import type { Denial } from '../denial.ts';
+import type { Fault } from '../fault.ts';
+import type { LimitState } from '../ledger/contract.ts';
+import type { ErrorShape } from '../policy/ruled.ts';
+import { problemOf } from './problem.ts';
+import { setRateLimitFields } from './rate-limit.ts';
+import { shapeOf } from './shapes.ts';
+
+export const REQUEST_ID_FIELD = 'keywarden-request-id';
+
+export interface ProblemContext {
+  readonly requestId: string;
+  readonly shape: ErrorShape;
+  readonly limits: readonly LimitState[];
+  /** HEAD has no body, whatever the error (RFC 9110 §9.3.2). */
+  readonly method: string;
+}
+
+/** The only way a denial or a fault becomes a response. */
+export function problemResponse(reason: Denial | Fault, context: ProblemContext): Response {
+  const p = problemOf(reason);
+  const shaped = shapeOf(context.shape, p, `urn:uuid:${context.requestId}`);
+  const headers = new Headers({
+    'content-type': shaped.contentType,
+    'cache-control': 'no-store',
+    'proxy-status': `keywarden; error=${p.proxyError}; details="${p.code}"`,
+    [REQUEST_ID_FIELD]: context.requestId,
+    'x-content-type-options': 'nosniff',
+  });
+  if (p.retryAfterSeconds !== null) headers.set('retry-after', String(p.retryAfterSeconds));
+  if (p.challenge !== null) setChallenges(headers, p.challenge.error, context.shape);
+  // The vendors' SDKs retry by status; a no stays a no.
+  if (p.status < 500 && p.status !== 429) {
+    headers.set('x-should-retry', 'false');
+    headers.set('stripe-should-retry', 'false');
+  }
+  setRateLimitFields(headers, context.limits);
+  return new Response(context.method === 'HEAD' ? null : shaped.body, { status: shaped.status, headers });
+}
+
+function setChallenges(headers: Headers, error: 'invalid_token' | null, shape: ErrorShape): void {
+  // git sends no credentials until it is asked for Basic (RFC 7617).
+  if (shape === 'git') headers.append('www-authenticate', 'Basic realm="keywarden", charset="UTF-8"');
+  headers.append('www-authenticate', error === null ? 'Bearer realm="keywarden"' : `Bearer realm="keywarden", error="${error}"`);
+}

@@ -1,0 +1,96 @@
+import type { ErrorShape } from '../policy/ruled.ts';
+import type { PublicProblem } from './problem.ts';
+
+/** An error body as a service's own SDK expects it. */
+export interface ShapedError {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+const JSON_TYPE = 'application/json';
+
+/**
+ * Renders a problem in the service's own error shape, so that the service's own SDK throws its own error with our message.
+ *
+ * JSON shapes carry the RFC 9457 members too. The content type is `application/json`, not `application/problem+json`:
+ * several SDKs take the latter for a success or for an empty body.
+ *
+ * @param instance URI of this occurrence: `urn:uuid:<request id>`.
+ */
+export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): ShapedError {
+  const base = {
+    type: `urn:keywarden:problem:${p.code}`,
+    title: p.title,
+    status: p.status,
+    detail: p.message,
+    instance,
+    code: p.code,
+    message: p.message,
+  };
+  const error = { message: p.message, type: errorType(p.status), code: p.code };
+  const json = (body: object, status = p.status): ShapedError => ({ status, contentType: JSON_TYPE, body: JSON.stringify(body) });
+
+  switch (shape) {
+    case 'problem':
+      return json({ ...base, error });
+    case 'stripe':
+      // stripe-node picks its error class by status first, then by error.type.
+      return json({ ...base, error: { ...error, type: p.status === 429 ? 'rate_limit_error' : error.type } });
+    case 'openai':
+      return json({ ...base, error: { ...error, param: null } });
+    case 'anthropic':
+      return json({ ...base, type: 'error', error: { ...error, type: anthropicType(p.status) } });
+    case 'github':
+      return json({ ...base, documentation_url: '', errors: [{ message: p.message, code: p.code }], error });
+    case 'slack': {
+      // Slack answers 200 with ok:false; its SDK retries any other status for half an hour. 429 it knows.
+      const word = p.status === 401 ? 'invalid_auth' : p.code;
+      return json(
+        { ok: false, error: `${word}: ${p.message}`, code: p.code, message: p.message, detail: p.message, instance, response_metadata: { messages: [p.message] } },
+        p.status === 429 ? 429 : 200,
+      );
+    }
+    case 'twilio':
+      return json({ ...base, code: twilioCode(p.status), more_info: '', error });
+    case 's3':
+      return { status: p.status, contentType: 'application/xml', body: s3Xml(p, instance) };
+    case 'graphql':
+      return json({ ...base, errors: [{ message: p.message, extensions: { code: p.code, status: p.status } }], error });
+    case 'sendgrid':
+      return json({ ...base, errors: [{ message: p.message, field: null, help: null }], error });
+    case 'notion':
+      return json({ ...base, object: 'error', code: notionCode(p.status), error });
+    case 'google':
+      return json({ ...base, error: { code: p.status, message: p.message, status: googleStatus(p.status), errors: [{ message: p.message, domain: 'keywarden', reason: p.code }] } });
+    case 'git':
+      // git shows a text/plain body to the user as "remote: …" and hides every other.
+      return { status: p.status, contentType: 'text/plain; charset=utf-8', body: `${p.message}\n` };
+  }
+}
+
+function errorType(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 404) return 'not_found_error';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'api_error';
+}
+
+const anthropicType = (status: number): string => (status === 413 ? 'request_too_large' : status === 504 ? 'timeout_error' : errorType(status));
+
+const twilioCode = (status: number): number => (status === 401 ? 20003 : status === 429 ? 20429 : status === 404 ? 20404 : 20403);
+
+const notionCode = (status: number): string =>
+  status === 401 ? 'unauthorized' : status === 403 ? 'restricted_resource' : status === 429 ? 'rate_limited' : status === 404 ? 'object_not_found' : status < 500 ? 'invalid_request' : 'service_unavailable';
+
+const googleStatus = (status: number): string =>
+  status === 401 ? 'UNAUTHENTICATED' : status === 403 ? 'PERMISSION_DENIED' : status === 404 ? 'NOT_FOUND' : status === 429 ? 'RESOURCE_EXHAUSTED' : status < 500 ? 'INVALID_ARGUMENT' : 'UNAVAILABLE';
+
+function s3Xml(p: PublicProblem, instance: string): string {
+  const code = p.status === 401 ? 'InvalidToken' : p.status === 429 ? 'SlowDown' : p.status === 403 ? 'AccessDenied' : p.status < 500 ? 'InvalidRequest' : 'ServiceUnavailable';
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${xml(p.message)}</Message><RequestId>${xml(instance)}</RequestId><KeywardenCode>${p.code}</KeywardenCode></Error>`;
+}
+
+const xml = (s: string): string =>
+  s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);

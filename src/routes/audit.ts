@@ -1,0 +1,90 @@
+import { Hono } from 'hono';
+import type { AuditRow } from '../audit/event.ts';
+import { exportLines, listRows, verifyStored } from '../audit/store.ts';
+import { signCheckpoint } from '../capability/checkpoint.ts';
+import { flushAgent, flushAll, headsOfAll } from '../ledger/client.ts';
+import { AuditQuery, type AuditListResponse, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
+import type { Api } from './context.ts';
+import { operatorOnly } from './operator-only.ts';
+import { issuesText, refuse } from './refuse.ts';
+
+export const audit = new Hono<Api>();
+
+audit.use('*', operatorOnly('audit'));
+
+/** Rows, newest first; what still waits in a ledger is flushed first, so that a call just made is listed. */
+audit.get('/', async (c) => {
+  const parsed = AuditQuery.safeParse(c.req.query());
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.data;
+  const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
+  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  const page = await listRows(c.env.DB, {
+    ...same,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(since === undefined ? {} : { since: Date.parse(since) }),
+    ...(until === undefined ? {} : { until: Date.parse(until) }),
+    limit: limit ?? 50,
+    ...(cursor === undefined ? {} : { cursor }),
+  });
+  if (!page.ok) return refuse(c, 400, 'cursor_invalid', page.error);
+  return c.json({ rows: page.value.rows.map(jsonOfRow), next_cursor: page.value.nextCursor } satisfies AuditListResponse);
+});
+
+/** Checks every chain in D1 against the live heads of the ledgers. */
+audit.get('/verify', async (c) => {
+  const flushed = await flushAll(c.env);
+  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  const heads = await headsOfAll(c.env);
+  if (!heads.ok) return refuse(c, 503, heads.error.code, 'The heads of the ledgers cannot be read.');
+  const result = await verifyStored(c.env.DB, heads.value);
+  return c.json({ ...result, heads: [...heads.value] } satisfies AuditVerifyResponse);
+});
+
+/** All rows in the order of their chains, as NDJSON, and last a checkpoint signed by the edge. */
+audit.get('/export', async (c) => {
+  const flushed = await flushAll(c.env);
+  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  const heads = await headsOfAll(c.env);
+  if (!heads.ok) return refuse(c, 503, heads.error.code, 'The heads of the ledgers cannot be read.');
+  const { keys, expected } = c.get('edge');
+  const lines = exportLines(c.env.DB, heads.value, (checkpoint) => signCheckpoint(checkpoint, keys, expected.issuer, Date.now()));
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller): Promise<void> {
+      const next = await lines.next();
+      if (next.done) controller.close();
+      else controller.enqueue(encoder.encode(`${next.value}\n`));
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' } });
+});
+
+const jsonOfRow = (row: AuditRow): AuditRowJson => ({
+  ledger: row.ledger,
+  seq: row.seq,
+  at: new Date(row.at).toISOString(),
+  event: row.event,
+  request_id: row.requestId,
+  agent: row.agent,
+  session: row.session,
+  token_id: row.tokenId,
+  capability: row.capability,
+  service: row.service,
+  method: row.method,
+  path: row.path,
+  query_names: row.queryNames,
+  decision: row.decision,
+  reason: row.reason,
+  status: row.status,
+  request_bytes: row.requestBytes,
+  response_bytes: row.responseBytes,
+  duration_ms: row.durationMs,
+  redactions: row.redactions,
+  request_hash: row.requestHash,
+  policy_hash: row.policyHash,
+  operator: row.operator,
+  detail: JSON.parse(row.detail) as AuditRowJson['detail'],
+  prev_hash: row.prevHash,
+  hash: row.hash,
+});

@@ -1,0 +1,56 @@
+import { uuidV7 } from '../capability/mint.ts';
+import type { Edge } from '../edge.ts';
+import type { Env } from '../env.ts';
+import type { Call } from '../pipeline/call.ts';
+import { run } from '../pipeline/run.ts';
+import { problemResponse } from '../problem/response.ts';
+
+const PREFIX = '/proxy/';
+
+/**
+ * Splits a request URL by hand: a URL parser would resolve dot segments and turn backslashes before the policy sees them.
+ *
+ * @param url As the runtime gives it: origin and the raw request target.
+ * @returns Null when it is no `/proxy/<service>` URL.
+ */
+export function splitProxyUrl(url: string): { origin: string; service: string; rawPath: string; query: string } | null {
+  const afterScheme = url.indexOf('://') + 3;
+  const start = url.indexOf('/', afterScheme);
+  if (afterScheme < 3 || start < 0 || !url.startsWith(PREFIX, start)) return null;
+  const mark = url.indexOf('?', start);
+  const end = mark < 0 ? url.length : mark;
+  const rest = url.slice(start + PREFIX.length, end);
+  const slash = rest.indexOf('/');
+  return {
+    origin: url.slice(0, start),
+    service: slash < 0 ? rest : rest.slice(0, slash),
+    rawPath: slash < 0 ? '' : rest.slice(slash),
+    query: mark < 0 ? '' : url.slice(mark + 1),
+  };
+}
+
+/** `ANY /proxy/<service>/<path…>`: an agent's call. */
+export async function proxy(request: Request, env: Env, ctx: ExecutionContext, edge: Edge, parts: NonNullable<ReturnType<typeof splitProxyUrl>>): Promise<Response> {
+  const startedAt = Date.now();
+  const policy = Object.hasOwn(edge.bundle.services, parts.service) ? (edge.bundle.services[parts.service] ?? null) : null;
+  const call: Call = {
+    request,
+    env,
+    ctx,
+    requestId: uuidV7(startedAt),
+    startedAt,
+    service: parts.service,
+    policy,
+    rawPath: parts.rawPath,
+    query: parts.query,
+    publicOrigin: parts.origin,
+  };
+  const outcome = await run(call, edge);
+  if (outcome.kind === 'answered') return outcome.response;
+  return problemResponse(outcome.reason, {
+    requestId: call.requestId,
+    shape: policy?.errors ?? 'problem',
+    limits: outcome.limits,
+    method: request.method,
+  });
+}

@@ -1,0 +1,121 @@
+import { Hono } from 'hono';
+import { verifySignature } from '../capability/verify.ts';
+import { mintToken } from '../capability/mint.ts';
+import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSession } from '../db/tokens.ts';
+import { record, revoke } from '../ledger/client.ts';
+import type { LedgerNote } from '../ledger/contract.ts';
+import { decideMint } from '../policy/grants.ts';
+import { capabilityNames, nearestName } from '../policy/names.ts';
+import { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MintRequest, RevokeRequest, type MintResponse, type RevokeResponse } from '../protocol.ts';
+import type { Api, ApiContext } from './context.ts';
+import { operatorOnly } from './operator-only.ts';
+import { issuesText, jsonOf, refuse } from './refuse.ts';
+
+export const tokens = new Hono<Api>();
+
+tokens.post('/', operatorOnly('mint'), async (c) => {
+  const parsed = MintRequest.safeParse(await jsonOf(c));
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const edge = c.get('edge');
+  const { agent_id: agent, session_id: session = null } = parsed.data;
+  const capabilities = [...new Set(parsed.data.capabilities)];
+  const ttlSeconds = parsed.data.ttl_seconds ?? DEFAULT_TTL_SECONDS;
+
+  const known = capabilityNames(edge.bundle);
+  const unknown = capabilities.filter((name) => !known.has(name));
+  if (unknown.length > 0) {
+    const hints = unknown.map((name) => {
+      const near = nearestName(name, known);
+      return near === null ? name : `${name} (did you mean ${near}?)`;
+    });
+    return refuse(c, 400, 'capability_unknown', `No policy defines ${hints.join(', ')}.`);
+  }
+  const grant = decideMint(edge.bundle.agents, edge.dev, { agent, capabilities, ttlSeconds });
+  const base = { requestId: c.get('requestId'), agent, session, operator: c.get('operator').id, service: null };
+  if (!grant.ok) {
+    await record(c.env, { kind: 'agent', agent }, {
+      notes: [{ ...base, event: 'token.refused', tokenId: null, capability: capabilities[0] ?? null, reason: grant.error.kind, detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds } }],
+    });
+    return refuse(c, 403, grant.error.kind, mintRefusalText(agent, grant.error));
+  }
+
+  const nowMs = Date.now();
+  const minted = await mintToken({ agent, session, capabilities, ttlSeconds }, edge.keys, edge.expected, nowMs);
+  // First on the list, then the look whether the session was revoked: whichever comes first of this and a revocation sees the other.
+  await insertToken(c.env.DB, { tokenId: minted.tokenId, agent, session, capabilities, issuedAt: nowMs, expiresAt: minted.expiresAtMs, mintedBy: base.operator });
+  if (session !== null && (await isSessionRevoked(c.env.DB, session))) {
+    return refuse(c, 409, 'session_revoked', `The session ${session} was revoked; no further token is given for it.`);
+  }
+  const note: LedgerNote = { ...base, event: 'token.minted', tokenId: minted.tokenId, capability: capabilities[0] ?? null, reason: null, detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds } };
+  const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
+  if (!recorded.ok) return refuse(c, 503, recorded.error.code, 'The ledger is not available; no token was given.');
+
+  return c.json({
+    token: minted.token,
+    agent_id: agent,
+    capabilities,
+    expires_at: new Date(minted.expiresAtMs).toISOString(),
+    token_id: minted.tokenId,
+    ...(session === null ? {} : { session_id: session }),
+    ...(edge.bundle.agents.source === 'absent' ? { warning: 'There is no agents.yaml: under keywarden dev any agent may hold anything; in production nobody may.' } : {}),
+  } satisfies MintResponse);
+});
+
+tokens.post('/revoke', operatorOnly('mint'), async (c) => {
+  const parsed = RevokeRequest.safeParse(await jsonOf(c));
+  if (!parsed.success) {
+    return refuse(c, 400, 'request_invalid', 'Send exactly one of {"token_id"}, {"token"}, {"session_id"}, {"agent_id"}.');
+  }
+  const request = parsed.data;
+  const now = Date.now();
+  const until = now + MAX_TTL_SECONDS * 1000;
+  if ('session_id' in request) {
+    await revokeSession(c.env.DB, request.session_id, now);
+    const agents = await agentsOfSession(c.env.DB, request.session_id);
+    return revokeAt(c, agents, 'session', { by: 'session', session: request.session_id, until }, { session: request.session_id });
+  }
+  if ('token_id' in request || 'token' in request) {
+    const tokenId = 'token_id' in request ? request.token_id : await idOfToken(c, request.token);
+    if (tokenId === null) return refuse(c, 400, 'token_invalid', 'This is no token of this edge.');
+    const agent = await agentOfToken(c.env.DB, tokenId);
+    if (agent === null) return refuse(c, 404, 'token_unknown', `No token ${tokenId} was minted here. Revoke by agent or session instead.`);
+    return revokeAt(c, [agent], 'token', { by: 'token', tokenId, until }, { tokenId });
+  }
+  return revokeAt(c, [request.agent_id], 'agent', { by: 'agent', issuedUntilMs: now }, {});
+});
+
+async function revokeAt(
+  c: ApiContext,
+  agents: readonly string[],
+  by: RevokeResponse['revoked'],
+  revocation: Parameters<typeof revoke>[2],
+  ids: { session?: string; tokenId?: string },
+): Promise<Response> {
+  for (const agent of agents) {
+    const note: LedgerNote = {
+      event: 'token.revoked', requestId: c.get('requestId'), agent, session: ids.session ?? null, tokenId: ids.tokenId ?? null,
+      capability: null, service: null, operator: c.get('operator').id, reason: by, detail: {},
+    };
+    const done = await revoke(c.env, agent, revocation, note);
+    if (!done.ok) return refuse(c, 503, done.error.code, `The ledger of ${agent} is not available; the revocation does NOT stand there. Send it again.`);
+  }
+  return c.json({ revoked: by, agents: [...agents] } satisfies RevokeResponse);
+}
+
+async function idOfToken(c: ApiContext, token: string): Promise<string | null> {
+  const verified = await verifySignature(token, c.get('edge').keys.verifying);
+  if (!verified.ok) return null;
+  const { jti } = JSON.parse(new TextDecoder().decode(verified.value.payload)) as { jti?: unknown };
+  return typeof jti === 'string' ? jti : null;
+}
+
+function mintRefusalText(agent: string, refusal: Extract<ReturnType<typeof decideMint>, { ok: false }>['error']): string {
+  switch (refusal.kind) {
+    case 'agent_unknown':
+      return `policies/agents.yaml lets ${agent} hold nothing. Add an entry for it and deploy.`;
+    case 'capability_not_grantable':
+      return `policies/agents.yaml does not let ${agent} hold ${refusal.capabilities.join(', ')}.`;
+    case 'ttl_too_long':
+      return `policies/agents.yaml lets a token of ${agent} live at most ${refusal.maxTtlSeconds} seconds.`;
+  }
+}
