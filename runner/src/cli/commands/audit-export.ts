@@ -1,0 +1,41 @@
+import { openSync, closeSync, writeSync, unlinkSync, fsyncSync } from 'node:fs';
+import { findEdge } from '../../client/edge-address.ts';
+import { EdgeClient } from '../../client/edge-client.ts';
+import { Failure } from '../../failure.ts';
+import { note } from '../terminal.ts';
+
+/** Copies the export as it streams, so that its size does not matter. */
+export async function exportAudit(options: { out?: string; state?: string }): Promise<void> {
+  const response = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
+  if (response.body === null) throw new Failure('the edge sent an empty export');
+  if (options.out === undefined) {
+    for await (const chunk of response.body) {
+      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+    }
+    return;
+  }
+  note(`wrote ${await writeNew(options.out, response.body)} rows and the checkpoint to ${options.out}`);
+}
+
+async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<number> {
+  let fd: number;
+  try {
+    fd = openSync(file, 'wx', 0o600);
+  } catch (error) {
+    throw new Failure(`cannot write ${file}: ${(error as Error).message}`, 'name a file that does not exist yet');
+  }
+  let lines = 0;
+  try {
+    for await (const chunk of body) {
+      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      for (const byte of chunk) if (byte === 0x0a) lines += 1;
+    }
+    fsyncSync(fd);
+  } catch (error) {
+    unlinkSync(file);
+    throw new Failure(`the export broke off: ${(error as Error).message}`, `nothing is left in ${file}`);
+  } finally {
+    closeSync(fd);
+  }
+  return Math.max(0, lines - 1);
+}

@@ -1,0 +1,3 @@
+export async function verifyAudit(_file: string | undefined, _options: { jwks?: string; state?: string; json?: boolean }): Promise<number> {
+  return 1;
+}

@@ -1,0 +1,64 @@
+import { Command, Option } from 'commander';
+import { parseCount, parseInstant, stateOption } from '../arguments.ts';
+import type { SetExit } from '../program.ts';
+import { exportAudit } from './audit-export.ts';
+import { listAudit } from './audit-list.ts';
+import { verifyAudit } from './audit-verify.ts';
+
+export function auditCommand(setExit: SetExit): Command {
+  return new Command('audit')
+    .description('what was called, by whom, and with what outcome')
+    .addCommand(listCommand())
+    .addCommand(verifyCommand(setExit))
+    .addCommand(exportCommand());
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('the newest rows, oldest first')
+    .option('--agent <id>', 'only of this agent')
+    .option('--session <id>', 'only of this session')
+    .option('--capability <name>', 'only under this capability')
+    .option('--service <name>', 'only to this service')
+    .addOption(new Option('--decision <decision>', 'only what was allowed or denied').choices(['allow', 'deny']))
+    .option('--event <event>', 'only this event, as in call.denied')
+    .option('--since <time>', 'only from then on: 1h ago, or 2026-01-31T12:00:00Z', parseInstant)
+    .option('--limit <n>', 'at most so many rows', parseCount, 50)
+    .option('--follow', 'go on with new rows as they come')
+    .addOption(stateOption())
+    .option('--json', 'print { rows, next_cursor }; with --follow one row a line')
+    .addHelpText('after', `
+Examples:
+  keywarden audit list --since 1h --decision deny
+  keywarden audit list --agent demo --follow`)
+    .action(listAudit);
+}
+
+function verifyCommand(setExit: SetExit): Command {
+  return new Command('verify')
+    .description('check that no row was altered, dropped or reordered')
+    .argument('[file]', 'an export (NDJSON); without it the edge is asked for one, which is checked here')
+    .option('--jwks <file-or-url>', "the edge's public keys, to check an export's signed checkpoint with")
+    .addOption(stateOption())
+    .option('--json', 'print { ok, rows, ledgers, problems, … }')
+    .addHelpText('after', `
+Exit code 1 when the chain is broken; each problem is named by ledger and row number.
+
+Examples:
+  keywarden audit verify
+  keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`)
+    .action(async (file: string | undefined, options: { jwks?: string; state?: string; json?: boolean }) => {
+      setExit(await verifyAudit(file, options));
+    });
+}
+
+function exportCommand(): Command {
+  return new Command('export')
+    .description('all rows as NDJSON, with a signed checkpoint as the last line')
+    .option('--out <file>', 'write to a new file of mode 0600 instead of stdout')
+    .addOption(stateOption())
+    .addHelpText('after', `
+Example:
+  keywarden audit export --out audit.ndjson`)
+    .action(exportAudit);
+}

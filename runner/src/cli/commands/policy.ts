@@ -1,0 +1,60 @@
+import { Command } from 'commander';
+import { inProject } from '../../project.ts';
+import { collectNames } from '../arguments.ts';
+import type { SetExit } from '../program.ts';
+import { checkPolicies, testPolicies } from './policy-check.ts';
+import { explainPolicy, type ExplainOptions } from './policy-explain.ts';
+
+const LOCAL_HELP = "also accept http:// origins on loopback, as keywarden dev does";
+
+export function policyCommand(setExit: SetExit): Command {
+  return new Command('policy')
+    .description('check, test and explain policies, without an edge')
+    .addCommand(
+      new Command('check')
+        .description('compile the policies: every error at once, with file, line, column and fix')
+        .argument('[dir]', "their directory (default: the project's policies/)")
+        .option('--dev', LOCAL_HELP)
+        .option('--json', 'print { ok, problems, services }')
+        .addHelpText('after', '\nExit code 1 when there is a problem.\n\nExample:\n  keywarden policy check policies')
+        .action(async (dir: string | undefined, options: { dev?: boolean; json?: boolean }) => {
+          setExit(await checkPolicies(dir ?? inProject('policies'), options));
+        }),
+    )
+    .addCommand(
+      new Command('test')
+        .description("run the policies' fixtures: requests, and whether each must be allowed")
+        .argument('[dir]', "the policies' directory; fixtures are in its tests/")
+        .option('--dev', LOCAL_HELP)
+        .option('--json', 'print { ok, passed, failures }')
+        .addHelpText('after', '\nExit code 1 when a fixture fails.\n\nExample:\n  keywarden policy test policies')
+        .action(async (dir: string | undefined, options: { dev?: boolean; json?: boolean }) => {
+          setExit(await testPolicies(dir ?? inProject('policies'), options));
+        }),
+    )
+    .addCommand(explainCommand(setExit));
+}
+
+function explainCommand(setExit: SetExit): Command {
+  return new Command('explain')
+    .description('would agent A with capabilities C be allowed this call, and why')
+    .argument('<method>', 'as in GET')
+    .argument('<path>', 'as the agent would call it: /proxy/stripe/v1/balance, or stripe/v1/balance')
+    .requiredOption('--agent <id>', 'who would call')
+    .option('--can <capabilities...>', 'what the token would allow', collectNames)
+    .option('--body <text>', 'the body, or @file')
+    .option('--content-type <type>', "the body's type (default with --body: application/json)")
+    .option('--policies <dir>', "the policies (default: the project's policies/)")
+    .option('--dev', LOCAL_HELP)
+    .option('--json', 'print the decision and its evidence')
+    .addHelpText('after', `
+Exit code 0 when it would be allowed, 1 when not.
+
+Examples:
+  keywarden policy explain --agent demo --can stripe:read_balance GET /proxy/stripe/v1/balance
+  keywarden policy explain --agent demo --can stripe:refund POST stripe/v1/refunds --body amount=100 \\
+    --content-type application/x-www-form-urlencoded`)
+    .action(async (method: string, path: string, options: ExplainOptions) => {
+      setExit(await explainPolicy(method, path, options));
+    });
+}

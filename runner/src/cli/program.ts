@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { complain } from './terminal.ts';
+import { auditCommand } from './commands/audit.ts';
+import { devCommand } from './commands/dev.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { keysCommand } from './commands/keys.ts';
+import { policyCommand } from './commands/policy.ts';
+import { tokenCommand } from './commands/token.ts';
+
+/** Sets the exit code of a command that worked but whose answer is no. */
+export type SetExit = (code: number) => void;
+
+export function createProgram(setExit: SetExit): Command {
+  const program = new Command('keywarden')
+    .description('Agents use APIs without ever holding their keys.')
+    .version(versionOf(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .addHelpText('after', HELP);
+  for (const make of [devCommand, tokenCommand, auditCommand, policyCommand, keysCommand, doctorCommand]) {
+    program.addCommand(make(setExit));
+  }
+  settle(program);
+  return program;
+}
+
+const HELP = `
+Examples:
+  keywarden dev --policies policies --vars .dev.vars
+  export TOKEN=$(keywarden token --agent demo --can stripe:read_balance)
+  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8787/proxy/stripe/v1/balance
+  keywarden audit list --since 1h
+
+The edge and its operator key are found in --state DIR, in KEYWARDEN_URL and
+KEYWARDEN_OPERATOR_KEY, or else in the nearest .keywarden/ upwards.
+
+Exit codes: 0 done; 1 the answer is no; 2 wrong usage; 125 keywarden failed.`;
+
+/** Every command throws instead of exiting, and complains in our form. */
+function settle(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: (text) => complainAbout(text, command) });
+  for (const sub of command.commands) {
+    sub.helpCommand(false);
+    settle(sub);
+  }
+}
+
+/** Commander's `error: …\n(Did you mean …?)` as an error and hints. */
+function complainAbout(text: string, command: Command): void {
+  const [first = '', ...rest] = text.trim().split('\n');
+  const hints = rest.map((line) => line.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did')).filter((line) => line !== '');
+  complain(first.replace(/^error: /, ''), [...hints, `see ${fullName(command)} --help`]);
+}
+
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
+function versionOf(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,70 @@
+import { styleText } from 'node:util';
+
+/**
+ * Printing. Results go to stdout, everything said about them to stderr. Colours only on a terminal and never
+ * against NO_COLOR (`styleText` looks at both).
+ */
+
+// C0 but tab and newline, DEL, C1, bidi controls (UAX #9), zero-width and other invisible format characters,
+// line and paragraph separators, tags, and halves of surrogate pairs.
+const HARMFUL =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udfff]/g;
+
+/** Text that others control, made harmless for a terminal: what would move, hide or reorder is shown as `\u{…}`. */
+export function harmless(text: string): string {
+  return text.replace(HARMFUL, (found) => `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** The same for a field of one line: newlines and tabs are escaped too. */
+export function harmlessLine(text: string): string {
+  return harmless(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t');
+}
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function note(line: string): void {
+  process.stderr.write(`keywarden: ${line}\n`);
+}
+
+export function complain(message: string, hints: readonly string[]): void {
+  const [first = '', ...rest] = harmless(message).split('\n');
+  process.stderr.write(`${styleText('red', 'keywarden: error:', { stream: process.stderr })} ${first}\n`);
+  for (const line of rest) process.stderr.write(`  ${line}\n`);
+  for (const hint of hints) {
+    process.stderr.write(`${styleText('cyan', 'keywarden: hint:', { stream: process.stderr })} ${harmless(hint)}\n`);
+  }
+}
+
+type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold' | 'cyan';
+
+export function coloured(colour: Colour, text: string): string {
+  return styleText(colour, text, { stream: process.stdout });
+}
+
+/** JSON for people: two spaces. JSON escapes nothing above U+007F, so what could trick a terminal is escaped here. */
+export function printJson(value: unknown): void {
+  const text = JSON.stringify(value, null, 2);
+  print(text.replace(HARMFUL, (found) => [...found].map(unicodeEscape).join('')));
+}
+
+function unicodeEscape(character: string): string {
+  let out = '';
+  for (let i = 0; i < character.length; i += 1) out += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
+  return out;
+}
+
+/** Columns padded to their widest cell; the last one is left as long as it is. */
+export function printTable(rows: readonly (readonly string[])[], colourOf?: (row: number, column: number) => Colour | null): void {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  rows.forEach((row, r) => {
+    const cells = row.map((cell, c) => {
+      const padded = c === row.length - 1 ? cell : cell.padEnd(widths[c] ?? 0);
+      const colour = colourOf?.(r, c);
+      return colour ? coloured(colour, padded) : padded;
+    });
+    print(cells.join('  ').trimEnd());
+  });
+}

@@ -1,0 +1,82 @@
+import type * as z from 'zod/mini';
+import { Failure } from '../failure.ts';
+import { Problem } from '../../../src/protocol.ts';
+import type { EdgeAddress } from './edge-address.ts';
+
+const TIMEOUT_MS = 30_000;
+
+/** Speaks to the edge's HTTP API as an operator. Every answer is checked against the protocol before it is used. */
+export class EdgeClient {
+  readonly #address: EdgeAddress;
+
+  constructor(address: EdgeAddress) {
+    this.#address = address;
+  }
+
+  get url(): string {
+    return this.#address.url;
+  }
+
+  async get<T extends z.ZodMiniType>(path: string, schema: T, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<z.infer<T>> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+    const suffix = search.size === 0 ? '' : `?${search}`;
+    return this.#parsed(await this.#send(path + suffix, {}), schema);
+  }
+
+  async post<T extends z.ZodMiniType>(path: string, body: unknown, schema: T): Promise<z.infer<T>> {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    return this.#parsed(await this.#send(path, init), schema);
+  }
+
+  /** A streamed answer; the caller reads its body. */
+  stream(path: string): Promise<Response> {
+    return this.#send(path, {}, null);
+  }
+
+  async #send(path: string, init: RequestInit, timeoutMs: number | null = TIMEOUT_MS): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(this.#address.url + path, {
+        ...init,
+        headers: { ...init.headers, authorization: `Bearer ${this.#address.operatorKey}` },
+        redirect: 'manual',
+        ...(timeoutMs === null ? {} : { signal: AbortSignal.timeout(timeoutMs) }),
+      });
+    } catch (error) {
+      throw unreachable(this.#address, error as Error);
+    }
+    if (!response.ok) throw await refusalOf(response);
+    return response;
+  }
+
+  async #parsed<T extends z.ZodMiniType>(response: Response, schema: T): Promise<z.infer<T>> {
+    let body: unknown;
+    try {
+      body = await response.json();
+    } catch {
+      throw new Failure(`${this.#address.url} answered with something that is not JSON`, 'is this a Keywarden edge?');
+    }
+    const parsed = schema.safeParse(body);
+    if (!parsed.success) {
+      throw new Failure(`${this.#address.url} answered in a shape this keywarden does not know`, 'the edge and the command line are of different versions');
+    }
+    return parsed.data;
+  }
+}
+
+function unreachable(address: EdgeAddress, error: Error): Failure {
+  const cause = error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message;
+  return new Failure(`the edge at ${address.url} cannot be reached: ${cause}`, `found in ${address.source}; is it running? keywarden dev starts one`);
+}
+
+async function refusalOf(response: Response): Promise<Failure> {
+  const parsed = Problem.safeParse(await response.json().catch(() => null));
+  const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${response.status}`;
+  const hints: Record<number, string> = {
+    401: 'the operator key is not one of this edge; keywarden doctor tells which was used',
+    403: 'this operator lacks the role for it',
+  };
+  const hint = hints[response.status];
+  return new Failure(`the edge refuses: ${said}`, hint === undefined ? [] : [hint]);
+}

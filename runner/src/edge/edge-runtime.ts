@@ -1,0 +1,159 @@
+import { Miniflare, type MiniflareOptions } from 'miniflare';
+import { Failure } from '../failure.ts';
+import { applyMigrations, type Database } from './migrations.ts';
+import type { EdgePlan } from './edge-plan.ts';
+import { awaitHealth } from './health.ts';
+import { readWorkerSettings, type WorkerSettings } from './worker-settings.ts';
+import { bundleWorker } from './worker-bundle.ts';
+import { WorkerdWatch } from './workerd-process.ts';
+
+export interface RuntimeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  readonly storage: string;
+  readonly say: (line: string) => void;
+}
+
+/** workerd with the Worker in it: started, reloaded and stopped as one thing. */
+export class EdgeRuntime {
+  readonly #options: RuntimeOptions;
+  readonly #settings: WorkerSettings;
+  readonly #watch: WorkerdWatch;
+  readonly died: Promise<string>;
+  #miniflare: Miniflare | null = null;
+  #plan: EdgePlan | null = null;
+  /** While it is set, an end of workerd is what we asked for. */
+  #changing = true;
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    this.#settings = readWorkerSettings();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.died = promise;
+    this.#watch = new WorkerdWatch((child) => {
+      if (this.#changing) return;
+      const end = child.signalCode === null ? `with code ${child.exitCode}` : `by ${child.signalCode}`;
+      // Ctrl-C reaches workerd as well as us: leave our own signal handler the time to say that it was wanted.
+      setTimeout(() => this.#changing || resolve(`workerd ended unexpectedly ${end}`), 100);
+    });
+  }
+
+  get workerdPid(): number | null {
+    return this.#watch.pid;
+  }
+
+  async start(plan: EdgePlan): Promise<void> {
+    const options = await this.#optionsFor(plan);
+    this.#miniflare = withoutItsSignalHandlers(() => new Miniflare(options));
+    await this.#serve(() => this.#miniflare?.ready);
+    await this.#migrate();
+    await awaitHealth(this.#options.url);
+    this.#plan = plan;
+    this.#changing = false;
+  }
+
+  /** In-flight calls end; their intents are in the ledger. A plan that the Worker refuses gives way to the one before. */
+  async reload(plan: EdgePlan): Promise<void> {
+    const before = this.#plan;
+    try {
+      await this.#put(plan);
+    } catch (error) {
+      if (before !== null) await this.#put(before);
+      throw error;
+    }
+  }
+
+  async #put(plan: EdgePlan): Promise<void> {
+    const options = await this.#optionsFor(plan);
+    this.#changing = true;
+    await this.#serve(() => this.#miniflare?.setOptions(options));
+    await awaitHealth(this.#options.url);
+    this.#plan = plan;
+    this.#changing = false;
+  }
+
+  async stop(): Promise<void> {
+    this.#changing = true;
+    await this.#miniflare?.dispose();
+    this.#watch.stop();
+  }
+
+  async #serve(begin: () => Promise<unknown> | undefined): Promise<void> {
+    try {
+      await begin();
+    } catch (error) {
+      throw new Failure(`workerd does not start: ${(error as Error).message}`, 'keywarden doctor tells what this machine lacks');
+    }
+  }
+
+  async #migrate(): Promise<void> {
+    for (const database of this.#settings.databases) {
+      const db = await this.#miniflare?.getD1Database(database.binding);
+      const applied = await applyMigrations(db as unknown as Database, database.migrations, database.migrationsTable);
+      if (applied.length > 0) this.#options.say(`applied ${applied.length} migrations to ${database.binding}`);
+    }
+  }
+
+  async #optionsFor(plan: EdgePlan): Promise<MiniflareOptions> {
+    const { host, port, storage, say } = this.#options;
+    const settings = this.#settings;
+    return {
+      // Miniflare's own door stays shut to others and unused: only the direct socket below passes a request's target
+      // to the Worker as it came, `/a/../b` and all.
+      host: '127.0.0.1',
+      port: 0,
+      cf: false,
+      logRequests: false,
+      telemetry: { enabled: false },
+      resourcePersistencePath: storage,
+      isolatedResourcePersistencePath: storage,
+      handleStructuredLogs: ({ message, level }) => say(`worker ${level}: ${message}`),
+      workers: [
+        {
+          config: {
+            name: 'keywarden',
+            compatibilityDate: settings.compatibilityDate,
+            compatibilityFlags: [...settings.compatibilityFlags],
+            manifest: { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents: await bundleWorker(plan.policies) } } },
+            env: environmentOf(settings, plan),
+            exports: Object.fromEntries(
+              Object.values(settings.durableObjects).map((name) => [name, { type: 'durable-object' as const, storage: 'sqlite' as const }]),
+            ),
+          },
+          dev: {
+            unsafeDirectSockets: [{ host, port }],
+            // True would also send `CF-Worker` to the upstreams.
+            stripCfConnectingIp: false,
+          },
+        },
+      ],
+    };
+  }
+}
+
+type WorkerEnvironment = NonNullable<NonNullable<MiniflareOptions['workers'][number]['config']>['env']>;
+
+function environmentOf(settings: WorkerSettings, plan: EdgePlan): WorkerEnvironment {
+  const env: WorkerEnvironment = {};
+  for (const [name, value] of Object.entries({ ...settings.vars, ...plan.bindings })) env[name] = { type: 'text', value };
+  for (const [name, className] of Object.entries(settings.durableObjects)) {
+    env[name] = { type: 'durable-object', worker: 'keywarden', exportName: className };
+  }
+  // Not the id of wrangler.toml: another account's id there must not lose the local rows.
+  for (const { binding } of settings.databases) env[binding] = { type: 'd1', id: `keywarden-${binding}` };
+  return env;
+}
+
+/** Miniflare exits the process on signals, at once and with its own code; here the command decides how it ends. */
+function withoutItsSignalHandlers<T>(make: () => T): T {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const before = new Map(signals.map((signal) => [signal, new Set(process.listeners(signal))]));
+  const made = make();
+  for (const signal of signals) {
+    for (const listener of process.listeners(signal)) {
+      if (!before.get(signal)?.has(listener)) process.removeListener(signal, listener);
+    }
+  }
+  return made;
+}

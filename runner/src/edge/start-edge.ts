@@ -1,0 +1,102 @@
+import { readFileSync, unlinkSync } from 'node:fs';
+import { Failure } from '../failure.ts';
+import { takeLock } from '../state/lock.ts';
+import { writePrivateFile } from '../state/private-file.ts';
+import { openStateDirectory, stateDirectoryAt, type EdgeRecord, type StateDirectory } from '../state/state-directory.ts';
+import { isLoopback, offeredPort, urlOf } from './address.ts';
+import { planEdge, type EdgePlan, type PlanInput } from './edge-plan.ts';
+import { EdgeRuntime } from './edge-runtime.ts';
+import { watchFiles } from './watch-files.ts';
+
+export interface EdgeOptions {
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly host: string;
+  readonly policiesDir: string;
+  readonly varsFile: string | null;
+  readonly stateDir: string;
+  /** Reload when policies or vars change. */
+  readonly watch: boolean;
+  /** Says something to people: notes, reloads, the Worker's own log lines. */
+  readonly say: (line: string) => void;
+}
+
+export interface Edge {
+  readonly url: string;
+  readonly state: StateDirectory;
+  /** Changes with every reload. */
+  readonly workerdPid: () => number | null;
+  /** Resolves with the reason when the edge ended although nobody asked it to. */
+  readonly died: Promise<string>;
+  /** Ends workerd, gives back the lock. May be called twice. */
+  readonly stop: () => Promise<void>;
+}
+
+const ISSUER = 'https://keywarden.localhost';
+
+/**
+ * Starts a local edge: the Worker in workerd, with D1 and Durable Objects kept in the state directory.
+ *
+ * @throws Failure when anything in its environment is broken; then nothing is left running.
+ */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const state = stateDirectoryAt(options.stateDir);
+  const keys = openStateDirectory(state);
+  for (const file of keys.made) options.say(`made ${file}`);
+  const unlock = takeLock(state.lockFile);
+  const input: PlanInput = { policiesDir: options.policiesDir, varsFile: options.varsFile, keys, issuer: ISSUER };
+  let runtime: EdgeRuntime | null = null;
+  try {
+    const plan = await planEdge(input);
+    for (const text of plan.notes) options.say(text);
+    if (!isLoopback(options.host)) options.say(`listening on ${options.host}: whoever reaches this port reaches the edge, without TLS`);
+    const port = await offeredPort(options.host, options.port);
+    const url = urlOf(options.host, port);
+    runtime = new EdgeRuntime({ host: options.host, port, url, storage: state.storage, say: options.say });
+    await runtime.start(plan);
+    writePrivateFile(state.edgeFile, JSON.stringify({ url, pid: process.pid, started_at: new Date().toISOString() } satisfies EdgeRecord));
+    return running(options, input, plan, runtime, state, url, unlock);
+  } catch (error) {
+    await runtime?.stop();
+    unlock();
+    throw error;
+  }
+}
+
+function running(
+  options: EdgeOptions, input: PlanInput, first: EdgePlan, runtime: EdgeRuntime, state: StateDirectory, url: string, unlock: () => void,
+): Edge {
+  let current = first;
+  let stopping: Promise<void> | null = null;
+  const reload = async (): Promise<void> => {
+    if (stopping !== null) return;
+    try {
+      const next = await planEdge(input);
+      if (next.policies === current.policies && JSON.stringify(next.bindings) === JSON.stringify(current.bindings)) return;
+      await runtime.reload(next);
+      current = next;
+      options.say(`reloaded: ${next.services.length} ${next.services.length === 1 ? 'service' : 'services'}`);
+      for (const text of next.notes) options.say(text);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      options.say(`not reloaded, the edge goes on as before: ${[error.message, ...error.hints].join('\n')}`);
+    }
+  };
+  const watched = input.varsFile === null ? [input.policiesDir] : [input.policiesDir, input.varsFile];
+  const unwatch = options.watch ? watchFiles(watched, reload) : () => {};
+  const end = async (): Promise<void> => {
+    unwatch();
+    await runtime.stop();
+    removeRecord(state.edgeFile);
+    unlock();
+  };
+  return { url, state, workerdPid: () => runtime.workerdPid, died: runtime.died, stop: () => (stopping ??= end()) };
+}
+
+function removeRecord(file: string): void {
+  try {
+    if ((JSON.parse(readFileSync(file, 'utf8')) as EdgeRecord).pid === process.pid) unlinkSync(file);
+  } catch {
+    // Already gone.
+  }
+}

@@ -1,0 +1,37 @@
+import { Failure, EXIT } from '../failure.ts';
+import { readPolicyFiles } from '../edge/policy-set.ts';
+import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
+
+export interface CompileOptions {
+  /** Whether an origin may be `http://` on loopback: only for a local edge. */
+  readonly allowLoopbackHttp: boolean;
+}
+
+export type Compiled =
+  | { readonly ok: true; readonly value: PolicyBundle }
+  | { readonly ok: false; readonly error: readonly PolicyProblem[] };
+
+/** Loads the compiler (YAML, CEL) only when a command needs it. */
+export const offline = (): Promise<typeof import('../../../src/offline.ts')> => import('../../../src/offline.ts');
+
+export async function tryCompileDirectory(directory: string, options: CompileOptions): Promise<Compiled> {
+  const { compilePolicies } = await offline();
+  return compilePolicies(readPolicyFiles(directory), options);
+}
+
+/** @throws Failure with every problem, as `file:line:col: message`. */
+export async function compileDirectory(directory: string, options: CompileOptions): Promise<PolicyBundle> {
+  const compiled = await tryCompileDirectory(directory, options);
+  if (compiled.ok) return compiled.value;
+  const count = compiled.error.length;
+  throw new Failure(
+    `${count} ${count === 1 ? 'problem' : 'problems'} in the policies\n${compiled.error.map(problemLine).join('\n')}`,
+    'keywarden policy check shows them with their fixes',
+    EXIT.failed,
+  );
+}
+
+export function problemLine(problem: PolicyProblem): string {
+  const fix = problem.fix ? `\n  fix: ${problem.fix}` : '';
+  return `${problem.file}:${problem.line}:${problem.column}: ${problem.message}${fix}`;
+}

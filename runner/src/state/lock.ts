@@ -1,0 +1,79 @@
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { Failure } from '../failure.ts';
+import { processIsAlive, startTimeOf } from './process-identity.ts';
+import { codeOf } from './private-file.ts';
+
+interface Holder {
+  readonly pid: number;
+  /** Start time of that process as the kernel tells it, or null where it does not. */
+  readonly start: string | null;
+}
+
+/**
+ * Takes a lock file for this process. The holder is known by pid *and* start time, so that neither a crash nor a
+ * reused pid locks anybody out.
+ *
+ * @returns the function that gives the lock back.
+ * @throws Failure naming the holder when it lives.
+ */
+export function takeLock(file: string): () => void {
+  const mine = JSON.stringify({ pid: process.pid, start: startTimeOf(process.pid) } satisfies Holder);
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, mine, { mode: 0o600 });
+  try {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      try {
+        linkSync(draft, file);
+        return () => giveBack(file, mine);
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST') throw error;
+      }
+      removeIfStale(file);
+    }
+  } finally {
+    unlinkSync(draft);
+  }
+  throw new Failure(`cannot take the lock ${file}`, 'others start here at the same moment; try again');
+}
+
+function removeIfStale(file: string): void {
+  const text = readOrNull(file);
+  if (text === null) return;
+  const holder = holderOf(text);
+  if (holder !== null && processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.start) {
+    throw new Failure(`another keywarden dev (pid ${holder.pid}) already serves this state directory`, [
+      `end it (kill ${holder.pid}), or give this one its own: --state DIR`,
+    ]);
+  }
+  // Moved aside first, so that of two that find it stale only one removes it.
+  const aside = `${file}.stale.${process.pid}`;
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if (readOrNull(aside) !== text) linkSync(aside, file);
+  unlinkSync(aside);
+}
+
+function giveBack(file: string, mine: string): void {
+  if (readOrNull(file) === mine) unlinkSync(file);
+}
+
+function readOrNull(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function holderOf(text: string): Holder | null {
+  try {
+    const holder = JSON.parse(text) as Holder;
+    return Number.isInteger(holder.pid) ? holder : null;
+  } catch {
+    return null;
+  }
+}

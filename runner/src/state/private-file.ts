@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fchmodSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, chmodSync, writeSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Failure } from '../failure.ts';
+
+/**
+ * Reads a file that holds a secret. Refuses one that others could read or write (as ssh does with private keys).
+ *
+ * @returns its text, or null when there is no such file.
+ * @throws Failure when it is not private, or cannot be read.
+ */
+export function readPrivateFile(path: string): string | null {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw new Failure(`cannot read ${path}: ${(error as Error).message}`, `it must be readable by you: chmod 600 ${path}`);
+  }
+  try {
+    const { mode, uid } = fstatSync(fd);
+    if ((mode & 0o077) !== 0) {
+      throw new Failure(`${path} is open to others (mode ${octal(mode)})`, [
+        `chmod 600 ${path}`,
+        'if others may have read it, delete it: keywarden dev makes a new one',
+      ]);
+    }
+    const self = process.getuid?.();
+    if (self !== undefined && self !== 0 && uid !== self) throw new Failure(`${path} belongs to another user`, `chown it, or use another --state DIR`);
+    return readFileSync(fd, 'utf8');
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`cannot read ${path}: ${(error as Error).message}`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes a file of mode 0600 so that it is whole or absent, never half. */
+export function writePrivateFile(path: string, text: string): void {
+  const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
+  const fd = openSync(draft, 'wx', 0o600);
+  try {
+    fchmodSync(fd, 0o600);
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } catch (error) {
+    unlinkSync(draft);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(draft, path);
+}
+
+/** Makes a directory that only its owner may enter; takes the others' rights from one that is ours already. */
+export function openPrivateDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700);
+  } catch (error) {
+    throw new Failure(`cannot use the state directory ${path}: ${(error as Error).message}`, 'name another with --state DIR');
+  }
+}
+
+export const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, '0');
+
+export const codeOf = (error: unknown): string | undefined =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
