@@ -1,0 +1,116 @@
+import type { ByteSet, Graph, Spelling } from './graph.ts';
+
+/**
+ * How a credential may be spelled in an answer. Each function gives, character by character, what may stand
+ * for it, so that any *mixture* (`%73k_l\u0069ve`) is one path through the graph as well.
+ */
+
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const MAX_ENTITY_ZEROS = 3;
+
+const ENTITIES: Readonly<Record<string, readonly string[]>> = {
+  '&': ['&amp;', '&AMP;'],
+  '<': ['&lt;', '&LT;'],
+  '>': ['&gt;', '&GT;'],
+  '"': ['&quot;', '&QUOT;'],
+  "'": ['&apos;'],
+  '+': ['&plus;'],
+  '/': ['&sol;'],
+  '=': ['&equals;'],
+  ' ': ['&nbsp;'],
+};
+
+const bytes = (text: string): Spelling => [...text].map((c) => [c.charCodeAt(0)]);
+const hexDigit = (value: number): ByteSet => {
+  const digit = value.toString(16);
+  return [...new Set([digit.charCodeAt(0), digit.toUpperCase().charCodeAt(0)])];
+};
+const hexPair = (code: number): Spelling => [hexDigit(code >> 4), hexDigit(code & 15)];
+
+/** Every spelling of one printable ASCII character in text: raw, percent, JSON, HTML, quoted-printable, `\x`. */
+function textSpellings(char: string): Spelling[] {
+  const code = char.charCodeAt(0);
+  const pair = hexPair(code);
+  const spellings: Spelling[] = [
+    bytes(char),
+    [...bytes('%'), ...pair],
+    // RFC 3986 §2.4: encoded again, `%25` for the `%`.
+    [...bytes('%25'), ...pair],
+    // RFC 8259 §7, and the same inside a JSON string inside JSON.
+    [...bytes('\\u00'), ...pair],
+    [...bytes('\\\\u00'), ...pair],
+    [...bytes('\\x'), ...pair],
+    // RFC 2045 §6.7
+    [...bytes('='), ...pair],
+    ...(ENTITIES[char] ?? []).map(bytes),
+  ];
+  for (let zeros = 0; zeros <= MAX_ENTITY_ZEROS; zeros++) {
+    const pad = '0'.repeat(zeros);
+    spellings.push(bytes(`&#${pad}${code};`));
+    spellings.push([...bytes('&#'), [0x78, 0x58], ...bytes(pad), ...pair, ...bytes(';')]);
+  }
+  if (char === '"' || char === '\\' || char === '/') {
+    for (const escapes of char === '\\' ? ['\\', '\\\\\\'] : ['\\', '\\\\', '\\\\\\']) spellings.push(bytes(escapes + char));
+  }
+  if (char === ' ') spellings.push(bytes('+'));
+  return spellings;
+}
+
+/** Hexadecimal of the bytes, in either case or both. */
+function hexPattern(secret: string): Spelling[][] {
+  return [...secret].map((char) => [hexPair(char.charCodeAt(0))]);
+}
+
+/** The characters with `zeros` NUL bytes between: UTF-16 and UTF-32 of either byte order (the outermost NULs stay). */
+function widePattern(secret: string, zeros: number): Spelling[][] {
+  const gap: ByteSet[] = Array.from({ length: zeros }, () => [0]);
+  return [...secret].map((char, i) => [i === 0 ? bytes(char) : [...gap, ...bytes(char)]]);
+}
+
+/**
+ * Base64 or base64url (RFC 4648 §4, §5) of any text in which the credential begins at `alignment` modulo 3.
+ * At either end a base64 character may hold bits of its neighbours too. At the end, every character stands that agrees
+ * with the credential's own bits. At the front that would make a match begin at every fourth character of any text, so
+ * the one which holds two or four bits of the credential stays, as padding does.
+ */
+function base64Pattern(secret: string, alignment: number): Spelling[][] {
+  const bits: (0 | 1 | null)[] = Array.from({ length: alignment * 8 }, () => null);
+  for (const char of secret) {
+    for (let bit = 7; bit >= 0; bit--) bits.push(((char.charCodeAt(0) >> bit) & 1) as 0 | 1);
+  }
+  while (bits.length % 6 !== 0) bits.push(null);
+  const pattern: Spelling[][] = [];
+  for (let at = Math.ceil((alignment * 8) / 6) * 6; at < bits.length; at += 6) {
+    pattern.push(sextetSpellings(bits.slice(at, at + 6)));
+  }
+  return pattern;
+}
+
+function sextetSpellings(sextet: readonly (0 | 1 | null)[]): Spelling[] {
+  const plain: number[] = [];
+  const spellings: Spelling[] = [[plain]];
+  for (let value = 0; value < 64; value++) {
+    if (!sextet.every((bit, i) => bit === null || bit === ((value >> (5 - i)) & 1))) continue;
+    if (value === 62) {
+      plain.push(0x2d);
+      spellings.push(...textSpellings('+'));
+    } else if (value === 63) {
+      plain.push(0x5f);
+      spellings.push(...textSpellings('/'));
+    } else {
+      plain.push(BASE64.charCodeAt(value));
+    }
+  }
+  return spellings;
+}
+
+/** The automaton that reads every spelling of one secret. */
+export function addSpellings(graph: Graph, secret: string): void {
+  const characters = [...secret];
+  graph.addPattern(characters.map(textSpellings));
+  graph.addPattern(characters.toReversed().map(textSpellings));
+  graph.addPattern(hexPattern(secret));
+  graph.addPattern(widePattern(secret, 1));
+  graph.addPattern(widePattern(secret, 3));
+  for (const alignment of [0, 1, 2]) graph.addPattern(base64Pattern(secret, alignment));
+}

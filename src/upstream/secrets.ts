@@ -1,0 +1,130 @@
+import { type Fault, fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { CredentialSpec, PolicyBundle } from '../policy/ruled.ts';
+import { Credential, type Credentials } from './credential.ts';
+
+/**
+ * The only reader of the secret bindings that policies name. A value that could not be injected byte for byte,
+ * or could not be found again in an answer, is refused here, by the secret's name and never by its value.
+ */
+
+/** A shorter value would be found everywhere in ordinary text: it cannot be scrubbed. */
+export const MIN_SECRET_LENGTH = 6;
+/** A longer one does not fit into a header field that servers accept (RFC 9110 §5.4 leaves the bound to them). */
+export const MAX_SECRET_LENGTH = 8192;
+
+const PLACEHOLDER =
+  /^(?:<.*>|\$\{.*\}|\{\{.*\}\}|\.{3,}|[x*_-]+|(?:change|replace|fill)[-_ ]?(?:me|this|in)?|todo|tbd|placeholder|example|secret|none|null|undefined|insert[-_ ].*|(?:your|my)[-_ ].*|.*[-_ ]here|.*\.\.\.)$/i;
+
+/** A secret that is missing or unusable. */
+export interface SecretProblem {
+  /** The binding's name. */
+  readonly secret: string;
+  /** What is wrong and how to mend it; no value. */
+  readonly detail: string;
+}
+
+/** The names of the secrets that a scheme needs. */
+export function secretNamesOf(spec: CredentialSpec): readonly string[] {
+  switch (spec.scheme) {
+    case 'bearer':
+    case 'header':
+    case 'basic':
+    case 'query':
+      return [spec.secret];
+    case 'sigv4':
+      return spec.sessionToken === null
+        ? [spec.accessKeyId, spec.secretAccessKey]
+        : [spec.accessKeyId, spec.secretAccessKey, spec.sessionToken];
+  }
+}
+
+const known = new WeakMap<object, Map<string, Credentials>>();
+
+/**
+ * Reads the credentials that a service's scheme needs from the Worker's bindings.
+ *
+ * The same object is returned as long as the bindings hold the same values, so that what is derived from it
+ * (the scrubber, signing keys) may be cached by identity.
+ *
+ * @param env   The Worker's bindings.
+ * @param spec  The policy's scheme: names of secrets.
+ * @returns The credentials, or an `environment_broken` fault that names the first bad secret and its mend.
+ */
+export function readCredentials(env: object, spec: CredentialSpec): Result<Credentials, Fault> {
+  const values: string[] = [];
+  for (const name of secretNamesOf(spec)) {
+    const value = read(env, name);
+    const problem = problemWith(name, value);
+    if (problem !== null) return err(fault('environment_broken', problem));
+    values.push(value as string);
+  }
+  const cache = cacheOf(env);
+  const key = `${spec.scheme} ${secretNamesOf(spec).join(' ')}`;
+  const before = cache.get(key);
+  if (before !== undefined && holds(before, values)) return ok(before);
+  const credentials = credentialsOf(values);
+  cache.set(key, credentials);
+  return ok(credentials);
+}
+
+/**
+ * What the environment lacks for a bundle of policies, for the check at start-up.
+ *
+ * @returns One problem per missing or unusable secret, each secret once, in the order of the policies; empty when all is well.
+ */
+export function missingSecrets(env: object, bundle: PolicyBundle): readonly SecretProblem[] {
+  const problems = new Map<string, SecretProblem>();
+  for (const policy of Object.values(bundle.services)) {
+    for (const secret of secretNamesOf(policy.credential)) {
+      const detail = problemWith(secret, read(env, secret));
+      if (detail !== null && !problems.has(secret)) problems.set(secret, { secret, detail });
+    }
+  }
+  return [...problems.values()];
+}
+
+function read(env: object, name: string): unknown {
+  return Object.hasOwn(env, name) ? (env as Record<string, unknown>)[name] : undefined;
+}
+
+function problemWith(name: string, value: unknown): string | null {
+  const mend = `set it with \`wrangler secret put ${name}\`, or as ${name}=… in the file given to \`keywarden dev --vars\``;
+  const say = (what: string): string => `secret ${name} ${what}: ${mend}`;
+  if (value === undefined || value === null) return say('is missing');
+  if (typeof value !== 'string') return say('is not a text binding');
+  if (value === '') return say('is empty');
+  if (value.trim() !== value) return say('begins or ends with white space');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  if (/[\u0000-\u001f\u007f]/.test(value)) return say('holds a control character');
+  if (!/^[\x20-\x7e]*$/.test(value)) return say('holds a character outside printable ASCII');
+  if (PLACEHOLDER.test(value)) return say('is a placeholder, not a credential');
+  if (value.length < MIN_SECRET_LENGTH) return say(`is shorter than ${MIN_SECRET_LENGTH} characters and could not be scrubbed`);
+  if (value.length > MAX_SECRET_LENGTH) return say(`is longer than ${MAX_SECRET_LENGTH} characters`);
+  return null;
+}
+
+function credentialsOf(values: readonly string[]): Credentials {
+  const [first, second, third] = values.map((value) => new Credential(value));
+  if (second === undefined) return { kind: 'single', secret: first as Credential };
+  return { kind: 'aws', accessKeyId: first as Credential, secretAccessKey: second, sessionToken: third ?? null };
+}
+
+function holds(credentials: Credentials, values: readonly string[]): boolean {
+  const held =
+    credentials.kind === 'single'
+      ? [credentials.secret]
+      : [credentials.accessKeyId, credentials.secretAccessKey, credentials.sessionToken];
+  return held.every((credential, i) => (credential === null ? values[i] === undefined : credential.holds(values[i] ?? '')));
+}
+
+function cacheOf(env: object): Map<string, Credentials> {
+  let cache = known.get(env);
+  if (cache === undefined) {
+    cache = new Map();
+    known.set(env, cache);
+  }
+  return cache;
+}
+
+export type { Credentials } from './credential.ts';

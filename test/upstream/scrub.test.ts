@@ -1,0 +1,265 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Credential, type Credentials } from '../../src/upstream/credential.ts';
+import { decodable } from '../../src/upstream/scrub/coding.ts';
+import { REDACTED, Scrubber, scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
+
+const KEY = 'sk_test_4eC39Hq+Lyj/WD"arj\\tT1&zdp7 dc=';
+const latin1 = { encode: (s: string) => Buffer.from(s, 'latin1'), decode: (b: Uint8Array) => Buffer.from(b).toString('latin1') };
+const scrubberFor = (...secrets: string[]) => new Scrubber(secrets.map((secret) => new Credential(secret)));
+const scrub = (text: string, ...secrets: string[]) => latin1.decode(scrubberFor(...secrets).bytes(latin1.encode(text)).bytes);
+
+const hex = (code: number, upper = false) => {
+  const pair = code.toString(16).padStart(2, '0');
+  return upper ? pair.toUpperCase() : pair;
+};
+const each = (text: string, spell: (char: string, code: number, i: number) => string) =>
+  [...text].map((char, i) => spell(char, char.charCodeAt(0), i)).join('');
+const base64 = (text: string) => Buffer.from(text, 'latin1').toString('base64');
+const base64url = (text: string) => Buffer.from(text, 'latin1').toString('base64url');
+const html = (text: string) =>
+  text.replace(/[&<>"'/+=]/g, (c) => ({ '&': '&amp;', '"': '&quot;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '/': '&#x2F;', '+': '&#43;', '=': '&#x3d;' })[c] as string);
+const utf16be = (text: string) => each(text, (c) => `\0${c}`);
+
+/** Every spelling that a service or a careless error page is known to use, by its name. */
+const SPELLINGS: Record<string, (secret: string) => string> = {
+  raw: (s) => s,
+  'base64, first alignment': (s) => base64(s),
+  'base64, second alignment': (s) => base64(`x${s}y`),
+  'base64, third alignment': (s) => base64(`xy${s}zzz`),
+  'base64 without padding': (s) => base64(s).replace(/=+$/, ''),
+  base64url: (s) => base64url(s),
+  'base64url, second alignment': (s) => base64url(`u${s}`),
+  'base64url, third alignment': (s) => base64url(`uv${s}w`),
+  'the Basic pair': (s) => `user:${s}`,
+  'the Basic pair in base64': (s) => base64(`user:${s}`),
+  'the Basic pair, secret first, in base64': (s) => base64(`${s}:`),
+  'the Basic pair in base64url': (s) => base64url(`user:${s}`),
+  'the Basic pair in percent-encoded base64': (s) => encodeURIComponent(base64(`usr:${s}`)),
+  'percent, only where needed': (s) => encodeURIComponent(s),
+  'percent, upper case, everything': (s) => each(s, (_, c) => `%${hex(c, true)}`),
+  'percent, lower case, everything': (s) => each(s, (_, c) => `%${hex(c)}`),
+  'percent, every other character': (s) => each(s, (char, c, i) => (i % 2 ? char : `%${hex(c, i % 4 === 0)}`)),
+  'percent twice': (s) => encodeURIComponent(encodeURIComponent(s)),
+  'percent twice, everything': (s) => each(s, (_, c) => `%25${hex(c, true)}`),
+  'form encoding': (s) => new URLSearchParams({ s }).toString().slice(2),
+  'hex, lower case': (s) => each(s, (_, c) => hex(c)),
+  'hex, upper case': (s) => each(s, (_, c) => hex(c, true)),
+  'a JSON string': (s) => JSON.stringify(s).slice(1, -1),
+  'a JSON string with escaped slashes': (s) => JSON.stringify(s).slice(1, -1).replaceAll('/', '\\/'),
+  'a JSON string inside JSON': (s) => JSON.stringify(JSON.stringify(s)).slice(3, -3),
+  'JSON \\u escapes': (s) => each(s, (_, c, i) => `\\u00${hex(c, i % 2 === 0)}`),
+  'JSON, every third escaped': (s) => each(JSON.stringify(s).slice(1, -1), (char, c, i) => (i % 3 || /["\\]/.test(char) ? char : `\\u00${hex(c)}`)).replace(/\\\\u005c/g, '\\\\'),
+  '\\x escapes': (s) => each(s, (_, c) => `\\x${hex(c)}`),
+  'HTML entities': html,
+  'HTML decimal references': (s) => each(s, (_, c) => `&#${c};`),
+  'HTML decimal references with zeros': (s) => each(s, (_, c) => `&#0${c};`),
+  'HTML hexadecimal references': (s) => each(s, (_, c, i) => `&#${i % 2 ? 'x' : 'X'}${hex(c, i % 3 === 0)};`),
+  'quoted-printable': (s) => each(s, (char, c) => (char === '=' ? `=${hex(c, true)}` : char)),
+  reversed: (s) => [...s].toReversed().join(''),
+  'UTF-16LE': (s) => each(s, (c) => `${c}\0`),
+  'UTF-16BE': utf16be,
+  'UTF-32LE': (s) => each(s, (c) => `${c}\0\0\0`),
+};
+
+describe('threat 1 and 2: an echoed credential becomes [redacted]', () => {
+  for (const [name, spell] of Object.entries(SPELLINGS)) {
+    it(`spelled as ${name}, at every position of a chunk border`, () => {
+      const spelled = spell(KEY);
+      const text = latin1.encode(`{"before":"${spelled}", "after":1}\n\n`);
+      const scrubber = scrubberFor(KEY);
+      const whole = scrubber.bytes(text);
+      expect(whole.hits).toBe(1);
+      expect(latin1.decode(whole.bytes)).toMatch(/^\{"before":".{0,8}?\[redacted\]/s);
+      for (let split = 0; split <= text.length; split++) {
+        const run = scrubber.start();
+        const pieces = [...run.push(text.slice(0, split)), ...run.push(text.slice(split)), ...run.end()];
+        expect(Buffer.concat(pieces).equals(Buffer.from(whole.bytes))).toBe(true);
+      }
+      const bytewise = scrubber.start();
+      const pieces = [...text].flatMap((byte) => bytewise.push(Uint8Array.of(byte)));
+      expect(Buffer.concat([...pieces, ...bytewise.end()]).equals(Buffer.from(whole.bytes))).toBe(true);
+    });
+  }
+
+  it('leaves of a base64 spelling at most the character that it shares with its neighbour', () => {
+    expect(scrub(base64(KEY), KEY)).toBe(`${REDACTED}${/=*$/.exec(base64(KEY))?.[0]}`);
+    expect(scrub(base64(`ab${KEY}c`), KEY).replace(REDACTED, '').length).toBeLessThanOrEqual(6);
+  });
+
+  it('is found twice when it stands there twice', () => {
+    expect(scrubberFor(KEY).text(`${KEY}${KEY}`)).toEqual({ text: REDACTED + REDACTED, hits: 2 });
+  });
+
+  it('takes the longer of two credentials when one contains the other', () => {
+    expect(scrub('x AKIDEXAMPLE-and-more y', 'EXAMPLE', 'AKIDEXAMPLE-and-more')).toBe(`x ${REDACTED} y`);
+    expect(scrub('x AKIDEXAMPLE-and-mXre y', 'EXAMPLE', 'AKIDEXAMPLE-and-more')).toBe(`x AKID${REDACTED}-and-mXre y`);
+  });
+
+  it('takes the whole escape of a last character', () => {
+    expect(scrub('{"k":"abcdefg\\\\"}', 'abcdefg\\')).toBe(`{"k":"${REDACTED}"}`);
+    expect(scrub('<b>abcdefg&amp;</b>', 'abcdefg&')).toBe(`<b>${REDACTED}</b>`);
+  });
+
+  it('is found after its own beginning', () => {
+    expect(scrub('abcabcabcabd', 'abcabcabd')).toBe(`abc${REDACTED}`);
+    expect(scrub('aaaaaaaaaaaaaaaab', 'aaaaaab')).toBe(`aaaaaaaaaa${REDACTED}`);
+  });
+});
+
+const secretText = fc.string({ unit: fc.constantFrom(...'abAB01_-+/=%&"\\ \'<u.:'), minLength: 6, maxLength: 24 }).filter((s) => s.trim() === s);
+const cut = (bytes: Uint8Array, places: number[]): Uint8Array[] => {
+  const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
+  return at.slice(1).map((end, i) => bytes.slice(at[i], end));
+};
+
+describe('properties', () => {
+  const mixers: ((char: string, code: number) => string)[] = [
+    (char) => char,
+    (_, code) => `%${hex(code)}`,
+    (_, code) => `%${hex(code, true)}`,
+    (_, code) => `%25${hex(code)}`,
+    (_, code) => `\\u00${hex(code)}`,
+    (_, code) => `&#${code};`,
+    (_, code) => `&#x${hex(code)};`,
+  ];
+
+  it('no mixture of spellings survives, however the body is cut', () => {
+    fc.assert(
+      fc.property(
+        secretText, fc.array(fc.nat(mixers.length - 1), { minLength: 24, maxLength: 24 }), fc.string(), fc.string(), fc.array(fc.nat(), { maxLength: 6 }),
+        (secret, choice, before, after, places) => {
+          const spelled = each(secret, (char, code, i) => (mixers[choice[i] as number] as (typeof mixers)[0])(char, code));
+          const body = Buffer.from(before + spelled + after);
+          const run = scrubberFor(secret).start();
+          const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]).toString();
+          expect(run.hits).toBeGreaterThanOrEqual(1);
+          expect(out).toContain(REDACTED);
+          expect(scrubberFor(secret).text(out.replaceAll(REDACTED, '\n')).hits).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('no known spelling survives, however the body is cut', () => {
+    const names = Object.keys(SPELLINGS);
+    fc.assert(
+      fc.property(secretText, fc.constantFrom(...names), fc.uint8Array({ maxLength: 40 }), fc.array(fc.nat(), { maxLength: 6 }), (secret, name, around, places) => {
+        const spelled = latin1.encode((SPELLINGS[name] as (s: string) => string)(secret));
+        const run = scrubberFor(secret).start();
+        const body = Buffer.concat([around, spelled, around]);
+        const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]);
+        expect(out.includes(spelled)).toBe(false);
+        expect(run.hits).toBeGreaterThanOrEqual(1);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('a body without a spelling passes byte for byte, however it is cut', () => {
+    const scrubber = scrubberFor(KEY);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.array(fc.nat(), { maxLength: 8 }), (body, places) => {
+        const run = scrubber.start();
+        const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]);
+        expect(out.equals(Buffer.from(body))).toBe(true);
+        expect(run.hits).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('keeps the length of a body when asked, whatever it held', () => {
+    fc.assert(
+      fc.property(secretText, fc.constantFrom(...Object.keys(SPELLINGS)), fc.string(), (secret, name, around) => {
+        const body = latin1.encode(around + (SPELLINGS[name] as (s: string) => string)(secret) + around);
+        const { bytes, hits } = scrubberFor(secret).bytes(body, { keepLength: true });
+        expect(bytes.length).toBe(body.length);
+        expect(hits).toBeGreaterThanOrEqual(1);
+      }),
+    );
+    expect(latin1.decode(scrubberFor('abcdef').bytes(latin1.encode('1abcdef2'), { keepLength: true }).bytes)).toBe('1******2');
+    expect(latin1.decode(scrubberFor('abcdefghijkl').bytes(latin1.encode('1abcdefghijkl2'), { keepLength: true }).bytes)).toBe('1[redacted]  2');
+  });
+});
+
+describe('a stream is not delayed', () => {
+  it('holds back exactly the bytes that may begin a spelling', () => {
+    const run = scrubberFor('key_0123456789').start();
+    expect(Buffer.concat(run.push(latin1.encode('data: hello\n\n'))).toString()).toBe('data: hello\n\n');
+    expect(run.held).toBe(0);
+    expect(Buffer.concat(run.push(latin1.encode('data: kkkkey_01'))).toString()).toBe('data: kkk');
+    expect(run.held).toBe(6);
+    expect(Buffer.concat(run.push(latin1.encode('x'))).toString()).toBe('key_01x');
+  });
+
+  it('never holds more than a spelling is long', () => {
+    const secret = 'aaaaaaaaaaaaaaaaaaab';
+    const run = scrubberFor(secret).start();
+    for (let i = 0; i < 2000; i++) {
+      run.push(latin1.encode('aaa'));
+      expect(run.held).toBeLessThan(secret.length * 10);
+    }
+  });
+
+  it('tells of hits before their bytes go out, through the stream itself', async () => {
+    const told: number[] = [];
+    const stream = scrubberFor(KEY).stream((hits) => told.push(hits));
+    const writer = stream.writable.getWriter();
+    void writer.write(latin1.encode(`one ${KEY.slice(0, 9)}`));
+    void writer.write(latin1.encode(`${KEY.slice(9)} two ${KEY}.`));
+    void writer.close();
+    expect(await new Response(stream.readable).text()).toBe(`one ${REDACTED} two ${REDACTED}.`);
+    expect(told.reduce((a, b) => a + b)).toBe(2);
+  });
+});
+
+describe('threat 3: decoys do not exhaust it', () => {
+  it('finds the real key after 10,000 decoys that differ in the last character', () => {
+    const decoys = `${KEY.slice(0, -1)}~ `.repeat(10_000);
+    const { text, hits } = scrubberFor(KEY).text(`${decoys}${KEY}`);
+    expect(hits).toBe(1);
+    expect(text).toBe(decoys + REDACTED);
+  });
+
+  it('finds the real key after 10,000 real hits', () => {
+    expect(scrubberFor(KEY).text(`${KEY},`.repeat(10_001)).hits).toBe(10_001);
+  });
+
+  it('stays linear when every decoy is a new mixture and its states are forgotten again and again', () => {
+    const secret = 'ghp_16C7e42F292c6912E7710c838347Ae178B4a';
+    let seed = 1;
+    const random = (n: number) => (seed = (seed * 48271) % 2147483647) % n;
+    const mixed = () => each(secret.slice(0, -1), (char, c) => [char, `%${hex(c)}`, `&#${c};`, `\\u00${hex(c)}`][random(4)] as string);
+    const decoys = Array.from({ length: 3000 }, mixed).join('~');
+    const { text, hits } = scrubberFor(secret).text(`${decoys}~${mixed()}a`);
+    expect(hits).toBe(1);
+    expect(text).toBe(`${decoys}~${REDACTED}`);
+  });
+});
+
+describe('headers and codings', () => {
+  it('scrubs header values, and drops a field that is named by the credential', () => {
+    const secret = 'key_0123456789';
+    const { headers, hits } = scrubberFor(secret).headers(new Headers({ 'x-echo': `Bearer ${secret}`, [`x-${secret}`]: '1', 'content-type': 'text/plain' }));
+    expect(Object.fromEntries(headers)).toEqual({ 'x-echo': `Bearer ${REDACTED}`, 'content-type': 'text/plain' });
+    expect(hits).toBe(2);
+  });
+
+  it('is made once for the same credentials', () => {
+    const credentials: Credentials = { kind: 'single', secret: new Credential(KEY) };
+    expect(scrubberOf(credentials)).toBe(scrubberOf(credentials));
+    const aws: Credentials = { kind: 'aws', accessKeyId: new Credential('AKIDEXAMPLE'), secretAccessKey: new Credential(KEY), sessionToken: new Credential('session-token') };
+    expect(scrubberOf(aws).text(`AKIDEXAMPLE ${KEY} session-token`).text).toBe(`${REDACTED} ${REDACTED} ${REDACTED}`);
+  });
+
+  for (const [coding, decoded] of [[null, false], ['', false], ['identity', false], ['gzip', true], ['X-GZIP', true], ['br', true], ['identity, gzip', true]] as const) {
+    it(`content coding ${coding} can be read`, () => expect(decodable(coding)).toEqual({ ok: true, value: { decoded } }));
+  }
+  for (const coding of ['zstd', 'deflate', 'compress', 'gzip, gzip', 'br,gzip', 'aws-chunked', 'gzip;q=1']) {
+    it(`threat 2: content coding ${coding} is refused`, () => {
+      expect(decodable(coding)).toMatchObject({ ok: false, error: { code: 'upstream_coding_unsupported' } });
+    });
+  }
+});
