@@ -59,7 +59,7 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
     if (!env[name]) problems.push({ problem: `${name} is not set`, mend: 'set it in wrangler.toml [vars] to the edge\'s public URL' });
   }
-  problems.push(...missingSecrets(env, bundle));
+  problems.push(...missingSecrets(env, bundle).map(({ secret, detail }) => ({ problem: detail, mend: `wrangler secret put ${secret}` })));
   const unmigrated = await migrationProblem(env);
   if (unmigrated !== null) problems.push(unmigrated);
 

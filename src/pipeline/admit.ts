@@ -5,7 +5,7 @@ import { fault, type Fault } from '../fault.ts';
 import { admit as admitAtLedger } from '../ledger/client.ts';
 import type { LimitState, NamedLimit } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { agentLimitOf } from '../policy/grants.ts';
+import { grantOf } from '../policy/grants.ts';
 import type { Admitted, Authorized } from './call.ts';
 
 export interface NotAdmitted {
@@ -41,7 +41,7 @@ export async function admit(authorized: Authorized, edge: Edge): Promise<Result<
 function limitsOf({ capability, principal }: Authorized, edge: Edge): readonly NamedLimit[] {
   const limits: NamedLimit[] = [];
   if (capability.limit !== null) limits.push({ name: capability.name, spec: capability.limit });
-  const agent = agentLimitOf(edge.bundle.agents, principal.agent);
-  if (agent !== null) limits.push({ name: 'agent', spec: agent });
+  const ofAgent = grantOf(edge.bundle.agents, edge.dev, principal.agent)?.limit ?? null;
+  if (ofAgent !== null) limits.push({ name: 'agent', spec: ofAgent });
   return limits;
 }

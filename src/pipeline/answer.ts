@@ -36,10 +36,9 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     forwarded.abort();
     return fields;
   }
-  const headers = fields.value;
-  let redactions = scrubber?.headers(headers) ?? 0;
+  const { headers, hits: headerHits } = scrubber?.headers(fields.value) ?? { headers: fields.value, hits: 0 };
   const statusText = scrubber?.text(response.statusText) ?? { text: response.statusText, hits: 0 };
-  redactions += statusText.hits;
+  const redactions = headerHits + statusText.hits;
 
   headers.set(REQUEST_ID_FIELD, call.requestId);
   headers.append('proxy-status', `keywarden; received-status=${response.status}`);

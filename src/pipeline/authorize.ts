@@ -5,12 +5,13 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { canonicalPathOf } from '../policy/canonical-path.ts';
 import { canonicalQueryOf } from '../policy/canonical-query.ts';
 import { decideAccess, planAccess } from '../policy/decide.ts';
+import type { RequestFacts } from '../policy/facts.ts';
 import { compileService } from '../policy/service.ts';
 import type { ServicePolicy } from '../policy/ruled.ts';
 import { requestFields } from '../upstream/fields.ts';
 import { virtualHostBucketOf } from '../upstream/virtual-host.ts';
 import type { Authenticated, Authorized } from './call.ts';
-import { readBody } from './read-body.ts';
+import { readBody, type BodyRead } from './read-body.ts';
 import { requestHashOf } from './request-hash.ts';
 
 /**
@@ -36,7 +37,7 @@ export async function authorize({ call, principal }: Authenticated, edge: Edge):
   const decision = decideAccess(plan.value, {
     query: access.value.query,
     headers: request.headers,
-    ...(body === null ? {} : { body: body.value.value }),
+    ...bodyFactsOf(body === null ? null : body.value),
     agent: principal.agent,
     session: principal.session,
     now: call.startedAt,
@@ -64,7 +65,7 @@ export async function authorize({ call, principal }: Authenticated, edge: Edge):
     capability: decision.value.capability,
     outgoing,
     requestHash: requestHashOf({ ...outgoing, body: bytes }),
-  } as Omit<Authorized, never> as Authorized);
+  } as Authorized);
 }
 
 function accessOf(rawPath: string, rawQuery: string, request: Request, policy: ServicePolicy): Result<Access, Denial> {
@@ -75,6 +76,11 @@ function accessOf(rawPath: string, rawQuery: string, request: Request, policy: S
   const bucket = policy.credential.scheme === 'sigv4' ? virtualHostBucketOf(request.headers.get('host') ?? '') : null;
   const value = bucket === null ? path.value : (`/${bucket}${path.value}` as CanonicalPath);
   return ok({ service: policy.service, method: request.method, path: value, query: query.value });
+}
+
+function bodyFactsOf(body: BodyRead | null): Pick<RequestFacts, 'body' | 'bodyRefusal'> {
+  if (body === null) return {};
+  return body.parsed.ok ? { body: body.parsed.value } : { bodyRefusal: body.parsed.error };
 }
 
 const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';

@@ -2,9 +2,8 @@ import type { Access } from '../access.ts';
 import type { Principal } from '../capability/principal.ts';
 import type { Env } from '../env.ts';
 import type { LimitState } from '../ledger/contract.ts';
-import type { BodyRead } from './read-body.ts';
 import type { CapabilityPolicy, ServicePolicy } from '../policy/ruled.ts';
-import type { Credentials } from '../upstream/secrets.ts';
+import type { Credentials } from '../upstream/credential.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
 
 /**
@@ -75,5 +74,3 @@ export interface Forwarded {
   /** Ends the exchange with the upstream. */
   readonly abort: () => void;
 }
-
-export type { BodyRead };

@@ -1,12 +1,12 @@
 import type { BodyValue } from '../access.ts';
-import type { Denial } from '../denial.ts';
+import type { BodyRefusal, Denial } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { parseBody } from '../policy/body.ts';
 
-/** A body that a rule needed: the bytes go on as they came, the value is what the rule sees. */
+/** A body that a rule needed: the bytes go on as they came, the value (or why there is none) is what the rules see. */
 export interface BodyRead {
   readonly bytes: Uint8Array;
-  readonly value: BodyValue;
+  readonly parsed: Result<BodyValue, BodyRefusal>;
 }
 
 /**
@@ -18,8 +18,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<Resu
   if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
   const bytes = await collect(request.body, maxBytes);
   if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
-  const value = parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding'));
-  return value.ok ? ok({ bytes, value: value.value }) : err({ kind: 'body_refused', why: value.error });
+  return ok({ bytes, parsed: parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding')) });
 }
 
 async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array | null> {

@@ -1,6 +1,6 @@
 import { fault, type Fault, type FaultCode } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { ScrubStream, Scrubber } from '../upstream/scrub/scrubber.ts';
+import type { Scrubber, ScrubRun } from '../upstream/scrub/scrubber.ts';
 import type { Forwarded } from './call.ts';
 
 /** How a response body ended. */
@@ -61,7 +61,7 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
 }
 
 function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: BodyOptions): ScrubbedBody {
-  const scrub: ScrubStream | null = scrubber?.stream({ keepLength: length !== null }) ?? null;
+  const scrub: ScrubRun | null = scrubber?.start({ keepLength: length !== null }) ?? null;
   let bytes = 0;
   let ended = false;
   const end = (reason: FaultCode | null): void => {

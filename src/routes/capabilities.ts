@@ -5,7 +5,7 @@ import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import { peek } from '../ledger/client.ts';
 import type { LimitState, NamedLimit } from '../ledger/contract.ts';
-import { agentLimitOf } from '../policy/grants.ts';
+import { grantOf } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
 import { problemResponse } from '../problem/response.ts';
 import type { CapabilitiesResponse } from '../protocol.ts';
@@ -24,7 +24,7 @@ capabilities.get('/', async (c) => {
 
   const index = capabilityIndex(edge.bundle);
   const held = [...principal.capabilities].map((name) => ({ name, found: index.get(name) ?? null }));
-  const agentLimit = agentLimitOf(edge.bundle.agents, principal.agent);
+  const agentLimit = grantOf(edge.bundle.agents, edge.dev, principal.agent)?.limit ?? null;
   const limits: NamedLimit[] = agentLimit === null ? [] : [{ name: 'agent', spec: agentLimit }];
   for (const { found } of held) {
     if (found !== null && found.capability.limit !== null) limits.push({ name: found.capability.name, spec: found.capability.limit });

@@ -3,6 +3,7 @@ import type { Edge } from '../edge.ts';
 import type { Env } from '../env.ts';
 import type { Call } from '../pipeline/call.ts';
 import { run } from '../pipeline/run.ts';
+import { serviceOf } from '../policy/service.ts';
 import { problemResponse } from '../problem/response.ts';
 
 const PREFIX = '/proxy/';
@@ -32,7 +33,7 @@ export function splitProxyUrl(url: string): { origin: string; service: string; r
 /** `ANY /proxy/<service>/<path…>`: an agent's call. */
 export async function proxy(request: Request, env: Env, ctx: ExecutionContext, edge: Edge, parts: NonNullable<ReturnType<typeof splitProxyUrl>>): Promise<Response> {
   const startedAt = Date.now();
-  const policy = Object.hasOwn(edge.bundle.services, parts.service) ? (edge.bundle.services[parts.service] ?? null) : null;
+  const policy = serviceOf(edge.bundle, parts.service);
   const call: Call = {
     request,
     env,

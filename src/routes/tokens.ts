@@ -5,8 +5,9 @@ import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSes
 import { record, revoke } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
 import { decideMint } from '../policy/grants.ts';
-import { capabilityNames, nearestName } from '../policy/names.ts';
-import { DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, MintRequest, RevokeRequest, type MintResponse, type RevokeResponse } from '../protocol.ts';
+import { capabilityIndex } from '../policy/names.ts';
+import { closestOf } from '../policy/spelling.ts';
+import { MAX_TTL_SECONDS, MintRequest, RevokeRequest, type MintResponse, type RevokeResponse } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { issuesText, jsonOf, refuse } from './refuse.ts';
@@ -19,27 +20,28 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
   const edge = c.get('edge');
   const { agent_id: agent, session_id: session = null } = parsed.data;
   const capabilities = [...new Set(parsed.data.capabilities)];
-  const ttlSeconds = parsed.data.ttl_seconds ?? DEFAULT_TTL_SECONDS;
+  const asked = parsed.data.ttl_seconds ?? null;
 
-  const known = capabilityNames(edge.bundle);
+  const known = capabilityIndex(edge.bundle);
   const unknown = capabilities.filter((name) => !known.has(name));
   if (unknown.length > 0) {
     const hints = unknown.map((name) => {
-      const near = nearestName(name, known);
+      const near = closestOf(name, known.keys());
       return near === null ? name : `${name} (did you mean ${near}?)`;
     });
     return refuse(c, 400, 'capability_unknown', `No policy defines ${hints.join(', ')}.`);
   }
-  const grant = decideMint(edge.bundle.agents, edge.dev, { agent, capabilities, ttlSeconds });
+  const grant = decideMint(edge.bundle.agents, edge.dev, { agent, capabilities, ttlSeconds: asked });
   const base = { requestId: c.get('requestId'), agent, session, operator: c.get('operator').id, service: null };
   if (!grant.ok) {
     await record(c.env, { kind: 'agent', agent }, {
-      notes: [{ ...base, event: 'token.refused', tokenId: null, capability: capabilities[0] ?? null, reason: grant.error.kind, detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds } }],
+      notes: [{ ...base, event: 'token.refused', tokenId: null, capability: capabilities[0] ?? null, reason: grant.error.kind, detail: { capabilities: capabilities.join(' '), ttl_seconds: asked } }],
     });
     return refuse(c, 403, grant.error.kind, mintRefusalText(agent, grant.error));
   }
 
   const nowMs = Date.now();
+  const { ttlSeconds } = grant.value;
   const minted = await mintToken({ agent, session, capabilities, ttlSeconds }, edge.keys, edge.expected, nowMs);
   // First on the list, then the look whether the session was revoked: whichever comes first of this and a revocation sees the other.
   await insertToken(c.env.DB, { tokenId: minted.tokenId, agent, session, capabilities, issuedAt: nowMs, expiresAt: minted.expiresAtMs, mintedBy: base.operator });
