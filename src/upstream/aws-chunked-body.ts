@@ -1,0 +1,58 @@
+import { type Fault, fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
+import type { OutgoingRequest } from './outgoing.ts';
+
+/** The values of `x-amz-content-sha256` that announce a coded body, and whether trailers follow it. */
+const STREAMING: Readonly<Record<string, { readonly trailers: boolean }>> = {
+  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD': { trailers: false },
+  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER': { trailers: true },
+  'STREAMING-UNSIGNED-PAYLOAD-TRAILER': { trailers: true },
+};
+
+/** Fields that speak of the coded body; `x-amz-sdk-checksum-algorithm` announces the checksum in the trailer. */
+const CODED_FIELDS = ['x-amz-content-sha256', 'x-amz-decoded-content-length', 'x-amz-trailer', 'x-amz-sdk-checksum-algorithm'];
+
+/**
+ * A request whose `aws-chunked` body, if it has one, is decoded: its chunks are signed with the client's placeholder, and
+ * we could sign them again only with the body's hashes. The outgoing body has a known length, since S3 takes no other.
+ *
+ * @returns The request as it is when its body is not coded; `request_unsignable` when its fields contradict each other.
+ */
+export function decodeAwsChunkedBody(request: OutgoingRequest): Result<OutgoingRequest, Fault> {
+  const payload = request.headers.get('x-amz-content-sha256') ?? '';
+  const codings = (request.headers.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
+  const others = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
+  const saysCoded = codings.some((coding) => coding.toLowerCase() === 'aws-chunked');
+  // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
+  if (!payload.startsWith('STREAMING-')) return saysCoded ? unsignable('the body is aws-chunked without saying how') : ok(request);
+  const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
+  if (form === undefined) return unsignable('this form of aws-chunked is not known');
+  const length = request.headers.get('x-amz-decoded-content-length') ?? '';
+  if (!/^\d{1,15}$/.test(length)) return unsignable('an aws-chunked body needs x-amz-decoded-content-length');
+  const decodedLength = Number(length);
+  if (request.body === null) return unsignable('an aws-chunked body is announced and there is none');
+
+  const headers = new Headers(request.headers);
+  for (const name of CODED_FIELDS) headers.delete(name);
+  if (others.length === 0) headers.delete('content-encoding');
+  else headers.set('content-encoding', others.join(', '));
+
+  const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
+  if (!(request.body instanceof Uint8Array)) {
+    return ok({ ...request, headers, body: request.body.pipeThrough(awsChunkedStream(decoder)), bodyLength: decodedLength });
+  }
+  const decoded = decoder.push(request.body);
+  if (!decoded.ok) return unsignable(`the aws-chunked body is malformed: ${decoded.error}`);
+  const ended = decoder.end();
+  if (!ended.ok) return unsignable(`the aws-chunked body is malformed: ${ended.error}`);
+  const body = new Uint8Array(decodedLength);
+  let at = 0;
+  for (const piece of decoded.value) {
+    body.set(piece, at);
+    at += piece.length;
+  }
+  return ok({ ...request, headers, body, bodyLength: decodedLength });
+}
+
+const unsignable = (detail: string): Result<never, Fault> => err(fault('request_unsignable', detail));

@@ -1,0 +1,9 @@
+import type { Credential } from '../credential.ts';
+import type { OutgoingRequest } from '../outgoing.ts';
+
+/** `Authorization: Bearer <secret>` (RFC 6750 §2.1). */
+export function injectBearer(secret: Credential, request: OutgoingRequest): OutgoingRequest {
+  const headers = new Headers(request.headers);
+  headers.set('authorization', `Bearer ${secret.reveal()}`);
+  return { ...request, headers };
+}

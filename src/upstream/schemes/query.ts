@@ -1,0 +1,40 @@
+import type { Credential } from '../credential.ts';
+import type { OutgoingRequest } from '../outgoing.ts';
+
+/** `?<param>=<secret>`, appended to the client's query, from which its own parameter of that name is taken out. */
+export function injectQuery(param: string, secret: Credential, request: OutgoingRequest): OutgoingRequest {
+  const own = `${escaped(param)}=${escaped(secret.reveal())}`;
+  const rest = withoutParam(request.query, param);
+  return { ...request, query: rest === '' ? own : `${rest}&${own}` };
+}
+
+/**
+ * A query without the parameters that any server might read under a name.
+ *
+ * Names are compared percent-decoded, without regard to case, to white space around them and to array brackets after them;
+ * `;` separates as `&` does. All other bytes stay as they are.
+ */
+export function withoutParam(query: string, param: string): string {
+  const name = comparable(param);
+  const isOther = (pair: string): boolean => comparable(pair.split('=', 1)[0] as string) !== name;
+  return query
+    .split('&')
+    .map((pairs) => pairs.split(';').filter(isOther).join(';'))
+    .filter((pairs, i, all) => pairs !== '' || (query.split('&')[i] === '' && all.length > 1))
+    .join('&');
+}
+
+/** Bytes as Latin-1: an overlong or broken escape must not hide the rest of a name. */
+function comparable(name: string): string {
+  return name
+    .replaceAll('+', ' ')
+    .replace(/%([0-9a-f]{2})/gi, (_, pair: string) => String.fromCharCode(Number.parseInt(pair, 16)))
+    .replace(/\[.*$/s, '')
+    .replace(/^[\s\0]+|[\s\0]+$/g, '')
+    .toLowerCase();
+}
+
+/** RFC 3986 §2.1: everything but unreserved characters. */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}

@@ -1,0 +1,68 @@
+import { type Fault, fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { OutgoingRequest } from './outgoing.ts';
+
+/** Most bytes of a body that are gathered because a service other than S3 wants their hash signed. */
+export const MAX_SIGNED_BODY_BYTES = 8 * 1024 * 1024;
+
+export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
+const SHA256_HEX = /^[0-9a-f]{64}$/;
+
+/**
+ * What a SigV4 signature says of the body.
+ *
+ * Bytes at hand are hashed. For a stream the client's own `x-amz-content-sha256` counts, when it is a digest (the upstream
+ * checks it); else S3 gets `UNSIGNED-PAYLOAD`, and for any other service the body is gathered, within a bound.
+ *
+ * @returns The hash and the request, its body perhaps turned from a stream into bytes; `request_unsignable` when it is too large.
+ */
+export async function payloadOf(
+  request: OutgoingRequest,
+  s3: boolean,
+): Promise<Result<{ readonly sha256: string; readonly request: OutgoingRequest }, Fault>> {
+  const headers = new Headers(request.headers);
+  const claimed = headers.get('x-amz-content-sha256');
+  headers.delete('x-amz-content-sha256');
+  const { body } = request;
+  if (body === null) return ok({ sha256: await sha256Of(new Uint8Array(0)), request: { ...request, headers } });
+  if (body instanceof Uint8Array) return ok({ sha256: await sha256Of(body), request: { ...request, headers } });
+  if (claimed !== null && SHA256_HEX.test(claimed)) return ok({ sha256: claimed, request: { ...request, headers } });
+  if (claimed !== null && claimed !== UNSIGNED_PAYLOAD) {
+    return err(fault('request_unsignable', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'));
+  }
+  if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, headers } });
+  const bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
+  if (bytes === null) {
+    return err(fault('request_unsignable', `a body of more than ${MAX_SIGNED_BODY_BYTES} bytes needs an x-amz-content-sha256 to be signed`));
+  }
+  return ok({ sha256: await sha256Of(bytes), request: { ...request, headers, body: bytes, bodyLength: bytes.length } });
+}
+
+async function sha256Of(bytes: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The whole stream, or null, the stream cancelled, as soon as it is longer than `maxBytes`. */
+async function gathered(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > maxBytes) {
+      await reader.cancel();
+      return null;
+    }
+    chunks.push(value);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
