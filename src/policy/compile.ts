@@ -1,0 +1,183 @@
+import { sha256Hex } from '../lib/digest.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { checkCondition } from './conditions.ts';
+import { patternCovers } from './grants.ts';
+import { agentsPolicyOf, entriesOf, servicePolicyOf } from './normal.ts';
+import type { AgentsPolicy, PolicyBundle, ServicePolicy } from './ruled.ts';
+import { problemsOf } from './schema-problems.ts';
+import { closestOf } from './spelling.ts';
+import { operationsOf } from './template.ts';
+import { agentsSchema, serviceSchema, type WrittenService } from './written.ts';
+import { type DocumentPath, type PolicyProblem, YamlSource } from './yaml-source.ts';
+
+export type { PolicyProblem } from './yaml-source.ts';
+
+/** A file of the policy folder; `name` may have folders, and is what problems name. */
+export interface PolicyFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface CompileOptions {
+  /** Only under `keywarden dev`: origins on loopback, http too. */
+  readonly allowLoopbackHttp: boolean;
+}
+
+/** What a folder's file is: a service, agents.yaml, fixtures for tests, or nothing of ours. */
+export function kindOfFile(name: string): 'service' | 'agents' | 'fixtures' | 'other' {
+  if (!/\.ya?ml$/.test(name)) return 'other';
+  const parts = name.split('/');
+  if (parts.slice(0, -1).includes('tests')) return 'fixtures';
+  return /^agents\.ya?ml$/.test(parts.at(-1) ?? '') ? 'agents' : 'service';
+}
+
+/**
+ * Compiles all policies (written → normal → ruled), or says everything that is wrong with them, in order of file and line.
+ *
+ * @param files  Every file of the folder; what is no policy is passed over.
+ */
+export function compilePolicies(files: readonly PolicyFile[], options: CompileOptions): Result<PolicyBundle, PolicyProblem[]> {
+  const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const compiler = new Compiler(options);
+  for (const file of sorted) if (kindOfFile(file.name) === 'service') compiler.service(file);
+  for (const file of sorted) if (kindOfFile(file.name) === 'agents') compiler.agents(file);
+  return compiler.result();
+}
+
+class Compiler {
+  readonly #options: CompileOptions;
+  readonly #problems: PolicyProblem[] = [];
+  readonly #services: Record<string, ServicePolicy> = {};
+  #agents: AgentsPolicy = { source: 'absent', grants: [] };
+  #agentsFile: string | null = null;
+  /** Where each service id and each capability's full name was first written. */
+  readonly #owners = new Map<string, string>();
+  readonly #capabilities = new Set<string>();
+
+  constructor(options: CompileOptions) {
+    this.#options = options;
+  }
+
+  service(file: PolicyFile): void {
+    const source = new YamlSource(file.name, file.text);
+    if (source.problems.length > 0) {
+      this.#problems.push(...source.problems);
+      return;
+    }
+    this.#claimNames(source);
+    const schema = serviceSchema(this.#options.allowLoopbackHttp);
+    const read = schema.safeParse(source.value);
+    if (!read.success) {
+      this.#problems.push(...problemsOf(read.error.issues, source, schema));
+      return;
+    }
+    this.#problems.push(...paramProblems(read.data, source));
+    this.#services[read.data.service] ??= servicePolicyOf(read.data);
+  }
+
+  agents(file: PolicyFile): void {
+    const source = new YamlSource(file.name, file.text);
+    this.#problems.push(...source.problems);
+    if (source.problems.length > 0) return;
+    if (this.#agentsFile !== null) {
+      this.#problems.push(source.problemAt([], `${this.#agentsFile} says already who may hold what`, 'keep one of the two'));
+      return;
+    }
+    this.#agentsFile = file.name;
+    const read = agentsSchema.safeParse(source.value);
+    if (!read.success) {
+      this.#problems.push(...problemsOf(read.error.issues, source, agentsSchema));
+      return;
+    }
+    for (const [i, grant] of read.data.agents.entries()) {
+      for (const [j, pattern] of grant.may_hold.entries()) this.#checkGrantable(pattern, ['agents', i, 'may_hold', j], source);
+    }
+    this.#agents = agentsPolicyOf(read.data);
+  }
+
+  #checkGrantable(pattern: string, path: DocumentPath, source: YamlSource): void {
+    if ([...this.#capabilities].some((name) => patternCovers(pattern, name)) || pattern === '*') return;
+    const near = closestOf(pattern, this.#capabilities);
+    this.#problems.push(source.problemAt(path, `no policy has the capability '${pattern}'`, near ? `did you mean '${near}'?` : 'name one that a policy has'));
+  }
+
+  /** Ids and names are taken from files that are otherwise wrong too, so that one mistake does not make others of it. */
+  #claimNames(source: YamlSource): void {
+    const value = source.value as { service?: unknown; prefix?: unknown; capabilities?: unknown } | null;
+    if (typeof value !== 'object' || value === null || typeof value.service !== 'string') return;
+    this.#claim(`the service '${value.service}'`, ['service'], source, 'one file a service: merge them, or rename one');
+    const prefix = typeof value.prefix === 'string' ? value.prefix : value.service;
+    if (typeof value.capabilities !== 'object' || value.capabilities === null) return;
+    for (const name of Object.keys(value.capabilities)) {
+      this.#capabilities.add(`${prefix}:${name}`);
+      this.#claim(`the capability '${prefix}:${name}'`, ['capabilities', name], source, 'rename one, or give the service another prefix');
+    }
+  }
+
+  #claim(what: string, path: DocumentPath, source: YamlSource, fix: string): void {
+    const owner = this.#owners.get(what);
+    if (owner === undefined) this.#owners.set(what, source.file);
+    else this.#problems.push(source.problemAtKey(path, `${what} is defined in ${owner} already`, fix));
+  }
+
+  result(): Result<PolicyBundle, PolicyProblem[]> {
+    if (this.#problems.length > 0) {
+      const byPlace = (a: PolicyProblem, b: PolicyProblem): number =>
+        a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
+      return err(this.#problems.sort(byPlace));
+    }
+    return ok({ format: 1, hash: hashOf(this.#services, this.#agents), services: this.#services, agents: this.#agents });
+  }
+}
+
+/** SHA-256 (hex) of the canonical JSON of services and agents: what audit rows name as the policy in force. */
+export function hashOf(services: PolicyBundle['services'], agents: AgentsPolicy): string {
+  return sha256Hex(JSON.stringify(canonical({ services, agents })));
+}
+
+/** Keys in order, so that the same policy has the same text. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, canonical(item)]));
+}
+
+/** A condition that reads a name which its template does not have would deny for ever: that is a mistake. */
+function paramProblems(written: WrittenService, source: YamlSource): PolicyProblem[] {
+  const problems: PolicyProblem[] = [];
+  const check = (when: string | null | undefined, names: ReadonlySet<string>, path: DocumentPath): void => {
+    if (when == null) return;
+    const condition = checkCondition(when);
+    if (!condition.ok) return;
+    for (const name of condition.value.paramNames) {
+      if (names.has(name)) continue;
+      const near = closestOf(name, names);
+      const fix = near ? `did you mean 'params.${near}'?` : names.size > 0 ? `the template has ${[...names].join(', ')}` : `write {${name}} into the template`;
+      problems.push(source.problemAt(path, `the template has no {${name}}`, fix, Math.max(when.indexOf(name), 0)));
+    }
+  };
+  const entryWise = (entries: WrittenService['deny'], path: DocumentPath): Set<string> => {
+    const all = new Set<string>();
+    for (const [i, entry] of entriesOf(entries).entries()) {
+      const names = namesOf(entry.match);
+      for (const name of names) all.add(name);
+      check(entry.when, names, [...path, ...(Array.isArray(entries) ? [i] : []), 'when']);
+    }
+    return all;
+  };
+  entryWise(written.deny, ['deny']);
+  for (const [name, capability] of Object.entries(written.capabilities)) {
+    const here: DocumentPath = ['capabilities', name];
+    const names = entryWise(capability.allow, [...here, 'allow']);
+    entryWise(capability.deny, [...here, 'deny']);
+    check(capability.when, names, [...here, 'when']);
+    if (typeof capability.approval === 'object') check(capability.approval.when, names, [...here, 'approval', 'when']);
+  }
+  return problems;
+}
+
+function namesOf(text: string): Set<string> {
+  const rules = operationsOf(text, null);
+  const segments = rules.ok ? (rules.value[0]?.segments ?? []) : [];
+  return new Set(segments.flatMap((segment) => (segment.kind === 'literal' ? [] : [segment.name])));
+}
