@@ -1,5 +1,4 @@
 import { AwsV4Signer } from 'aws4fetch';
-import type { CanonicalPath } from '../../access.ts';
 import { type Fault, fault } from '../../fault.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import type { CredentialSpec } from '../../policy/ruled.ts';
@@ -59,8 +58,7 @@ export async function injectSigV4(
   const payload = await payloadOf(decoded.value, s3);
   if (!payload.ok) return payload;
 
-  const signed = await signSigV4(payload.value.request, payload.value.sha256, { region, service }, credentials, now, isSigned);
-  return signed;
+  return signSigV4(payload.value.request, payload.value.sha256, { region, service }, credentials, now, isSigned);
 }
 
 const isSigned = (name: string): boolean => name === 'content-type' || name === 'content-md5' || name.startsWith('x-amz-');
@@ -85,7 +83,7 @@ export async function signSigV4(
   const signer = new AwsV4Signer({
     method: request.method,
     url,
-    headers: [...request.headers].filter(([name]) => signs(name)),
+    headers: [...[...request.headers].filter(([name]) => signs(name)), ...(s3 ? [['x-amz-content-sha256', sha256]] : [])],
     accessKeyId: credentials.accessKeyId.reveal(),
     secretAccessKey: credentials.secretAccessKey.reveal(),
     ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
@@ -101,16 +99,14 @@ export async function signSigV4(
   if (signer.url.origin !== request.origin || signer.url.pathname !== request.path || signer.url.search.slice(1) !== request.query) {
     return err(fault('request_unsignable', 'the path or the query holds characters that must be percent-encoded'));
   }
-  const payloadHash = sha256;
-  if (s3) signer.headers.set('x-amz-content-sha256', payloadHash);
-  signer.hexBodyHash = async () => payloadHash;
+  signer.hexBodyHash = async () => sha256;
   const headers = new Headers(request.headers);
   headers.set('authorization', await signer.authHeader());
   for (const name of ['x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256']) {
     const value = signer.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  return ok({ ...request, path: request.path as CanonicalPath, headers });
+  return ok({ ...request, headers });
 }
 
 function keysOf(credentials: AwsCredentials): Map<string, ArrayBuffer> {

@@ -1,0 +1,162 @@
+import type { Denial } from '../denial.ts';
+import type { Fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { CredentialSpec } from '../policy/ruled.ts';
+import { isClientOnly, METHOD_OVERRIDES, RANGES } from './client-fields.ts';
+import { hopByHopOf } from './hop-by-hop.ts';
+import { linkOf, locationOf, type PublicPlace, referenceOf } from './redirect.ts';
+
+/** Most fields, and most bytes of names and values together, that go to the upstream. */
+export const MAX_REQUEST_FIELDS = 128;
+export const MAX_REQUEST_FIELD_BYTES = 32 * 1024;
+
+export interface RequestFieldOptions {
+  /** The policy's scheme: the place where it puts the credential is emptied too. */
+  readonly credential: CredentialSpec;
+  /** Fields, lower case, that the policy drops besides. */
+  readonly dropHeaders: readonly string[];
+  /** Fields, lower case, that the policy sets unless the client did. */
+  readonly defaultHeaders: Readonly<Record<string, string>>;
+  /** Whether the policy lets ranges through. */
+  readonly ranges: boolean;
+}
+
+/**
+ * What of the client's header section goes to the upstream, before injection.
+ *
+ * Everything but: hop-by-hop fields and those that `Connection` names (so that naming ours later takes nothing away);
+ * what speaks of the way to us; cookies; whatever could carry a credential or move the request elsewhere. Method
+ * overrides, upgrades and ambiguous framing are refused aloud. `Expect: 100-continue` is dropped: the edge has answered it.
+ *
+ * `Accept-Encoding` becomes `identity`: an uncoded answer can be scrubbed and keeps its length. An upstream that codes
+ * all the same is decoded by the runtime, if it can be.
+ *
+ * @returns A new `Headers`, or a `header_refused` denial that names the field and never its value.
+ */
+export function requestFields(incoming: Headers, options: RequestFieldOptions): Result<Headers, Denial> {
+  const refusal = refusalOf(incoming);
+  if (refusal !== null) return err(refusal);
+  const hopByHop = hopByHopOf(incoming);
+  const dropped = new Set(options.dropHeaders);
+  if (options.credential.scheme === 'header') dropped.add(options.credential.header.toLowerCase());
+  const passed = new Headers();
+  let count = 0;
+  let size = 0;
+  for (const [name, value] of incoming) {
+    if (hopByHop(name) || isClientOnly(name) || dropped.has(name)) continue;
+    if (RANGES.has(name) && !options.ranges) continue;
+    // RFC 9110 §5.5 allows more; two readers agree on these only.
+    if (!/^[\t\x20-\x7e]*$/.test(value)) return err(refused(name, 'its value holds a character outside printable ASCII'));
+    const kept = name === 'prefer' ? withoutWait(value) : value;
+    if (kept === '' && value !== '') continue;
+    count++;
+    size += name.length + kept.length;
+    passed.append(name, kept);
+  }
+  if (count > MAX_REQUEST_FIELDS) return err(refused('*', `more than ${MAX_REQUEST_FIELDS} fields`));
+  if (size > MAX_REQUEST_FIELD_BYTES) return err(refused('*', `more than ${MAX_REQUEST_FIELD_BYTES} bytes of fields`));
+  for (const [name, value] of Object.entries(options.defaultHeaders)) {
+    if (!passed.has(name)) passed.set(name, value);
+  }
+  passed.set('accept-encoding', 'identity');
+  return ok(passed);
+}
+
+function refusalOf(incoming: Headers): Denial | null {
+  for (const [name] of incoming) {
+    if (METHOD_OVERRIDES.has(name)) return refused(name, 'it would change the method that the policy decides about');
+  }
+  if (incoming.has('upgrade') || [...incoming.keys()].some((name) => name.startsWith('sec-websocket-'))) {
+    return refused('upgrade', 'protocol upgrades are not forwarded');
+  }
+  const expect = incoming.get('expect');
+  if (expect !== null && expect.trim().toLowerCase() !== '100-continue') return refused('expect', 'only 100-continue is known');
+  const coding = incoming.get('transfer-encoding');
+  if (coding !== null && coding.trim().toLowerCase() !== 'chunked') return refused('transfer-encoding', 'only chunked is known');
+  const length = incoming.get('content-length');
+  if (length !== null && !/^\d{1,15}$/.test(length)) return refused('content-length', 'it is not one number');
+  if (length !== null && coding !== null) return refused('content-length', 'it comes with transfer-encoding');
+  return null;
+}
+
+const refused = (header: string, why: string): Denial => ({ kind: 'header_refused', header, why });
+
+/** `Prefer` without `wait`, which is said to us (RFC 7240 §4.3). */
+function withoutWait(prefer: string): string {
+  const preferences = prefer.split(',').map((preference) => preference.trim());
+  return preferences.filter((preference) => !/^wait\s*(?:[=;]|$)/i.test(preference)).join(', ');
+}
+
+/** Fields about the upstream's own connection, host, sessions or browsers, which would be taken as being about us. */
+const UPSTREAM_ONLY: ReadonlySet<string> = new Set([
+  'set-cookie', 'set-cookie2', 'www-authenticate', 'authentication-info', 'authentication-control', 'optional-www-authenticate',
+  'alt-svc', 'alt-used', 'strict-transport-security', 'public-key-pins', 'expect-ct', 'clear-site-data', 'nel', 'report-to',
+  'reporting-endpoints', 'content-security-policy', 'content-security-policy-report-only', 'service-worker-allowed', 'refresh',
+  'x-accel-redirect', 'x-sendfile', 'proxy-status', 'via', 'cdn-cache-control', 'cloudflare-cdn-cache-control', 'surrogate-control',
+]);
+const UPSTREAM_ONLY_PREFIX = /^(?:cf-|proxy-|access-control-|x-accel-|sec-websocket-|x-keywarden-|keywarden-)/;
+const CACHING = ['age', 'expires', 'pragma'];
+/** Digests of the bytes before decoding; `Repr-Digest` is of the representation (RFC 9530 §3), which with a coding is those. */
+const OF_CODED_BYTES = ['content-encoding', 'content-length', 'content-md5', 'digest', 'content-digest', 'repr-digest'];
+
+export interface ResponseFieldOptions extends PublicPlace {
+  readonly status: number;
+  /** Whether the policy lets the upstream's caching fields pass. */
+  readonly cache: boolean;
+  /** Whether the runtime takes off a content coding (see `decodable`). */
+  readonly decoded: boolean;
+  /** Whether as many bytes go out as the upstream said: an unscrubbed body, a HEAD, or a scrub that keeps the length. */
+  readonly keepLength: boolean;
+}
+
+/**
+ * What of the upstream's header section goes to the client; values are scrubbed elsewhere.
+ *
+ * `ETag` stays, also of a decoded or redacted body: it is the upstream's handle for a later request, not a digest. Digests
+ * of an uncoded body stay too, so that a client which checks them notices a redaction. Answers are sandboxed for browsers,
+ * since on our origin there is the console.
+ *
+ * @returns A new `Headers`; or an `upstream_redirect_refused` fault when a 3xx points where the policy does not allow.
+ */
+export function responseFields(upstream: Headers, options: ResponseFieldOptions): Result<Headers, Fault> {
+  const hopByHop = hopByHopOf(upstream);
+  const passed = new Headers();
+  for (const [name, value] of upstream) {
+    if (hopByHop(name) || UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name)) continue;
+    passed.append(name, value);
+  }
+  if (options.decoded) for (const name of OF_CODED_BYTES) passed.delete(name);
+  if (!options.keepLength) passed.delete('content-length');
+  setCaching(passed, options.cache);
+  passed.set('content-security-policy', "default-src 'none'; sandbox");
+  passed.set('x-content-type-options', 'nosniff');
+
+  const location = upstream.get('location');
+  if (location !== null) {
+    const allowed = locationOf(location, options);
+    if (allowed.ok) passed.set('location', allowed.value);
+    else if (options.status >= 300 && options.status < 400) return allowed;
+    // A 201 that names its resource elsewhere is no redirect: nobody follows it, and the rest of the answer counts.
+    else passed.delete('location');
+  }
+  const contentLocation = upstream.get('content-location');
+  if (contentLocation !== null) passed.set('content-location', referenceOf(contentLocation, options));
+  const link = upstream.get('link');
+  if (link !== null) passed.set('link', linkOf(link, options));
+  return ok(passed);
+}
+
+/** `no-store`, or the upstream's own words without what would let a shared cache give one agent's answer to another. */
+function setCaching(headers: Headers, cache: boolean): void {
+  const said = headers.get('cache-control');
+  if (!cache || said === null) {
+    for (const name of CACHING) headers.delete(name);
+    headers.set('cache-control', 'no-store');
+    return;
+  }
+  const directives = said
+    .split(',')
+    .map((directive) => directive.trim())
+    .filter((directive) => !/^(?:public|private|s-maxage|proxy-revalidate)\b/i.test(directive) && directive !== '');
+  headers.set('cache-control', ['private', ...directives].join(', '));
+}

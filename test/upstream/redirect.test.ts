@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { linkOf, locationOf, type PublicPlace, referenceOf } from '../../src/upstream/redirect.ts';
+
+const place: PublicPlace = {
+  service: 'vendor', origin: 'https://api.vendor.test', upstreamUrl: 'https://api.vendor.test/v1/a/b?x=1',
+  publicBase: 'http://127.0.0.1:8787', redirects: ['https://files.vendor.test'],
+};
+const BASE = 'http://127.0.0.1:8787/proxy/vendor';
+
+describe('a Location on the service itself leads back through the proxy', () => {
+  for (const [location, rewritten] of [
+    ['/v1/c', `${BASE}/v1/c`],
+    ['c?y=2', `${BASE}/v1/a/c?y=2`],
+    ['../c#top', `${BASE}/v1/c#top`],
+    ['?page=2', `${BASE}/v1/a/b?page=2`],
+    ['//api.vendor.test/v1/c', `${BASE}/v1/c`],
+    ['https://api.vendor.test', `${BASE}/`],
+    ['https://API.vendor.test:443/v1/c%2Fd', `${BASE}/v1/c%2Fd`],
+    ['', `${BASE}/v1/a/b?x=1`],
+  ] as const) {
+    it(`${location || '(empty)'}`, () => expect(locationOf(location, place)).toEqual({ ok: true, value: rewritten }));
+  }
+  it('one on a listed origin passes as it is', () => {
+    expect(locationOf('https://files.vendor.test/blob?sig=1', place)).toEqual({ ok: true, value: 'https://files.vendor.test/blob?sig=1' });
+  });
+});
+
+describe('threat 6: any other Location is refused', () => {
+  for (const location of [
+    'https://evil.test/', '//evil.test/v1', '\\\\evil.test', '/\\evil.test', 'https:\\\\api.vendor.test\\v1', 'http://api.vendor.test/v1',
+    'https://api.vendor.test:8443/', 'https://sub.api.vendor.test/', 'https://vendor.test/', 'https://api.vendor.test.evil.test/',
+    'https://api.vendor.test@evil.test/', 'https://user:pass@api.vendor.test/', '//@api.vendor.test/', 'https://@api.vendor.test/',
+    'javascript:alert(1)', 'data:text/html,x', 'ftp://api.vendor.test/', '/v1/a b', '/v1/\u0000', '/v1/\u00e9', 'https://', 'http://files.vendor.test/',
+    'https://api.vendor.test./', `/${'a'.repeat(9000)}`,
+  ]) {
+    it(JSON.stringify(location.slice(0, 60)), () => {
+      const refused = locationOf(location, place);
+      expect(refused).toMatchObject({ ok: false, error: { code: 'upstream_redirect_refused' } });
+      expect(JSON.stringify(refused)).not.toContain('evil');
+    });
+  }
+});
+
+describe('other references', () => {
+  it('a Link keeps its parameters and foreign targets', () => {
+    expect(linkOf('<https://api.vendor.test/v1/c?page=2>; rel="next", </d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help', place)).toBe(
+      `<${BASE}/v1/c?page=2>; rel="next", <${BASE}/d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help`,
+    );
+  });
+  it('a Content-Location elsewhere stays', () => {
+    expect(referenceOf('https://other.test/x', place)).toBe('https://other.test/x');
+    expect(referenceOf('/x', place)).toBe(`${BASE}/x`);
+  });
+});
