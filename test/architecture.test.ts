@@ -1,0 +1,55 @@
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { Admitted, Authenticated, Authorized, Call, Injected } from '../src/pipeline/call.ts';
+
+const root = new URL('..', import.meta.url).pathname;
+const sources = globSync('src/**/*.ts', { cwd: root });
+const filesWith = (pattern: RegExp): string[] =>
+  sources.filter((file) => pattern.test(withoutComments(readFileSync(`${root}${file}`, 'utf8'))));
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
+}
+
+describe('fences', () => {
+  it('a credential is revealed in the schemes and the scrubber only', () => {
+    const outside = filesWith(/\.reveal\(/).filter((f) => !/^src\/upstream\/(schemes|scrub)\//.test(f));
+    expect(outside).toEqual([]);
+  });
+
+  it('the global fetch is called in the forward step only, and never follows a redirect', () => {
+    expect(filesWith(/(?<![.\w])fetch\(/).filter((f) => f !== 'src/index.ts')).toEqual(['src/pipeline/forward.ts']);
+    expect(readFileSync(`${root}src/pipeline/forward.ts`, 'utf8')).toContain("redirect: 'manual'");
+  });
+
+  it('nothing is evaluated from text', () => {
+    expect(filesWith(/\beval\(|new Function\(/)).toEqual([]);
+  });
+
+  it('the pure rooms own no clock and no randomness', () => {
+    const pure = /^src\/(lib\/|access|denial|fault|policy\/|audit\/(event|chain)|ledger\/rate|capability\/(claims|locate|cache)|upstream\/(fields|redirect|scrub|schemes|virtual-host|aws-chunked))/;
+    expect(filesWith(/Date\.now\(|Math\.random\(|crypto\.(randomUUID|getRandomValues)/).filter((f) => pure.test(f))).toEqual([]);
+  });
+});
+
+describe('the order of the pipeline is in its types', () => {
+  it('a step cannot be skipped', () => {
+    const call = {} as Call;
+    const authenticated = {} as Authenticated;
+    const authorized = {} as Authorized;
+    const authorize = (_: Authenticated): void => undefined;
+    const admit = (_: Authorized): void => undefined;
+    const inject = (_: Admitted): void => undefined;
+    const forward = (_: Injected): void => undefined;
+    // @ts-expect-error a call that was not authenticated cannot be authorized
+    authorize(call);
+    // @ts-expect-error a call that was not authorized cannot be admitted
+    admit(authenticated);
+    // @ts-expect-error a call that was not admitted gets no credential
+    inject(authorized);
+    // @ts-expect-error without injection nothing is forwarded
+    forward(authorized);
+    // The proof is `tsc`, which fails when one of these lines compiles.
+    expect([authorize, admit, inject, forward]).toHaveLength(4);
+  });
+});

@@ -1,0 +1,182 @@
+import { readFileSync } from 'node:fs';
+import { exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { mintToken } from '../../src/capability/mint.ts';
+import { MAX_TOKEN_BYTES, verifySignature, verifyToken } from '../../src/capability/verify.ts';
+import { EXPECTED, freshJwk, freshKeys, goodClaims, NOW, signed } from './keyring.ts';
+
+const b64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+describe('a capability token', () => {
+  it('that we minted speaks for its agent, its session and its capabilities', async () => {
+    const keys = await freshKeys();
+    const minted = await mintToken(
+      { agent: 'agent-1', session: 's-1', capabilities: ['stripe:refund', 'stripe:read_balance'], ttlSeconds: 900 },
+      keys,
+      EXPECTED,
+      NOW * 1000 + 123,
+    );
+    const principal = await verifyToken(minted.token, keys.verifying, EXPECTED, NOW + 1);
+    expect(principal).toEqual({
+      ok: true,
+      value: {
+        agent: 'agent-1',
+        session: 's-1',
+        tokenId: minted.tokenId,
+        issuedAtMs: NOW * 1000 + 123,
+        expiresAtMs: (NOW + 900) * 1000,
+        capabilities: new Set(['stripe:refund', 'stripe:read_balance']),
+      },
+    });
+  });
+
+  it('signed by the key before the current one still verifies', async () => {
+    const before = await freshJwk('old');
+    const old = await freshKeys('ignored').then(async () => {
+      const { importKeys } = await import('../../src/capability/keys.ts');
+      const keys = await importKeys(before, undefined);
+      if (!keys.ok) throw new Error(keys.error.why);
+      return keys.value;
+    });
+    const current = await freshKeys('new', before);
+    expect([...current.verifying.keys()]).toEqual(['new', 'old']);
+    const token = await signed(old, goodClaims());
+    expect((await verifyToken(token, current.verifying, EXPECTED, NOW)).ok).toBe(true);
+  });
+
+  it('publishes no private part in the JWKS', async () => {
+    const keys = await freshKeys('new', await freshJwk('old'));
+    expect(keys.jwks.keys).toHaveLength(2);
+    for (const jwk of keys.jwks.keys) expect(jwk).not.toHaveProperty('d');
+  });
+});
+
+describe('threat 29: a token is refused', () => {
+  const claim = (change: Record<string, unknown>) => ({ ...goodClaims(), ...change });
+  const without = (name: string) => {
+    const { [name]: _, ...rest } = goodClaims() as Record<string, unknown>;
+    return rest;
+  };
+  const table: [string, Record<string, unknown>, string][] = [
+    ['of another issuer', claim({ iss: 'https://evil.example' }), 'token_wrong_issuer'],
+    ['for another audience', claim({ aud: 'https://other.example' }), 'token_wrong_audience'],
+    ['for a list without our audience', claim({ aud: ['https://other.example'] }), 'token_wrong_audience'],
+    ['that expired this very second', claim({ exp: NOW }), 'token_expired'],
+    ['issued in the future beyond clock tolerance', claim({ iat: NOW + 120 }), 'token_not_yet_valid'],
+    ['not valid before later', claim({ nbf: NOW + 120 }), 'token_not_yet_valid'],
+    ['that lives longer than a day', claim({ exp: NOW + 90_000 }), 'token_lifetime_exceeded'],
+    ['without jti', without('jti'), 'token_malformed'],
+    ['without exp', without('exp'), 'token_malformed'],
+    ['without iat', without('iat'), 'token_malformed'],
+    ['without sub', without('sub'), 'token_malformed'],
+    ['without capabilities', without('capabilities'), 'token_malformed'],
+    ['whose exp is text', claim({ exp: String(NOW + 600) }), 'token_malformed'],
+    ['whose exp is beyond all dates', claim({ exp: 1e300 }), 'token_malformed'],
+    ['whose sub breaks a log line', claim({ sub: 'a\nb' }), 'token_malformed'],
+    ['whose capabilities are one string', claim({ capabilities: 'stripe:refund' }), 'token_malformed'],
+  ];
+  it.each(table)('%s', async (_, claims, kind) => {
+    const keys = await freshKeys();
+    const result = await verifyToken(await signed(keys, claims), keys.verifying, EXPECTED, NOW);
+    expect(result).toMatchObject({ ok: false, error: { kind } });
+  });
+
+  const headers: [string, Record<string, unknown>, string][] = [
+    ['of type JWT', { typ: 'JWT' }, 'token_wrong_type'],
+    ['of the type of our audit checkpoints', { typ: 'keywarden-checkpoint+jwt' }, 'token_wrong_type'],
+    ['without a type', { typ: undefined }, 'token_wrong_type'],
+    ['of an unknown kid', { kid: 'other' }, 'token_untrusted'],
+    ['whose kid walks a path', { kid: '../../etc/passwd' }, 'token_untrusted'],
+    ['that brings its own key by URL', { jku: 'https://evil.example/jwks' }, 'token_untrusted'],
+    ['that brings a certificate', { x5c: ['MIIB'] }, 'token_untrusted'],
+  ];
+  it.each(headers)('%s', async (_, header, kind) => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims(), header);
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toMatchObject({ ok: false, error: { kind } });
+  });
+
+  it('that embeds the very key it is signed with', async () => {
+    const keys = await freshKeys();
+    const forger = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
+    const token = await signed({ ...keys, signingKey: forger.privateKey as CryptoKey }, goodClaims(), { jwk: await exportJWK(forger.publicKey) });
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toMatchObject({ ok: false, error: { kind: 'token_untrusted' } });
+  });
+
+  it('with alg none, with a critical extension, and with the public key used as an HMAC secret', async () => {
+    const keys = await freshKeys();
+    const kid = keys.signingKid;
+    const payload = b64(goodClaims());
+    const x = Buffer.from((keys.jwks.keys[0] as { x: string }).x, 'base64url');
+    const { createHmac } = await import('node:crypto');
+    const hs = `${b64({ alg: 'HS256', kid, typ: 'at+jwt' })}.${payload}`;
+    const tokens = [
+      `${b64({ alg: 'none', kid, typ: 'at+jwt' })}.${payload}.`,
+      `${b64({ alg: 'none', kid, typ: 'at+jwt' })}.${payload}.AA`,
+      `${b64({ alg: 'EdDSA', kid, typ: 'at+jwt', crit: ['exp'] })}.${payload}.AA`,
+      `${hs}.${createHmac('sha256', x).update(hs).digest('base64url')}`,
+    ];
+    for (const token of tokens) expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok, token.slice(0, 40)).toBe(false);
+  });
+
+  it('altered in any one character', async () => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims());
+    for (let i = 0; i < token.length; i += 7) {
+      const other = token[i] === 'A' ? 'B' : 'A';
+      const altered = token.slice(0, i) + other + token.slice(i + 1);
+      const result = await verifyToken(altered, keys.verifying, EXPECTED, NOW);
+      expect(result.ok, `character ${i}`).toBe(false);
+    }
+  });
+
+  it('that is too long, and it is not even parsed', async () => {
+    const keys = await freshKeys();
+    const token = `${'e'.repeat(MAX_TOKEN_BYTES)}.e.e`;
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({ ok: false, error: { kind: 'token_malformed', why: 'too long' } });
+  });
+
+  it.each(['', '.', '..', 'a.b', 'a.b.c.d', 'eyJ.e.', '{}', 'Bearer x', 'ey J.a.b', 'eyJ=.a.b'])('that is no compact JWS: %j', async (token) => {
+    const keys = await freshKeys();
+    expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(false);
+  });
+});
+
+interface Wycheproof {
+  testGroups: { public?: JWK; private?: JWK; tests: { tcId: number; comment: string; jws: unknown; result: string }[] }[];
+}
+
+describe('Wycheproof JWS vectors (C2SP, testvectors_v1)', () => {
+  const file = JSON.parse(readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8')) as Wycheproof;
+
+  it('are all refused: none is of our algorithm, whatever key they come with', async () => {
+    let seen = 0;
+    for (const group of file.testGroups) {
+      const jwk = group.public ?? group.private ?? {};
+      // The most favourable keyring a forger could wish for: the group's own key under the kid its tokens name.
+      const keys = new Map<string, CryptoKey>();
+      try {
+        keys.set(String(jwk.kid), (await importJWK(jwk)) as CryptoKey);
+      } catch {
+        // Some keys are broken on purpose.
+      }
+      for (const test of group.tests) {
+        seen++;
+        const token = typeof test.jws === 'string' ? test.jws : JSON.stringify(test.jws);
+        expect((await verifySignature(token, keys)).ok, `tcId ${test.tcId}: ${test.comment}`).toBe(false);
+      }
+    }
+    expect(seen).toBe(401);
+  });
+
+  it('and the Ed25519 vector of RFC 8037 appendix A.4 is accepted', async () => {
+    const key = (await importJWK({ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }, 'EdDSA')) as CryptoKey;
+    // The RFC's own header has no kid; the keyring is asked through the library directly.
+    const { compactVerify } = await import('jose');
+    const jws =
+      'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg';
+    const { payload } = await compactVerify(jws, key, { algorithms: ['EdDSA', 'Ed25519'] });
+    expect(new TextDecoder().decode(payload)).toBe('Example of Ed25519 signing');
+    expect(await verifySignature(jws, new Map([['undefined', key]]))).toMatchObject({ ok: false, error: { why: 'unknown_kid' } });
+  });
+});
