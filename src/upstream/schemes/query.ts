@@ -17,11 +17,12 @@ export function injectQuery(param: string, secret: Credential, request: Outgoing
 export function withoutParam(query: string, param: string): string {
   const name = comparable(param);
   const isOther = (pair: string): boolean => comparable(pair.split('=', 1)[0] as string) !== name;
-  return query
-    .split('&')
-    .map((pairs) => pairs.split(';').filter(isOther).join(';'))
-    .filter((pairs, i, all) => pairs !== '' || (query.split('&')[i] === '' && all.length > 1))
-    .join('&');
+  const kept: string[] = [];
+  for (const pairs of query.split('&')) {
+    const others = pairs.split(';').filter(isOther).join(';');
+    if (others !== '' || pairs === '') kept.push(others);
+  }
+  return kept.join('&');
 }
 
 /** Bytes as Latin-1: an overlong or broken escape must not hide the rest of a name. */
