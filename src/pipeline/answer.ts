@@ -27,10 +27,17 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     forwarded.abort();
     return err(fault('upstream_coding_unsupported', 'a content coding other than gzip and br'));
   }
+  const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
   const fields = responseFields(response.headers, {
-    policy,
+    service: policy.service,
+    origin: policy.origin,
     upstreamUrl: `${injected.request.origin}${injected.request.path}`,
-    publicBase: `${call.publicOrigin}/proxy/${call.service}`,
+    publicBase: call.publicOrigin,
+    redirects: policy.response.redirects,
+    status: response.status,
+    cache: policy.response.cache,
+    decoded: !bodiless && isCoded(response.headers),
+    keepLength: call.request.method === 'HEAD',
   });
   if (!fields.ok) {
     forwarded.abort();
@@ -45,7 +52,7 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
   setRateLimitFields(headers, limits);
   const init = { status: response.status, statusText: statusText.text, headers };
 
-  if (response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status)) {
+  if (bodiless) {
     onEnd({ bytes: 0, redactions, reason: null });
     return ok(new Response(null, init));
   }
@@ -58,7 +65,10 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
 /** The body's exact length on the wire, or null when it is unknown or a coding will be undone. */
 function lengthOf(headers: Headers): number | null {
   const length = headers.get('content-length');
-  const coding = headers.get('content-encoding');
-  if (length === null || !/^\d{1,15}$/.test(length) || (coding !== null && coding.toLowerCase() !== 'identity')) return null;
-  return Number(length);
+  return length === null || !/^\d{1,15}$/.test(length) || isCoded(headers) ? null : Number(length);
 }
+
+const isCoded = (headers: Headers): boolean => {
+  const coding = headers.get('content-encoding');
+  return coding !== null && coding.trim().toLowerCase() !== 'identity';
+};

@@ -24,7 +24,7 @@ export async function authorize({ call, principal }: Authenticated, edge: Edge):
 
   const access = accessOf(call.rawPath, call.query, request, policy);
   if (!access.ok) return access;
-  const headers = requestFields(request.headers, policy);
+  const headers = requestFields(request.headers, { ...policy, ranges: policy.response.ranges });
   if (!headers.ok) return headers;
   const plan = planAccess(compileService(policy), access.value, principal.capabilities);
   if (!plan.ok) return plan;

@@ -1,6 +1,7 @@
 import type { Fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { inject as injectCredential } from '../upstream/inject.ts';
+import { parseSigV4Scope } from '../upstream/sigv4-scope.ts';
 import { readCredentials } from '../upstream/secrets.ts';
 import type { Admitted, Injected } from './call.ts';
 
@@ -11,7 +12,7 @@ export async function inject(admitted: Admitted): Promise<Result<Injected, Fault
   if (!credentials.ok) return err(credentials.error);
   const request = await injectCredential(policy.credential, credentials.value, outgoing, {
     now: call.startedAt,
-    incoming: call.request.headers,
+    scope: parseSigV4Scope(call.request.headers.get('authorization')),
   });
   if (!request.ok) return err(request.error);
   return ok({ admitted, request: request.value, credentials: credentials.value } as Injected);
