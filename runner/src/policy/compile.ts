@@ -1,5 +1,5 @@
 import { Failure, EXIT } from '../failure.ts';
-import { readPolicyFiles } from '../edge/policy-set.ts';
+import { readPolicyFiles, shownName } from './policy-files.ts';
 import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
 
 export interface CompileOptions {
@@ -16,7 +16,9 @@ export const offline = (): Promise<typeof import('../../../src/offline.ts')> => 
 
 export async function tryCompileDirectory(directory: string, options: CompileOptions): Promise<Compiled> {
   const { compilePolicies } = await offline();
-  return compilePolicies(readPolicyFiles(directory), options);
+  const compiled = compilePolicies(readPolicyFiles(directory), options);
+  if (compiled.ok) return compiled;
+  return { ok: false, error: compiled.error.map((problem) => ({ ...problem, file: shownName(directory, problem.file) })) };
 }
 
 /** @throws Failure with every problem, as `file:line:col: message`. */

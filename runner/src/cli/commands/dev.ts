@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { startEdge } from '../../edge/start-edge.ts';
 import { EXIT, Failure } from '../../failure.ts';
 import { inProject } from '../../project.ts';
 import { parsePort } from '../arguments.ts';
@@ -37,6 +36,8 @@ Examples:
 
 async function dev(options: DevOptions): Promise<void> {
   const stop = stopRequest();
+  // Miniflare and esbuild take half a second to load: only here.
+  const { startEdge } = await import('../../edge/start-edge.ts');
   const edge = await startEdge({
     port: options.port,
     host: options.host,

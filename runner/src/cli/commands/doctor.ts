@@ -4,7 +4,6 @@ import { Command } from 'commander';
 import { edgeChecks } from '../../doctor/edge.ts';
 import { isolationChecks } from '../../doctor/isolation.ts';
 import { policyChecks, stateCheck } from '../../doctor/local.ts';
-import { nodeCheck, workerdCheck } from '../../doctor/runtime.ts';
 import type { Check } from '../../doctor/check.ts';
 import { EXIT } from '../../failure.ts';
 import { inProject } from '../../project.ts';
@@ -37,6 +36,7 @@ Example:
 }
 
 async function examine(options: DoctorOptions): Promise<number> {
+  const { nodeCheck, workerdCheck } = await import('../../doctor/runtime.ts');
   const policies = options.policies === undefined ? inProject('policies') : resolve(options.policies);
   const beside = inProject('.dev.vars');
   const vars = options.vars ?? (options.policies === undefined && existsSync(beside) ? beside : null);

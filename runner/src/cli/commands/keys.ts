@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { Failure, usage } from '../../failure.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf, ROLES, type OperatorRole } from '../../state/keys.ts';
 import { writePrivateFile } from '../../state/private-file.ts';
@@ -8,7 +8,7 @@ import { note, print, printJson } from '../terminal.ts';
 
 interface CreateOptions {
   readonly operator: string;
-  readonly roles: readonly string[];
+  readonly roles?: readonly string[];
   readonly out?: string;
   readonly json?: boolean;
 }
@@ -17,7 +17,8 @@ export function keysCommand(): Command {
   const create = new Command('create')
     .description('make a signing key and an operator key for an edge of your own')
     .option('--operator <id>', "the operator's id in the audit", 'admin')
-    .addOption(new Option('--roles <roles...>', `what the operator may: ${ROLES.join(', ')}`).argParser(collectNames).default([...ROLES]))
+    // No default here: commander would hand it to the parser as what was collected before.
+    .option('--roles <roles...>', `what the operator may: ${ROLES.join(', ')} (default: all)`, collectNames)
     .option('--out <file>', 'write them to a new file of mode 0600 instead of printing them')
     .option('--json', 'print or write them as JSON')
     .addHelpText('after', `
@@ -31,7 +32,7 @@ Examples:
 }
 
 function createKeys(options: CreateOptions): void {
-  const roles = options.roles.map(roleOf);
+  const roles = (options.roles ?? ROLES).map(roleOf);
   if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(options.operator)) throw usage('an operator id is 1 to 64 of A-Z a-z 0-9 . _ @ -');
   const operatorKey = makeOperatorKey();
   const made = {

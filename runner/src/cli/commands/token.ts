@@ -57,7 +57,7 @@ async function mint(options: MintOptions): Promise<void> {
     ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
     ...(options.session === undefined ? {} : { session_id: options.session }),
   });
-  if (!request.success) throw usage(request.error.issues.map((issue) => `${OPTION_OF[String(issue.path[0])] ?? issue.path[0]}: ${issue.message}`).join('\n'));
+  if (!request.success) throw usage(request.error.issues.map((issue) => `${OPTION_OF[String(issue.path[0])] ?? String(issue.path[0])}: ${issue.message}`).join('\n'));
   const minted = await new EdgeClient(findEdge(options.state)).post('/v1/tokens', request.data, MintResponse);
   if (minted.warning !== undefined) note(minted.warning);
   if (options.json) return printJson(minted);

@@ -1,0 +1,102 @@
+import { parseArgs } from 'node:util';
+import { join, relative, resolve } from 'node:path';
+import { prepareDemo, type Demo } from '../runner/src/demo/prepare.ts';
+import { firstCalls } from '../runner/src/demo/first-calls.ts';
+import { startEdge, type Edge } from '../runner/src/edge/start-edge.ts';
+import { offeredPort } from '../runner/src/edge/address.ts';
+import { Failure } from '../runner/src/failure.ts';
+import { inProject } from '../runner/src/project.ts';
+import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
+
+/**
+ * `npm start`: a local edge, a demo service behind it, and a first agent's calls, so that there is something to see.
+ *
+ *   npm start [-- --port N] [--state DIR]
+ */
+
+const { values } = parseArgs({ options: { port: { type: 'string' }, state: { type: 'string' } } });
+const stateDir = resolve(values.state ?? inProject('.keywarden'));
+const say = (line: string): void => note(harmless(line));
+
+let demo: Demo | null = null;
+let edge: Edge | null = null;
+const asked = new Promise<void>((done) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done());
+});
+
+process.exit(await main());
+
+async function main(): Promise<number> {
+  try {
+    const begun = begin();
+    // Asked to stop while still starting: let what is half open open, then close all of it.
+    if (!(await Promise.race([begun.then(() => true), asked.then(() => false)]))) {
+      await begun.catch(() => {});
+      return 0;
+    }
+    const end = await Promise.race([asked.then(() => null), edge?.died]);
+    if (typeof end === 'string') throw new Failure(end, 'start it again: nothing that was recorded is lost');
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    complain(error.message, error.hints);
+    return error.exitCode;
+  } finally {
+    await edge?.stop();
+    await demo?.close();
+  }
+}
+
+async function begin(): Promise<void> {
+  demo = await prepareDemo(join(stateDir, 'demo'));
+  const port = await portFor(values.port);
+  edge = await startEdge({
+    port,
+    host: '127.0.0.1',
+    policiesDir: demo.policiesDir,
+    varsFile: demo.varsFile,
+    stateDir,
+    watch: true,
+    say,
+  });
+  const calls = await firstCalls(edge.url, stateDir);
+  process.stdout.write(`${[...calls, '', ...directions(edge.url)].join('\n')}\n`);
+}
+
+/** 8787, or the next one that is free, saying so. A port that was asked for is that one or none. */
+async function portFor(wanted: string | undefined): Promise<number> {
+  if (wanted !== undefined) {
+    if (!/^\d{1,5}$/.test(wanted) || Number(wanted) > 65_535) throw new Failure('a port is a number from 0 to 65535', [], 2);
+    return Number(wanted);
+  }
+  for (let port = 8787; port < 8887; port += 1) {
+    try {
+      await offeredPort('127.0.0.1', port);
+      if (port !== 8787) say(`port 8787 is in use, taking ${port}`);
+      return port;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
+  }
+  return 0;
+}
+
+function directions(url: string): string[] {
+  const near = values.state === undefined ? '' : ` --state ${relative(process.cwd(), stateDir) || '.'}`;
+  const token = `npx keywarden token${near} --agent demo --can stripe:list_customers`;
+  return [
+    `Keywarden serves at ${url}  (Ctrl-C ends everything)`,
+    '',
+    'In another terminal, in this directory:',
+    `  mint a token   ${token}`,
+    `  call with it   curl -H "Authorization: Bearer $(${token})" ${url}/proxy/stripe/v1/customers`,
+    `  see the audit  npx keywarden audit list${near}`,
+    `  check it       npx keywarden audit verify${near}`,
+    '',
+    'An SDK needs two settings: the base URL, and the token in the place of the key. In Python:',
+    `  stripe.api_base, stripe.api_key = "${url}/proxy/stripe", TOKEN`,
+    '',
+    'The demo service is an emulator of Stripe behind a gate that only the real key opens.',
+    'Your own services: a policy each in policies/, their keys in .dev.vars, then npx keywarden dev.',
+  ];
+}

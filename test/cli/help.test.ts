@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { BIN, keywarden, ROOT } from './command-line.ts';
+
+const COMMANDS = [
+  ['dev'], ['token'], ['token', 'revoke'], ['audit', 'list'], ['audit', 'verify'], ['audit', 'export'],
+  ['policy', 'check'], ['policy', 'test'], ['policy', 'explain'], ['keys', 'create'], ['doctor'],
+];
+
+describe('help', () => {
+  it.each(COMMANDS.map((c) => [c.join(' '), c] as const))('keywarden %s --help shows an example and ends well', async (name, command) => {
+    const { code, stdout, stderr } = await keywarden([...command, '--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/Examples?:\n {2}(export .*)?.*keywarden /);
+    expect(stdout).toContain(`keywarden ${name}`);
+  });
+
+  it('without a command the help goes to stderr, and it is wrong usage', async () => {
+    const { code, stdout, stderr } = await keywarden([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('Usage: keywarden');
+  });
+
+  it('prints its version', async () => {
+    expect((await keywarden(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('wrong usage', () => {
+  it.each([
+    [['token', '--agnet', 'x'], /unknown option '--agnet'/, /did you mean --agent\?/],
+    [['tokn'], /unknown command 'tokn'/, /did you mean token\?/],
+    [['audit', 'lst'], /unknown command 'lst'/, /did you mean list\?/],
+    [['audit', 'list', '--limit', '0'], /--limit.*1 to 1000/, /keywarden audit list --help/],
+    [['audit', 'list', '--since', 'yesterday'], /--since.*2026-01-31T12:00:00Z/, /--help/],
+    [['audit', 'list', '--decision', 'maybe'], /allow, deny/i, /--help/],
+    [['dev', '--port', '99999'], /--port.*65535/, /--help/],
+    [['token', '--agent', 'a', '--can', 'stripe:x', '--ttl', 'soon'], /--ttl.*15m/, /--help/],
+    [['token', '--can', 'stripe:x'], /--agent is missing/, /keywarden token/],
+    [['token', '--agent', 'a'], /--can is missing/, /policy check/],
+    [['keys', 'create', '--roles', 'god'], /god is no role/, /mint, approve, audit, admin/],
+  ] as const)('%j is refused with a hint, exit code 2, nothing on stdout', async (args, error, hint) => {
+    const { code, stdout, stderr } = await keywarden(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^keywarden: error: /);
+    expect(stderr).toMatch(error);
+    expect(stderr.split('keywarden: hint: ').slice(1).join('\n')).toMatch(hint);
+  });
+
+  it('a token asked for more than 24 h is refused before the edge is asked', async () => {
+    const { code, stderr } = await keywarden(['token', '--agent', 'a', '--can', 'stripe:x', '--ttl', '25h']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--ttl');
+  });
+});
+
+describe('terminal manners', () => {
+  it('no colours into a pipe, colours only when asked for, never against NO_COLOR', async () => {
+    const args = ['tokn'];
+    const escape = '\u001b[';
+    expect((await keywarden(args)).stderr).not.toContain(escape);
+    expect((await keywarden(args, { env: { FORCE_COLOR: '1' } })).stderr).toContain(escape);
+    expect((await keywarden(args, { env: { NO_COLOR: '1' } })).stderr).not.toContain(escape);
+  });
+
+  it('a reader that goes away is no error', () => {
+    const piped = spawnSync('/bin/sh', ['-c', `"$0" "$1" --help | true`, process.execPath, BIN], { cwd: ROOT, encoding: 'utf8' });
+    expect(piped.stderr).toBe('');
+  });
+});
