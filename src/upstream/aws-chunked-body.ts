@@ -11,7 +11,12 @@ const STREAMING: Readonly<Record<string, { readonly trailers: boolean }>> = {
 };
 
 /** Fields that speak of the coded body; `x-amz-sdk-checksum-algorithm` announces the checksum in the trailer. */
-const CODED_FIELDS = ['x-amz-content-sha256', 'x-amz-decoded-content-length', 'x-amz-trailer', 'x-amz-sdk-checksum-algorithm'];
+const CODED_FIELDS = [
+  'x-amz-content-sha256',
+  'x-amz-decoded-content-length',
+  'x-amz-trailer',
+  'x-amz-sdk-checksum-algorithm',
+];
 
 /**
  * A request whose `aws-chunked` body, if it has one, is decoded: its chunks are signed with the client's placeholder, and
@@ -25,7 +30,8 @@ export function decodeAwsChunkedBody(request: OutgoingRequest): Result<OutgoingR
   const others = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
   const saysCoded = codings.some((coding) => coding.toLowerCase() === 'aws-chunked');
   // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
-  if (!payload.startsWith('STREAMING-')) return saysCoded ? unsignable('the body is aws-chunked without saying how') : ok(request);
+  if (!payload.startsWith('STREAMING-'))
+    return saysCoded ? unsignable('the body is aws-chunked without saying how') : ok(request);
   const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
   if (form === undefined) return unsignable('this form of aws-chunked is not known');
   const length = request.headers.get('x-amz-decoded-content-length') ?? '';
@@ -40,7 +46,12 @@ export function decodeAwsChunkedBody(request: OutgoingRequest): Result<OutgoingR
 
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
   if (!(request.body instanceof Uint8Array)) {
-    return ok({ ...request, headers, body: request.body.pipeThrough(awsChunkedStream(decoder)), bodyLength: decodedLength });
+    return ok({
+      ...request,
+      headers,
+      body: request.body.pipeThrough(awsChunkedStream(decoder)),
+      bodyLength: decodedLength,
+    });
   }
   const decoded = decoder.push(request.body);
   if (!decoded.ok) return unsignable(`the aws-chunked body is malformed: ${decoded.error}`);

@@ -94,7 +94,8 @@ export class AwsChunkedDecoder {
     if (this.#total > this.#decodedLength) return 'the body is longer than x-amz-decoded-content-length';
     this.#chunkLeft = size;
     this.#state = size === 0 ? 'trailer' : 'data';
-    if (size === 0 && this.#total !== this.#decodedLength) return 'the body is shorter than x-amz-decoded-content-length';
+    if (size === 0 && this.#total !== this.#decodedLength)
+      return 'the body is shorter than x-amz-decoded-content-length';
     return null;
   }
 

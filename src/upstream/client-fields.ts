@@ -2,30 +2,88 @@
 
 /** They would change what the policy decided about: refused, so that the agent learns it. */
 export const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
-  'x-http-method-override', 'x-method-override', 'x-http-method', 'http-method-override', 'x-original-method', 'x-forwarded-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-http-method',
+  'http-method-override',
+  'x-original-method',
+  'x-forwarded-method',
 ]);
 
 /** Ours to say, or about the client's way to us. */
 const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
-  'host', 'content-length', 'forwarded', 'via', 'x-real-ip', 'x-client-ip', 'client-ip', 'true-client-ip', 'x-cluster-client-ip',
-  'fastly-client-ip', 'x-original-forwarded-for', 'x-remote-ip', 'x-remote-addr', 'x-remote-user', 'remote-user', 'x-forwarded',
-  'cdn-loop', 'max-forwards', 'early-data', 'expect', 'cookie', 'cookie2', 'accept-encoding',
+  'host',
+  'content-length',
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'client-ip',
+  'true-client-ip',
+  'x-cluster-client-ip',
+  'fastly-client-ip',
+  'x-original-forwarded-for',
+  'x-remote-ip',
+  'x-remote-addr',
+  'x-remote-user',
+  'remote-user',
+  'x-forwarded',
+  'cdn-loop',
+  'max-forwards',
+  'early-data',
+  'expect',
+  'cookie',
+  'cookie2',
+  'accept-encoding',
 ]);
 const ABOUT_THE_WAY_PREFIX = /^(?:cf-|x-forwarded-|x-envoy-|x-keywarden-|keywarden-|proxy-)/;
 
 /** They move a request to another host or path, at gateways and frameworks that heed them. */
 const BASE_URL = new Set([
-  'x-host', 'x-original-host', 'x-http-host-override', 'x-host-override', 'x-backend-host', 'x-backend', 'x-upstream', 'x-server-name',
-  'x-original-url', 'x-original-uri', 'x-rewrite-url', 'x-rewrite-uri', 'x-override-url', 'x-target-url', 'x-proxy-url', 'x-base-url',
-  'base-url', 'base-url-override', 'destination-url', 'x-api-base', 'api-base',
+  'x-host',
+  'x-original-host',
+  'x-http-host-override',
+  'x-host-override',
+  'x-backend-host',
+  'x-backend',
+  'x-upstream',
+  'x-server-name',
+  'x-original-url',
+  'x-original-uri',
+  'x-rewrite-url',
+  'x-rewrite-uri',
+  'x-override-url',
+  'x-target-url',
+  'x-proxy-url',
+  'x-base-url',
+  'base-url',
+  'base-url-override',
+  'destination-url',
+  'x-api-base',
+  'api-base',
 ]);
-const BASE_URL_SHAPE = /(?:^|-)(?:custom-host|base-url|base-url-override|api-base|host-override|target-url|upstream-url)$/;
+const BASE_URL_SHAPE =
+  /(?:^|-)(?:custom-host|base-url|base-url-override|api-base|host-override|target-url|upstream-url)$/;
 
 /** Where some API somewhere looks for a credential. Only ours may leave: the agent's own would be an account to exfiltrate to. */
 const AUTH = new Set([
-  'authorization', 'proxy-authorization', 'x-authorization', 'x-amz-security-token', 'x-amz-s3session-token', 'x-amz-access-token',
-  'x-goog-iam-authorization-token', 'x-goog-authenticated-user-email', 'x-auth-email', 'x-auth-user', 'ocp-apim-subscription-key',
-  'x-ms-authorization-auxiliary', 'dpop', 'x-client-cert', 'ssl-client-cert', 'client-cert', 'client-cert-chain',
+  'authorization',
+  'proxy-authorization',
+  'x-authorization',
+  'x-amz-security-token',
+  'x-amz-s3session-token',
+  'x-amz-access-token',
+  'x-goog-iam-authorization-token',
+  'x-goog-authenticated-user-email',
+  'x-auth-email',
+  'x-auth-user',
+  'ocp-apim-subscription-key',
+  'x-ms-authorization-auxiliary',
+  'dpop',
+  'x-client-cert',
+  'ssl-client-cert',
+  'client-cert',
+  'client-cert-chain',
 ]);
 const AUTH_SHAPE =
   /(?:^|[-_])(?:(?:api|app|application|subscription|auth|access|private|public|job|vault|figma|deploy|personal|bearer|id|session|refresh|user|github|gitlab|goog|service)[-_]?(?:key|token|secret)|apikey|authorization|password|passwd|secret|credentials?|jwt|csrf[-_]?token)$/;

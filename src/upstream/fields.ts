@@ -46,7 +46,8 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
     if (hopByHop(name) || isClientOnly(name) || dropped.has(name)) continue;
     if (RANGES.has(name) && !options.ranges) continue;
     // RFC 9110 §5.5 allows more; two readers agree on these only.
-    if (!/^[\t\x20-\x7e]*$/.test(value)) return err(refused(name, 'its value holds a character outside printable ASCII'));
+    if (!/^[\t\x20-\x7e]*$/.test(value))
+      return err(refused(name, 'its value holds a character outside printable ASCII'));
     const kept = name === 'prefer' ? withoutWait(value) : value;
     if (kept === '' && value !== '') continue;
     count++;
@@ -70,9 +71,11 @@ function refusalOf(incoming: Headers): Denial | null {
     return refused('upgrade', 'protocol upgrades are not forwarded');
   }
   const expect = incoming.get('expect');
-  if (expect !== null && expect.trim().toLowerCase() !== '100-continue') return refused('expect', 'only 100-continue is known');
+  if (expect !== null && expect.trim().toLowerCase() !== '100-continue')
+    return refused('expect', 'only 100-continue is known');
   const coding = incoming.get('transfer-encoding');
-  if (coding !== null && coding.trim().toLowerCase() !== 'chunked') return refused('transfer-encoding', 'only chunked is known');
+  if (coding !== null && coding.trim().toLowerCase() !== 'chunked')
+    return refused('transfer-encoding', 'only chunked is known');
   const length = incoming.get('content-length');
   if (length !== null && !/^\d{1,15}$/.test(length)) return refused('content-length', 'it is not one number');
   if (length !== null && coding !== null) return refused('content-length', 'it comes with transfer-encoding');
@@ -89,10 +92,32 @@ function withoutWait(prefer: string): string {
 
 /** Fields about the upstream's own connection, host, sessions or browsers, which would be taken as being about us. */
 const UPSTREAM_ONLY: ReadonlySet<string> = new Set([
-  'set-cookie', 'set-cookie2', 'www-authenticate', 'authentication-info', 'authentication-control', 'optional-www-authenticate',
-  'alt-svc', 'alt-used', 'strict-transport-security', 'public-key-pins', 'expect-ct', 'clear-site-data', 'nel', 'report-to',
-  'reporting-endpoints', 'content-security-policy', 'content-security-policy-report-only', 'service-worker-allowed', 'refresh',
-  'x-accel-redirect', 'x-sendfile', 'proxy-status', 'via', 'cdn-cache-control', 'cloudflare-cdn-cache-control', 'surrogate-control',
+  'set-cookie',
+  'set-cookie2',
+  'www-authenticate',
+  'authentication-info',
+  'authentication-control',
+  'optional-www-authenticate',
+  'alt-svc',
+  'alt-used',
+  'strict-transport-security',
+  'public-key-pins',
+  'expect-ct',
+  'clear-site-data',
+  'nel',
+  'report-to',
+  'reporting-endpoints',
+  'content-security-policy',
+  'content-security-policy-report-only',
+  'service-worker-allowed',
+  'refresh',
+  'x-accel-redirect',
+  'x-sendfile',
+  'proxy-status',
+  'via',
+  'cdn-cache-control',
+  'cloudflare-cdn-cache-control',
+  'surrogate-control',
 ]);
 const UPSTREAM_ONLY_PREFIX = /^(?:cf-|proxy-|access-control-|x-accel-|sec-websocket-|x-keywarden-|keywarden-)/;
 const CACHING = ['age', 'expires', 'pragma'];

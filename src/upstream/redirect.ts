@@ -57,7 +57,8 @@ function resolved(value: string, base: string): URL | string {
   if (url === null) return 'is no URL reference';
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'is no http URL';
   // An empty one is gone after parsing, so the text is asked too.
-  if (url.username !== '' || url.password !== '' || /^(?:[a-z][a-z0-9+.-]*:)?\/\/[^/?#]*@/i.test(value)) return 'holds user information';
+  if (url.username !== '' || url.password !== '' || /^(?:[a-z][a-z0-9+.-]*:)?\/\/[^/?#]*@/i.test(value))
+    return 'holds user information';
   return url;
 }
 

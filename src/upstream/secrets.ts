@@ -11,7 +11,7 @@ import { Credential, type Credentials } from './credential.ts';
 /** A shorter value would be found everywhere in ordinary text: it cannot be scrubbed. */
 export const MIN_SECRET_LENGTH = 6;
 /** A longer one does not fit into a header field that servers accept (RFC 9110 §5.4 leaves the bound to them). */
-export const MAX_SECRET_LENGTH = 8192;
+export const MAX_SECRET_LENGTH = 4096;
 
 const PLACEHOLDER =
   /^(?:<.*>|\$\{.*\}|\{\{.*\}\}|\.{3,}|[x*_-]+|(?:change|replace|fill)[-_ ]?(?:me|this|in)?|todo|tbd|placeholder|example|secret|none|null|undefined|insert[-_ ].*|(?:your|my)[-_ ].*|.*[-_ ]here|.*\.\.\.)$/i;
@@ -99,7 +99,8 @@ function problemWith(name: string, value: unknown): string | null {
   if (/[\u0000-\u001f\u007f]/.test(value)) return say('holds a control character');
   if (!/^[\x20-\x7e]*$/.test(value)) return say('holds a character outside printable ASCII');
   if (PLACEHOLDER.test(value)) return say('is a placeholder, not a credential');
-  if (value.length < MIN_SECRET_LENGTH) return say(`is shorter than ${MIN_SECRET_LENGTH} characters and could not be scrubbed`);
+  if (value.length < MIN_SECRET_LENGTH)
+    return say(`is shorter than ${MIN_SECRET_LENGTH} characters and could not be scrubbed`);
   if (value.length > MAX_SECRET_LENGTH) return say(`is longer than ${MAX_SECRET_LENGTH} characters`);
   return null;
 }
@@ -115,7 +116,9 @@ function holds(credentials: Credentials, values: readonly string[]): boolean {
     credentials.kind === 'single'
       ? [credentials.secret]
       : [credentials.accessKeyId, credentials.secretAccessKey, credentials.sessionToken];
-  return held.every((credential, i) => (credential === null ? values[i] === undefined : credential.holds(values[i] ?? '')));
+  return held.every((credential, i) =>
+    credential === null ? values[i] === undefined : credential.holds(values[i] ?? ''),
+  );
 }
 
 function cacheOf(env: object): Map<string, Credentials> {

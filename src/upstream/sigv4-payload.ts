@@ -28,12 +28,19 @@ export async function payloadOf(
   if (body instanceof Uint8Array) return ok({ sha256: await sha256Of(body), request: { ...request, headers } });
   if (claimed !== null && SHA256_HEX.test(claimed)) return ok({ sha256: claimed, request: { ...request, headers } });
   if (claimed !== null && claimed !== UNSIGNED_PAYLOAD) {
-    return err(fault('request_unsignable', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'));
+    return err(
+      fault('request_unsignable', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'),
+    );
   }
   if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, headers } });
   const bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
   if (bytes === null) {
-    return err(fault('request_unsignable', `a body of more than ${MAX_SIGNED_BODY_BYTES} bytes needs an x-amz-content-sha256 to be signed`));
+    return err(
+      fault(
+        'request_unsignable',
+        `a body of more than ${MAX_SIGNED_BODY_BYTES} bytes needs an x-amz-content-sha256 to be signed`,
+      ),
+    );
   }
   return ok({ sha256: await sha256Of(bytes), request: { ...request, headers, body: bytes, bodyLength: bytes.length } });
 }

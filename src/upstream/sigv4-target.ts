@@ -9,8 +9,17 @@ import { err, ok, type Result } from '../lib/result.ts';
 
 /** Query parameters of a presigned URL, lower case: the client's signature, which ours replaces. */
 const PRESIGNED: ReadonlySet<string> = new Set([
-  'x-amz-algorithm', 'x-amz-credential', 'x-amz-date', 'x-amz-expires', 'x-amz-signedheaders', 'x-amz-signature',
-  'x-amz-security-token', 'x-amz-s3session-token', 'x-amz-content-sha256', 'awsaccesskeyid', 'signature',
+  'x-amz-algorithm',
+  'x-amz-credential',
+  'x-amz-date',
+  'x-amz-expires',
+  'x-amz-signedheaders',
+  'x-amz-signature',
+  'x-amz-security-token',
+  'x-amz-s3session-token',
+  'x-amz-content-sha256',
+  'awsaccesskeyid',
+  'signature',
 ]);
 
 /**
@@ -22,9 +31,14 @@ const PRESIGNED: ReadonlySet<string> = new Set([
 export function sigV4Path(path: CanonicalPath, s3: boolean): Result<CanonicalPath, Fault> {
   if (!s3) return ok(path);
   if (path.includes('+')) {
-    return err(fault('request_unsignable', 'a bare + in the path of an object is ambiguous: send %2B for a plus, %20 for a space'));
+    return err(
+      fault(
+        'request_unsignable',
+        'a bare + in the path of an object is ambiguous: send %2B for a plus, %20 for a space',
+      ),
+    );
   }
-  return ok(path.replace(/[^A-Za-z0-9\-._~/%]/g, escape) as CanonicalPath);
+  return ok(path.replace(/[^A-Za-z0-9\-._~/%]/g, escapeOf) as CanonicalPath);
 }
 
 /**
@@ -42,7 +56,8 @@ export function sigV4Query(query: string, s3: boolean): Result<string, Fault> {
     const equals = pair.indexOf('=');
     const name = decoded(equals === -1 ? pair : pair.slice(0, equals));
     const value = equals === -1 ? '' : decoded(pair.slice(equals + 1));
-    if (name === null || value === null) return err(fault('request_unsignable', 'the query holds a broken percent-escape'));
+    if (name === null || value === null)
+      return err(fault('request_unsignable', 'the query holds a broken percent-escape'));
     if (name === '') return err(fault('request_unsignable', 'the query holds a value without a name'));
     if (PRESIGNED.has(name.toLowerCase())) continue;
     if (s3 && names.has(name)) return err(fault('request_unsignable', 'a query parameter comes twice'));
@@ -60,5 +75,5 @@ function decoded(text: string): string | null {
   }
 }
 
-const escape = (c: string): string => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
-const uriEncode = (text: string): string => encodeURIComponent(text).replace(/[!'()*]/g, escape);
+const escapeOf = (c: string): string => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+const uriEncode = (text: string): string => encodeURIComponent(text).replace(/[!'()*]/g, escapeOf);

@@ -5,10 +5,19 @@ import { AwsChunkedDecoder, awsChunkedStream, MAX_LINE_BYTES } from '../../src/u
 const bytes = (text: string) => new TextEncoder().encode(text);
 const SIGNATURE = `;chunk-signature=${'0123456789abcdef'.repeat(4)}`;
 const coded = (chunks: string[], extension = '', trailers: string[] = []) =>
-  [...chunks, ''].map((chunk) => `${chunk.length.toString(16)}${extension}\r\n${chunk}${chunk === '' ? '' : '\r\n'}`).join('') + trailers.map((trailer) => `${trailer}\r\n`).join('') + '\r\n';
+  [...chunks, '']
+    .map((chunk) => `${chunk.length.toString(16)}${extension}\r\n${chunk}${chunk === '' ? '' : '\r\n'}`)
+    .join('') +
+  trailers.map((trailer) => `${trailer}\r\n`).join('') +
+  '\r\n';
 
 /** The decoded text, or what is wrong. */
-function decode(text: string, length: number, trailers = true, pieces: number[] = []): { text?: string; error?: string; trailers?: Record<string, string> } {
+function decode(
+  text: string,
+  length: number,
+  trailers = true,
+  pieces: number[] = [],
+): { text?: string; error?: string; trailers?: Record<string, string> } {
   const decoder = new AwsChunkedDecoder(length, trailers);
   const body = bytes(text);
   const cuts = [0, ...pieces.map((piece) => piece % (body.length + 1)).sort((a, b) => a - b), body.length];
@@ -25,36 +34,76 @@ function decode(text: string, length: number, trailers = true, pieces: number[] 
 describe('aws-chunked', () => {
   it('gives what was put in, for any chunks cut anywhere, signed or not', () => {
     fc.assert(
-      fc.property(fc.array(fc.stringMatching(/^[a-z\r\n0;]{1,20}$/), { maxLength: 5 }), fc.constantFrom('', SIGNATURE), fc.array(fc.nat(), { maxLength: 6 }), (chunks, extension, cuts) => {
-        const whole = chunks.join('');
-        expect(decode(coded(chunks, extension, ['x-amz-checksum-crc32:AAAAAA==']), whole.length, true, cuts)).toEqual({ text: whole, trailers: { 'x-amz-checksum-crc32': 'AAAAAA==' } });
-      }),
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-z\r\n0;]{1,20}$/), { maxLength: 5 }),
+        fc.constantFrom('', SIGNATURE),
+        fc.array(fc.nat(), { maxLength: 6 }),
+        (chunks, extension, cuts) => {
+          const whole = chunks.join('');
+          expect(decode(coded(chunks, extension, ['x-amz-checksum-crc32:AAAAAA==']), whole.length, true, cuts)).toEqual(
+            { text: whole, trailers: { 'x-amz-checksum-crc32': 'AAAAAA==' } },
+          );
+        },
+      ),
     );
   });
   it('an empty body', () => expect(decode('0\r\n\r\n', 0)).toEqual({ text: '', trailers: {} }));
 
   for (const [what, text, length, trailers] of [
-    ['ends early', '4\r\nab', 4, true], ['has no last chunk', '4\r\nabcd\r\n', 4, true], ['has no end after the last chunk', '4\r\nabcd\r\n0\r\n', 4, true],
-    ['is longer than announced', coded(['abcd']), 3, true], ['is shorter than announced', coded(['abcd']), 5, true], ['goes on after its end', `${coded(['abcd'])}x`, 4, true],
-    ['has a chunk longer than it says', '3\r\nabcd\r\n0\r\n\r\n', 3, true], ['has a bare LF', '4\nabcd\r\n0\r\n\r\n', 4, true], ['has a bare LF after data', '4\r\nabcd\n0\r\n\r\n', 4, true],
-    ['has a size that is no number', 'x\r\nabcd\r\n0\r\n\r\n', 4, true], ['has a signed size', '+4\r\nabcd\r\n0\r\n\r\n', 4, true], ['has 0x', '0x4\r\nabcd\r\n0\r\n\r\n', 4, true],
-    ['has a huge size', 'ffffffffffff\r\n', 4, true], ['has a larger size still', 'fffffffffffffffff\r\n', 4, true], ['has an unknown chunk extension', '4;a=b\r\nabcd\r\n0\r\n\r\n', 4, true],
-    ['has a short chunk signature', '4;chunk-signature=ab\r\nabcd\r\n0\r\n\r\n', 4, true], ['has a trailer not announced', coded(['abcd'], '', ['x-amz-checksum-crc32:AA==']), 4, false],
-    ['has a trailer that is no x-amz field', coded(['abcd'], '', ['authorization: x']), 4, true], ['has a folded trailer', coded(['abcd'], '', ['x-amz-a: b', ' c']), 4, true],
-    ['has too many trailers', coded(['abcd'], '', Array.from({ length: 20 }, (_, i) => `x-amz-${i}: b`)), 4, true], ['has an endless line', '0'.repeat(MAX_LINE_BYTES + 10), 4, true],
+    ['ends early', '4\r\nab', 4, true],
+    ['has no last chunk', '4\r\nabcd\r\n', 4, true],
+    ['has no end after the last chunk', '4\r\nabcd\r\n0\r\n', 4, true],
+    ['is longer than announced', coded(['abcd']), 3, true],
+    ['is shorter than announced', coded(['abcd']), 5, true],
+    ['goes on after its end', `${coded(['abcd'])}x`, 4, true],
+    ['has a chunk longer than it says', '3\r\nabcd\r\n0\r\n\r\n', 3, true],
+    ['has a bare LF', '4\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has a bare LF after data', '4\r\nabcd\n0\r\n\r\n', 4, true],
+    ['has a size that is no number', 'x\r\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has a signed size', '+4\r\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has 0x', '0x4\r\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has a huge size', 'ffffffffffff\r\n', 4, true],
+    ['has a larger size still', 'fffffffffffffffff\r\n', 4, true],
+    ['has an unknown chunk extension', '4;a=b\r\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has a short chunk signature', '4;chunk-signature=ab\r\nabcd\r\n0\r\n\r\n', 4, true],
+    ['has a trailer not announced', coded(['abcd'], '', ['x-amz-checksum-crc32:AA==']), 4, false],
+    ['has a trailer that is no x-amz field', coded(['abcd'], '', ['authorization: x']), 4, true],
+    ['has a folded trailer', coded(['abcd'], '', ['x-amz-a: b', ' c']), 4, true],
+    [
+      'has too many trailers',
+      coded(
+        ['abcd'],
+        '',
+        Array.from({ length: 20 }, (_, i) => `x-amz-${i}: b`),
+      ),
+      4,
+      true,
+    ],
+    ['has an endless line', '0'.repeat(MAX_LINE_BYTES + 10), 4, true],
   ] as const) {
     it(`threat 13: a body that ${what} is an error`, () => {
       expect(decode(text, length, trailers).error).toBeTypeOf('string');
-      expect(decode(text, length, trailers, Array.from({ length: text.length }, (_, i) => i)).error).toBeTypeOf('string');
+      expect(
+        decode(
+          text,
+          length,
+          trailers,
+          Array.from({ length: text.length }, (_, i) => i),
+        ).error,
+      ).toBeTypeOf('string');
     });
   }
   it('an endless line is noticed while it comes', () => {
     const decoder = new AwsChunkedDecoder(4, true);
     let pushed = 0;
-    while (decoder.push(bytes('0'.repeat(100))).ok) expect((pushed += 100)).toBeLessThan(MAX_LINE_BYTES + 200);
+    while (decoder.push(bytes('0'.repeat(100))).ok) {
+      pushed += 100;
+      expect(pushed).toBeLessThan(MAX_LINE_BYTES + 200);
+    }
   });
   it('as a stream, what is malformed errors it and quotes nothing', async () => {
-    const run = (text: string) => new Response(new Response(text).body?.pipeThrough(awsChunkedStream(new AwsChunkedDecoder(4, true)))).text();
+    const run = (text: string) =>
+      new Response(new Response(text).body?.pipeThrough(awsChunkedStream(new AwsChunkedDecoder(4, true)))).text();
     await expect(run(coded(['abcd']))).resolves.toBe('abcd');
     await expect(run('4\r\nabcd\r\ncanary\r\n')).rejects.toThrow(/^aws-chunked: a chunk header is malformed$/);
     await expect(run('4\r\nabcd\r\n')).rejects.toThrow('ends before');

@@ -6,7 +6,14 @@ import { missingSecrets, readCredentials, secretNamesOf } from '../../src/upstre
 
 const VALUE = 'sk_test_canary_4eC39Hq';
 const bearer: CredentialSpec = { scheme: 'bearer', secret: 'VENDOR_KEY' };
-const sigv4: CredentialSpec = { scheme: 'sigv4', accessKeyId: 'AWS_ID', secretAccessKey: 'AWS_SECRET', sessionToken: null, region: null, service: null };
+const sigv4: CredentialSpec = {
+  scheme: 'sigv4',
+  accessKeyId: 'AWS_ID',
+  secretAccessKey: 'AWS_SECRET',
+  sessionToken: null,
+  region: null,
+  service: null,
+};
 
 describe('threat 4: a credential prints as [credential]', () => {
   const credential = new Credential(VALUE);
@@ -23,7 +30,12 @@ describe('threat 4: a credential prints as [credential]', () => {
   it('inside objects, errors and copies too', () => {
     const held = { a: [{ credential }], map: new Map([['k', credential]]) };
     const error = new Error('x', { cause: held });
-    for (const text of [inspect(held, { depth: 9, showHidden: true }), JSON.stringify(held), inspect(error, { depth: 9 }), format('%j %o %O', held, held, held)]) {
+    for (const text of [
+      inspect(held, { depth: 9, showHidden: true }),
+      JSON.stringify(held),
+      inspect(error, { depth: 9 }),
+      format('%j %o %O', held, held, held),
+    ]) {
       expect(text).not.toContain('canary');
     }
     expect(JSON.stringify(Object.entries(credential))).toBe('[]');
@@ -49,9 +61,26 @@ describe('reading secrets', () => {
   });
 
   for (const [what, value] of Object.entries({
-    missing: undefined, null: null, 'not text': { toString: () => VALUE }, empty: '', 'a space before': ` ${VALUE}`, 'a line end after': `${VALUE}\n`, 'a line end inside': `sk_canary\r\nx: y`,
-    NUL: 'sk_canary\u0000x', 'not ASCII': 'sk_canary_\u00e9', 'too short': 'ab12c', 'too long': 'x1'.repeat(5000),
-    'a placeholder in angle brackets': '<your key here>', changeme: 'changeme', 'CHANGE_ME': 'CHANGE_ME', 'your-api-key': 'your-api-key', xxxxxxxx: 'xxxxxxxx', 'replace-me': 'replace-me', '${VENDOR_KEY}': '${VENDOR_KEY}', 'sk_test_...': 'sk_test_...',
+    missing: undefined,
+    null: null,
+    'not text': { toString: () => VALUE },
+    empty: '',
+    'a space before': ` ${VALUE}`,
+    'a line end after': `${VALUE}\n`,
+    'a line end inside': `sk_canary\r\nx: y`,
+    NUL: 'sk_canary\u0000x',
+    'not ASCII': 'sk_canary_\u00e9',
+    'too short': 'ab12c',
+    'too long': 'x1'.repeat(5000),
+    'a placeholder in angle brackets': '<your key here>',
+    changeme: 'changeme',
+    CHANGE_ME: 'CHANGE_ME',
+    'your-api-key': 'your-api-key',
+    xxxxxxxx: 'xxxxxxxx',
+    'replace-me': 'replace-me',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a template that nobody filled in is what is meant
+    '${VENDOR_KEY}': '${VENDOR_KEY}',
+    'sk_test_...': 'sk_test_...',
     'key-goes-here': 'key-goes-here',
   })) {
     it(`refuses a value that is ${what}, naming the secret and the mend and not the value`, () => {
@@ -61,21 +90,41 @@ describe('reading secrets', () => {
       expect(read.error.detail).toContain('wrangler secret put VENDOR_KEY');
       expect(read.error.detail).toContain('--vars');
       expect(read.error.detail).not.toContain('canary');
-      if (typeof value === 'string' && value !== '' && !value.includes('VENDOR_KEY')) expect(read.error.detail).not.toContain(value);
+      if (typeof value === 'string' && value !== '' && !value.includes('VENDOR_KEY'))
+        expect(read.error.detail).not.toContain(value);
     });
   }
   it('reads own bindings only', () => {
     expect(readCredentials({}, { scheme: 'bearer', secret: 'constructor' }).ok).toBe(false);
     expect(readCredentials({}, { scheme: 'bearer', secret: '__proto__' }).ok).toBe(false);
   });
-  for (const value of ['sk_live_51Habc', 'ghp_16C7e42F292c6912E7', 'test:tester', 'example.com:password1', 'xoxb-1234-abcd', 'yourstruly1']) {
-    it(`does not take ${value} for a placeholder`, () => expect(readCredentials({ VENDOR_KEY: value }, bearer).ok).toBe(true));
+  for (const value of [
+    'sk_live_51Habc',
+    'ghp_16C7e42F292c6912E7',
+    'test:tester',
+    'example.com:password1',
+    'xoxb-1234-abcd',
+    'yourstruly1',
+  ]) {
+    it(`does not take ${value} for a placeholder`, () =>
+      expect(readCredentials({ VENDOR_KEY: value }, bearer).ok).toBe(true));
   }
 
   it('tells at start-up of every secret that is missing, once', () => {
-    const bundle = { services: { a: { credential: bearer }, b: { credential: sigv4 }, c: { credential: bearer } } } as unknown as PolicyBundle;
-    expect(missingSecrets({ AWS_ID: 'AKIDEXAMPLE', AWS_SECRET: '' }, bundle).map((problem) => problem.secret)).toEqual(['VENDOR_KEY', 'AWS_SECRET']);
-    expect(missingSecrets({ VENDOR_KEY: VALUE, AWS_ID: 'AKIDEXAMPLE', AWS_SECRET: 'wJalrXUtnFEMI' }, bundle)).toEqual([]);
-    expect(secretNamesOf({ ...sigv4, sessionToken: 'AWS_SESSION' } as CredentialSpec)).toEqual(['AWS_ID', 'AWS_SECRET', 'AWS_SESSION']);
+    const bundle = {
+      services: { a: { credential: bearer }, b: { credential: sigv4 }, c: { credential: bearer } },
+    } as unknown as PolicyBundle;
+    expect(missingSecrets({ AWS_ID: 'AKIDEXAMPLE', AWS_SECRET: '' }, bundle).map((problem) => problem.secret)).toEqual([
+      'VENDOR_KEY',
+      'AWS_SECRET',
+    ]);
+    expect(missingSecrets({ VENDOR_KEY: VALUE, AWS_ID: 'AKIDEXAMPLE', AWS_SECRET: 'wJalrXUtnFEMI' }, bundle)).toEqual(
+      [],
+    );
+    expect(secretNamesOf({ ...sigv4, sessionToken: 'AWS_SESSION' } as CredentialSpec)).toEqual([
+      'AWS_ID',
+      'AWS_SECRET',
+      'AWS_SESSION',
+    ]);
   });
 });

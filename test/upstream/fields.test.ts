@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_REQUEST_FIELD_BYTES, MAX_REQUEST_FIELDS, requestFields, type RequestFieldOptions, type ResponseFieldOptions, responseFields } from '../../src/upstream/fields.ts';
+import {
+  MAX_REQUEST_FIELD_BYTES,
+  MAX_REQUEST_FIELDS,
+  type RequestFieldOptions,
+  type ResponseFieldOptions,
+  requestFields,
+  responseFields,
+} from '../../src/upstream/fields.ts';
 
 const options: RequestFieldOptions = {
-  credential: { scheme: 'header', header: 'X-Vendor-Pass', secret: 'VENDOR', prefix: '' }, dropHeaders: ['x-own'], defaultHeaders: { 'vendor-version': '1' }, ranges: false,
+  credential: { scheme: 'header', header: 'X-Vendor-Pass', secret: 'VENDOR', prefix: '' },
+  dropHeaders: ['x-own'],
+  defaultHeaders: { 'vendor-version': '1' },
+  ranges: false,
 };
 const pass = (fields: Record<string, string>, more: Partial<RequestFieldOptions> = {}) => {
   const passed = requestFields(new Headers(fields), { ...options, ...more });
@@ -12,10 +22,24 @@ const ALWAYS = { 'accept-encoding': 'identity', 'vendor-version': '1' };
 
 describe('request fields that pass', () => {
   for (const [name, value] of Object.entries({
-    accept: 'application/json', 'content-type': 'application/json', 'idempotency-key': 'abc', 'user-agent': 'stripe-node', 'if-none-match': '"x"',
-    'x-amz-content-sha256': 'UNSIGNED-PAYLOAD', 'x-amz-copy-source': '/b/k', 'anthropic-version': '2023-06-01', 'x-stainless-lang': 'js', 'stripe-account': 'acct_1',
-    'git-protocol': 'version=2', 'x-github-api-version': '2022-11-28', 'x-request-id': '1', 'content-encoding': 'gzip', 'x-amz-bucket-object-lock-token': 'x',
-    'x-amz-server-side-encryption-customer-key-md5': 'x', prefer: 'return=minimal', 'openai-organization': 'org',
+    accept: 'application/json',
+    'content-type': 'application/json',
+    'idempotency-key': 'abc',
+    'user-agent': 'stripe-node',
+    'if-none-match': '"x"',
+    'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+    'x-amz-copy-source': '/b/k',
+    'anthropic-version': '2023-06-01',
+    'x-stainless-lang': 'js',
+    'stripe-account': 'acct_1',
+    'git-protocol': 'version=2',
+    'x-github-api-version': '2022-11-28',
+    'x-request-id': '1',
+    'content-encoding': 'gzip',
+    'x-amz-bucket-object-lock-token': 'x',
+    'x-amz-server-side-encryption-customer-key-md5': 'x',
+    prefer: 'return=minimal',
+    'openai-organization': 'org',
   })) {
     it(name, () => expect(pass({ [name]: value })).toEqual({ ...ALWAYS, [name]: value }));
   }
@@ -24,49 +48,117 @@ describe('request fields that pass', () => {
   });
   it('Prefer loses wait alone', () => {
     expect(pass({ prefer: 'wait=30' })).toEqual(ALWAYS);
-    expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal' })).toEqual({ ...ALWAYS, prefer: 'respond-async, return=minimal' });
+    expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal' })).toEqual({
+      ...ALWAYS,
+      prefer: 'respond-async, return=minimal',
+    });
   });
   it('ranges pass when the policy allows them', () => {
-    expect(pass({ range: 'bytes=0-1', 'if-range': '"x"' }, { ranges: true })).toEqual({ ...ALWAYS, range: 'bytes=0-1', 'if-range': '"x"' });
+    expect(pass({ range: 'bytes=0-1', 'if-range': '"x"' }, { ranges: true })).toEqual({
+      ...ALWAYS,
+      range: 'bytes=0-1',
+      'if-range': '"x"',
+    });
   });
 });
 
 describe('request fields that are dropped', () => {
   const rows: Record<string, string[]> = {
     'threat 14: every place of a credential': [
-      'authorization', 'x-api-key', 'api-key', 'apikey', 'x-goog-api-key', 'x-amz-security-token', 'x-auth-token', 'private-token', 'job-token', 'x-vault-token',
-      'x-shopify-access-token', 'dd-api-key', 'dd-application-key', 'ocp-apim-subscription-key', 'x-vendor-pass', 'cookie', 'x-figma-token', 'x-auth-key',
-      'x-amz-s3session-token', 'x-access-token', 'x_api_key', 'dpop', 'x-user-token', 'x-password',
+      'authorization',
+      'x-api-key',
+      'api-key',
+      'apikey',
+      'x-goog-api-key',
+      'x-amz-security-token',
+      'x-auth-token',
+      'private-token',
+      'job-token',
+      'x-vault-token',
+      'x-shopify-access-token',
+      'dd-api-key',
+      'dd-application-key',
+      'ocp-apim-subscription-key',
+      'x-vendor-pass',
+      'cookie',
+      'x-figma-token',
+      'x-auth-key',
+      'x-amz-s3session-token',
+      'x-access-token',
+      'x_api_key',
+      'dpop',
+      'x-user-token',
+      'x-password',
     ],
     'threat 8: every way to choose another host': [
-      'x-portkey-custom-host', 'base-url-override', 'x-forwarded-host', 'x-original-url', 'x-rewrite-url', 'x-host', 'x-litellm-api-base', 'x-base-url', 'x-original-host', 'helicone-target-url',
+      'x-portkey-custom-host',
+      'base-url-override',
+      'x-forwarded-host',
+      'x-original-url',
+      'x-rewrite-url',
+      'x-host',
+      'x-litellm-api-base',
+      'x-base-url',
+      'x-original-host',
+      'helicone-target-url',
     ],
     'threat 12: hop-by-hop and the way to us': [
-      'te', 'trailer', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'forwarded', 'via', 'x-forwarded-for', 'x-real-ip', 'true-client-ip', 'cf-connecting-ip',
-      'cf-worker', 'cf-ray', 'cdn-loop', 'x-keywarden-session', 'max-forwards',
+      'te',
+      'trailer',
+      'keep-alive',
+      'proxy-connection',
+      'proxy-authorization',
+      'forwarded',
+      'via',
+      'x-forwarded-for',
+      'x-real-ip',
+      'true-client-ip',
+      'cf-connecting-ip',
+      'cf-worker',
+      'cf-ray',
+      'cdn-loop',
+      'x-keywarden-session',
+      'max-forwards',
     ],
     'threat 1: ranges': ['range', 'if-range', 'x-ms-range', 'request-range'],
     'what the policy names': ['x-own'],
   };
   for (const [what, names] of Object.entries(rows)) {
-    for (const name of names) it(`${what}: ${name}`, () => expect(pass({ [name]: 'x', accept: '*/*' })).toEqual({ ...ALWAYS, accept: '*/*' }));
+    for (const name of names)
+      it(`${what}: ${name}`, () => expect(pass({ [name]: 'x', accept: '*/*' })).toEqual({ ...ALWAYS, accept: '*/*' }));
   }
   it('threat 12: what Connection names, and nothing is left of it for what is injected later', () => {
-    expect(pass({ connection: 'close, X-One ,authorization', 'x-one': '1', 'x-two': '2' })).toEqual({ ...ALWAYS, 'x-two': '2' });
+    expect(pass({ connection: 'close, X-One ,authorization', 'x-one': '1', 'x-two': '2' })).toEqual({
+      ...ALWAYS,
+      'x-two': '2',
+    });
   });
   it('threat 12: Connection does not take away the default of the policy nor what we set', () => {
     expect(pass({ connection: 'vendor-version, accept-encoding', 'vendor-version': '9' })).toEqual(ALWAYS);
   });
   it('the length, the expectation that the edge has met, and the codings that the client can read', () => {
-    expect(pass({ 'content-length': '12', expect: '100-continue', 'accept-encoding': 'zstd, br', host: 'x.test' })).toEqual(ALWAYS);
+    expect(
+      pass({ 'content-length': '12', expect: '100-continue', 'accept-encoding': 'zstd, br', host: 'x.test' }),
+    ).toEqual(ALWAYS);
   });
 });
 
 describe('threats 8, 13, 14: request fields that are refused', () => {
   for (const [name, value] of [
-    ['x-http-method-override', 'DELETE'], ['X-Method-Override', 'DELETE'], ['x-http-method', 'PUT'], ['upgrade', 'websocket'], ['upgrade', 'h2c'],
-    ['sec-websocket-key', 'x'], ['expect', '200-ok'], ['transfer-encoding', 'xchunked'], ['transfer-encoding', 'gzip, chunked'], ['content-length', '1, 1'],
-    ['content-length', '+1'], ['x-note', 'caf\u00e9'], ['x-note', 'a\u0001b'], ['x-note', 'a\u007fb'],
+    ['x-http-method-override', 'DELETE'],
+    ['X-Method-Override', 'DELETE'],
+    ['x-http-method', 'PUT'],
+    ['upgrade', 'websocket'],
+    ['upgrade', 'h2c'],
+    ['sec-websocket-key', 'x'],
+    ['expect', '200-ok'],
+    ['transfer-encoding', 'xchunked'],
+    ['transfer-encoding', 'gzip, chunked'],
+    ['content-length', '1, 1'],
+    ['content-length', '+1'],
+    ['x-note', 'caf\u00e9'],
+    ['x-note', 'a\u0001b'],
+    ['x-note', 'a\u007fb'],
   ] as const) {
     it(`${name}: ${JSON.stringify(value)}`, () => {
       const denial = pass({ [name]: value });
@@ -78,59 +170,124 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
     expect(pass({ 'content-length': '1', 'transfer-encoding': 'chunked' })).toMatchObject({ kind: 'header_refused' });
   });
   it('too many and too large', () => {
-    expect(pass(Object.fromEntries(Array.from({ length: MAX_REQUEST_FIELDS + 1 }, (_, i) => [`x-${i}`, '1'])))).toMatchObject({ header: '*' });
+    expect(
+      pass(Object.fromEntries(Array.from({ length: MAX_REQUEST_FIELDS + 1 }, (_, i) => [`x-${i}`, '1']))),
+    ).toMatchObject({ header: '*' });
     expect(pass({ 'x-large': 'a'.repeat(MAX_REQUEST_FIELD_BYTES) })).toMatchObject({ header: '*' });
   });
 });
 
 const answer: ResponseFieldOptions = {
-  status: 200, cache: false, decoded: false, keepLength: true, service: 'vendor', origin: 'https://api.vendor.test', upstreamUrl: 'https://api.vendor.test/v1/a',
-  publicBase: 'http://127.0.0.1:8787', redirects: [],
+  status: 200,
+  cache: false,
+  decoded: false,
+  keepLength: true,
+  service: 'vendor',
+  origin: 'https://api.vendor.test',
+  upstreamUrl: 'https://api.vendor.test/v1/a',
+  publicBase: 'http://127.0.0.1:8787',
+  redirects: [],
 };
 const answered = (fields: Record<string, string>, more: Partial<ResponseFieldOptions> = {}) => {
   const passed = responseFields(new Headers(fields), { ...answer, ...more });
   return passed.ok ? Object.fromEntries(passed.value) : passed.error;
 };
-const SET = { 'cache-control': 'no-store', 'content-security-policy': "default-src 'none'; sandbox", 'x-content-type-options': 'nosniff' };
+const SET = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; sandbox",
+  'x-content-type-options': 'nosniff',
+};
 
 describe('response fields', () => {
   for (const name of [
-    'set-cookie', 'www-authenticate', 'authentication-info', 'proxy-authenticate', 'proxy-status', 'alt-svc', 'strict-transport-security', 'clear-site-data',
-    'cf-ray', 'cf-cache-status', 'nel', 'report-to', 'connection', 'transfer-encoding', 'trailer', 'upgrade', 'refresh', 'access-control-allow-origin', 'x-accel-redirect', 'via',
+    'set-cookie',
+    'www-authenticate',
+    'authentication-info',
+    'proxy-authenticate',
+    'proxy-status',
+    'alt-svc',
+    'strict-transport-security',
+    'clear-site-data',
+    'cf-ray',
+    'cf-cache-status',
+    'nel',
+    'report-to',
+    'connection',
+    'transfer-encoding',
+    'trailer',
+    'upgrade',
+    'refresh',
+    'access-control-allow-origin',
+    'x-accel-redirect',
+    'via',
   ]) {
-    it(`threats 12, 35: ${name} is dropped`, () => expect(answered({ [name]: 'x', 'content-type': 'text/plain' })).toEqual({ ...SET, 'content-type': 'text/plain' }));
+    it(`threats 12, 35: ${name} is dropped`, () =>
+      expect(answered({ [name]: 'x', 'content-type': 'text/plain' })).toEqual({
+        ...SET,
+        'content-type': 'text/plain',
+      }));
   }
   it('what Connection names is dropped', () => {
     expect(answered({ connection: 'x-one', 'x-one': '1', 'x-two': '2' })).toEqual({ ...SET, 'x-two': '2' });
   });
   it('what the client needs stays', () => {
-    const kept = { etag: '"x"', 'content-length': '3', 'content-type': 'application/json', 'retry-after': '1', 'x-request-id': 'r', 'x-ratelimit-remaining': '4', 'content-md5': 'x', vary: 'accept' };
+    const kept = {
+      etag: '"x"',
+      'content-length': '3',
+      'content-type': 'application/json',
+      'retry-after': '1',
+      'x-request-id': 'r',
+      'x-ratelimit-remaining': '4',
+      'content-md5': 'x',
+      vary: 'accept',
+    };
     expect(answered(kept)).toEqual({ ...SET, ...kept });
   });
   it('a decoded body loses what was said of the coded one, and keeps its ETag', () => {
-    const coded = { 'content-encoding': 'gzip', 'content-length': '3', 'content-md5': 'x', digest: 'x', 'content-digest': 'x', etag: '"x"' };
+    const coded = {
+      'content-encoding': 'gzip',
+      'content-length': '3',
+      'content-md5': 'x',
+      digest: 'x',
+      'content-digest': 'x',
+      etag: '"x"',
+    };
     expect(answered(coded, { decoded: true })).toEqual({ ...SET, etag: '"x"' });
   });
   it('a scrubbed stream loses its length unless it is kept', () => {
     expect(answered({ 'content-length': '3' }, { keepLength: false })).toEqual(SET);
   });
   it('threat 20: nothing is stored, unless the policy says so, and then by no shared cache', () => {
-    const cached = { 'cache-control': 'public, max-age=60, s-maxage=600', expires: 'x', age: '1', 'cdn-cache-control': 'max-age=9' };
+    const cached = {
+      'cache-control': 'public, max-age=60, s-maxage=600',
+      expires: 'x',
+      age: '1',
+      'cdn-cache-control': 'max-age=9',
+    };
     expect(answered(cached)).toEqual(SET);
     expect(answered(cached, { cache: true })).toMatchObject({ 'cache-control': 'private, max-age=60', expires: 'x' });
     expect(answered(cached, { cache: true })).not.toHaveProperty('cdn-cache-control');
     expect(answered({ expires: 'x' }, { cache: true })).toEqual(SET);
   });
   it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201 it is only dropped', () => {
-    expect(answered({ location: '/v1/b' }, { status: 302 })).toEqual({ ...SET, location: 'http://127.0.0.1:8787/proxy/vendor/v1/b' });
+    expect(answered({ location: '/v1/b' }, { status: 302 })).toEqual({
+      ...SET,
+      location: 'http://127.0.0.1:8787/proxy/vendor/v1/b',
+    });
     for (const status of [300, 301, 302, 303, 307, 308]) {
-      expect(answered({ location: 'https://evil.test/' }, { status })).toMatchObject({ code: 'upstream_redirect_refused' });
+      expect(answered({ location: 'https://evil.test/' }, { status })).toMatchObject({
+        code: 'upstream_redirect_refused',
+      });
     }
     expect(answered({ location: 'https://evil.test/' }, { status: 201 })).toEqual(SET);
   });
   it('pages of a list lead through the proxy', () => {
-    expect(answered({ link: '<https://api.vendor.test/v1/a?page=2>; rel="next"', 'content-location': '/v1/a' })).toEqual({
-      ...SET, link: '<http://127.0.0.1:8787/proxy/vendor/v1/a?page=2>; rel="next"', 'content-location': 'http://127.0.0.1:8787/proxy/vendor/v1/a',
+    expect(
+      answered({ link: '<https://api.vendor.test/v1/a?page=2>; rel="next"', 'content-location': '/v1/a' }),
+    ).toEqual({
+      ...SET,
+      link: '<http://127.0.0.1:8787/proxy/vendor/v1/a?page=2>; rel="next"',
+      'content-location': 'http://127.0.0.1:8787/proxy/vendor/v1/a',
     });
   });
 });

@@ -15,14 +15,39 @@ import { parseSigV4Scope } from '../../src/upstream/sigv4-scope.ts';
 const KEY = "sk_te/st+4eC39'Hq";
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 const single: Credentials = { kind: 'single', secret: new Credential(KEY) };
-const aws: Credentials = { kind: 'aws', accessKeyId: new Credential('AKIDEXAMPLE'), secretAccessKey: new Credential('wJalrXUtnFEMI/K7MDENG'), sessionToken: null };
-const s3: CredentialSpec = { scheme: 'sigv4', accessKeyId: 'A', secretAccessKey: 'B', sessionToken: null, region: 'us-east-1', service: 's3' };
+const aws: Credentials = {
+  kind: 'aws',
+  accessKeyId: new Credential('AKIDEXAMPLE'),
+  secretAccessKey: new Credential('wJalrXUtnFEMI/K7MDENG'),
+  sessionToken: null,
+};
+const s3: CredentialSpec = {
+  scheme: 'sigv4',
+  accessKeyId: 'A',
+  secretAccessKey: 'B',
+  sessionToken: null,
+  region: 'us-east-1',
+  service: 's3',
+};
 
-const request = (more: Partial<Omit<OutgoingRequest, 'path' | 'headers'>> & { path?: string; headers?: Record<string, string> } = {}): OutgoingRequest => ({
-  method: 'GET', origin: 'https://api.vendor.test', query: '', body: null, bodyLength: null, ...more,
-  path: (more.path ?? '/v1/a') as CanonicalPath, headers: new Headers(more.headers ?? { accept: '*/*' }),
+const request = (
+  more: Partial<Omit<OutgoingRequest, 'path' | 'headers'>> & { path?: string; headers?: Record<string, string> } = {},
+): OutgoingRequest => ({
+  method: 'GET',
+  origin: 'https://api.vendor.test',
+  query: '',
+  body: null,
+  bodyLength: null,
+  ...more,
+  path: (more.path ?? '/v1/a') as CanonicalPath,
+  headers: new Headers(more.headers ?? { accept: '*/*' }),
 });
-const injected = async (spec: CredentialSpec, credentials: Credentials, given: OutgoingRequest, scope: { region: string; service: string } | null = null) => {
+const injected = async (
+  spec: CredentialSpec,
+  credentials: Credentials,
+  given: OutgoingRequest,
+  scope: { region: string; service: string } | null = null,
+) => {
   const done = await inject(spec, credentials, given, { now: NOW, scope });
   if (!done.ok) throw new Error(`${done.error.code}: ${done.error.detail}`);
   return done.value;
@@ -34,52 +59,105 @@ const refused = async (spec: CredentialSpec, given: OutgoingRequest) => {
 const stream = (...chunks: (string | Uint8Array)[]) =>
   new ReadableStream<Uint8Array>({
     start(controller) {
-      for (const chunk of chunks) controller.enqueue(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk);
+      for (const chunk of chunks)
+        controller.enqueue(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk);
       controller.close();
     },
   });
 
 describe('schemes', () => {
-  it('bearer', async () => expect((await injected({ scheme: 'bearer', secret: 'K' }, single, request())).headers.get('authorization')).toBe(`Bearer ${KEY}`));
+  it('bearer', async () =>
+    expect((await injected({ scheme: 'bearer', secret: 'K' }, single, request())).headers.get('authorization')).toBe(
+      `Bearer ${KEY}`,
+    ));
   it('header, with a prefix', async () => {
     const out = await injected({ scheme: 'header', header: 'X-Auth', secret: 'K', prefix: 'Key ' }, single, request());
     expect(Object.fromEntries(out.headers)).toEqual({ accept: '*/*', 'x-auth': `Key ${KEY}` });
   });
   it('basic, the secret as password or as user name', async () => {
-    expect((await injected({ scheme: 'basic', secret: 'K', username: 'me' }, single, request())).headers.get('authorization')).toBe(`Basic ${Buffer.from(`me:${KEY}`).toString('base64')}`);
-    expect((await injected({ scheme: 'basic', secret: 'K', username: null }, single, request())).headers.get('authorization')).toBe(`Basic ${Buffer.from(`${KEY}:`).toString('base64')}`);
+    expect(
+      (await injected({ scheme: 'basic', secret: 'K', username: 'me' }, single, request())).headers.get(
+        'authorization',
+      ),
+    ).toBe(`Basic ${Buffer.from(`me:${KEY}`).toString('base64')}`);
+    expect(
+      (await injected({ scheme: 'basic', secret: 'K', username: null }, single, request())).headers.get(
+        'authorization',
+      ),
+    ).toBe(`Basic ${Buffer.from(`${KEY}:`).toString('base64')}`);
   });
   it('query', async () => {
-    expect((await injected({ scheme: 'query', param: 'api_key', secret: 'K' }, single, request())).query).toBe('api_key=sk_te%2Fst%2B4eC39%27Hq');
-    expect((await injected({ scheme: 'query', param: 'api_key', secret: 'K' }, single, request({ query: 'b=%2f+&a=&a' }))).query).toBe('b=%2f+&a=&a&api_key=sk_te%2Fst%2B4eC39%27Hq');
+    expect((await injected({ scheme: 'query', param: 'api_key', secret: 'K' }, single, request())).query).toBe(
+      'api_key=sk_te%2Fst%2B4eC39%27Hq',
+    );
+    expect(
+      (await injected({ scheme: 'query', param: 'api_key', secret: 'K' }, single, request({ query: 'b=%2f+&a=&a' })))
+        .query,
+    ).toBe('b=%2f+&a=&a&api_key=sk_te%2Fst%2B4eC39%27Hq');
   });
   it('leaves the given request as it was', async () => {
     const given = request();
-    for (const spec of [{ scheme: 'bearer', secret: 'K' }, { scheme: 'query', param: 'k', secret: 'K' }] as const) await injected(spec, single, given);
+    for (const spec of [
+      { scheme: 'bearer', secret: 'K' },
+      { scheme: 'query', param: 'k', secret: 'K' },
+    ] as const)
+      await injected(spec, single, given);
     expect([...given.headers]).toEqual([['accept', '*/*']]);
     expect(given.query).toBe('');
   });
   it('refuses credentials that do not fit the scheme', async () => {
-    expect(await inject(s3, single, request(), { now: NOW })).toMatchObject({ ok: false, error: { code: 'environment_broken' } });
-    expect(await inject({ scheme: 'bearer', secret: 'K' }, aws, request(), { now: NOW })).toMatchObject({ ok: false, error: { code: 'environment_broken' } });
+    expect(await inject(s3, single, request(), { now: NOW })).toMatchObject({
+      ok: false,
+      error: { code: 'environment_broken' },
+    });
+    expect(await inject({ scheme: 'bearer', secret: 'K' }, aws, request(), { now: NOW })).toMatchObject({
+      ok: false,
+      error: { code: 'environment_broken' },
+    });
   });
   it('threat 1: what any scheme sends is what the scrubber finds', async () => {
-    for (const spec of [{ scheme: 'bearer', secret: 'K' }, { scheme: 'basic', secret: 'K', username: 'me' }, { scheme: 'basic', secret: 'K', username: null }] as const) {
+    for (const spec of [
+      { scheme: 'bearer', secret: 'K' },
+      { scheme: 'basic', secret: 'K', username: 'me' },
+      { scheme: 'basic', secret: 'K', username: null },
+    ] as const) {
       const sent = (await injected(spec, single, request())).headers.get('authorization') as string;
       expect(scrubberOf(single).text(`you sent ${sent}`).hits).toBe(1);
     }
-    expect(scrubberOf(single).text((await injected({ scheme: 'query', param: 'k', secret: 'K' }, single, request())).query).text).toBe('k=[redacted]');
+    expect(
+      scrubberOf(single).text((await injected({ scheme: 'query', param: 'k', secret: 'K' }, single, request())).query)
+        .text,
+    ).toBe('k=[redacted]');
   });
   it('threat 12: Connection: authorization takes nothing from what is injected', async () => {
     const spec: CredentialSpec = { scheme: 'bearer', secret: 'K' };
-    const fields = requestFields(new Headers({ connection: 'authorization', authorization: 'Bearer token' }), { credential: spec, dropHeaders: [], defaultHeaders: {}, ranges: false });
+    const fields = requestFields(new Headers({ connection: 'authorization', authorization: 'Bearer token' }), {
+      credential: spec,
+      dropHeaders: [],
+      defaultHeaders: {},
+      ranges: false,
+    });
     if (!fields.ok) throw new Error('refused');
-    expect((await injected(spec, single, { ...request(), headers: fields.value })).headers.get('authorization')).toBe(`Bearer ${KEY}`);
+    expect((await injected(spec, single, { ...request(), headers: fields.value })).headers.get('authorization')).toBe(
+      `Bearer ${KEY}`,
+    );
   });
 });
 
 describe('threat 14: the own parameter of the client is taken out of the query, whatever its spelling', () => {
-  for (const own of ['api_key=x', 'API_KEY=x', 'api%5fkey=x', '%61pi_key=x', 'Api%5FKey', 'api_key[]=x', 'api_key%5B0%5D=x', '+api_key=x', '%20api_key%20=x', 'api_key%00=x', 'api_key==x']) {
+  for (const own of [
+    'api_key=x',
+    'API_KEY=x',
+    'api%5fkey=x',
+    '%61pi_key=x',
+    'Api%5FKey',
+    'api_key[]=x',
+    'api_key%5B0%5D=x',
+    '+api_key=x',
+    '%20api_key%20=x',
+    'api_key%00=x',
+    'api_key==x',
+  ]) {
     it(own, () => {
       expect(withoutParam(own, 'api_key')).toBe('');
       expect(withoutParam(`a=1&${own}&b=%2f`, 'api_key')).toBe('a=1&b=%2f');
@@ -98,10 +176,20 @@ describe('threat 14: the own parameter of the client is taken out of the query, 
 
 describe('SigV4', () => {
   it('signs an S3 request, replacing what the client signed itself', async () => {
-    const out = await injected(s3, aws, request({
-      path: '/bucket/a%20b', query: 'list-type=2&X-Amz-Signature=abc&x-amz-credential=evil&prefix=a+b',
-      headers: { 'x-amz-date': '20200101T000000Z', 'x-amz-security-token': 'client', authorization: 'AWS4-HMAC-SHA256 …'.slice(0, 16), 'user-agent': 'sdk' },
-    }));
+    const out = await injected(
+      s3,
+      aws,
+      request({
+        path: '/bucket/a%20b',
+        query: 'list-type=2&X-Amz-Signature=abc&x-amz-credential=evil&prefix=a+b',
+        headers: {
+          'x-amz-date': '20200101T000000Z',
+          'x-amz-security-token': 'client',
+          authorization: 'AWS4-HMAC-SHA256 …'.slice(0, 16),
+          'user-agent': 'sdk',
+        },
+      }),
+    );
     expect(out.query).toBe('list-type=2&prefix=a%20b');
     expect(out.headers.get('x-amz-date')).toBe('20260102T030405Z');
     expect(out.headers.get('x-amz-security-token')).toBeNull();
@@ -111,23 +199,43 @@ describe('SigV4', () => {
     );
   });
   it('sends an S3 key and a query in the one form that both decoding and literal verifiers sign', async () => {
-    const out = await injected(s3, aws, request({ path: "/bucket/it's(1)*!@a=b:c,d&$~%E2%82%AC", query: "prefix=it's*&delimiter=%2F&acl&x=" }));
+    const out = await injected(
+      s3,
+      aws,
+      request({ path: "/bucket/it's(1)*!@a=b:c,d&$~%E2%82%AC", query: "prefix=it's*&delimiter=%2F&acl&x=" }),
+    );
     expect(out.path).toBe('/bucket/it%27s%281%29%2A%21%40a%3Db%3Ac%2Cd%26%24~%E2%82%AC');
     expect(out.query).toBe('prefix=it%27s%2A&delimiter=%2F&acl&x=');
     expect(new URL(`${out.origin}${out.path}?${out.query}`).href).toBe(`${out.origin}${out.path}?${out.query}`);
   });
   it('what the runtime would write into the URL is what was signed, for any path and query', async () => {
-    const segment = fc.string({ unit: fc.constantFrom(...'aZ0-._~!$&\'()*,:@=', '%20', '%2B', '%C3%A9', '%5E'), minLength: 1, maxLength: 12 }).filter((s) => s !== '.' && s !== '..');
-    const query = fc.string({ unit: fc.constantFrom(...'abc=&+\'(*/?:@!', '%20', '%2B', '%C3%A9', '%27'), maxLength: 30 });
+    const segment = fc
+      .string({
+        unit: fc.constantFrom(..."aZ0-._~!$&'()*,:@=", '%20', '%2B', '%C3%A9', '%5E'),
+        minLength: 1,
+        maxLength: 12,
+      })
+      .filter((s) => s !== '.' && s !== '..');
+    const query = fc.string({
+      unit: fc.constantFrom(..."abc=&+'(*/?:@!", '%20', '%2B', '%C3%A9', '%27'),
+      maxLength: 30,
+    });
     await fc.assert(
-      fc.asyncProperty(fc.array(segment, { maxLength: 4 }), query, fc.constantFrom('s3', 'dynamodb', 's3express'), async (segments, raw, service) => {
-        const done = await inject({ ...s3, service }, aws, request({ path: `/${segments.join('/')}`, query: raw }), { now: NOW });
-        if (!done.ok) return void expect(done.error.code).toBe('request_unsignable');
-        const url = done.value.origin + done.value.path + (done.value.query && `?${done.value.query}`);
-        expect(new URL(url).href).toBe(url);
-        const asked = new URL(`http://x/?${raw}`).searchParams;
-        expect([...new URL(url).searchParams]).toEqual([...asked]);
-      }),
+      fc.asyncProperty(
+        fc.array(segment, { maxLength: 4 }),
+        query,
+        fc.constantFrom('s3', 'dynamodb', 's3express'),
+        async (segments, raw, service) => {
+          const done = await inject({ ...s3, service }, aws, request({ path: `/${segments.join('/')}`, query: raw }), {
+            now: NOW,
+          });
+          if (!done.ok) return void expect(done.error.code).toBe('request_unsignable');
+          const url = done.value.origin + done.value.path + (done.value.query && `?${done.value.query}`);
+          expect(new URL(url).href).toBe(url);
+          const asked = new URL(`http://x/?${raw}`).searchParams;
+          expect([...new URL(url).searchParams]).toEqual([...asked]);
+        },
+      ),
       { numRuns: 200 },
     );
   });
@@ -138,17 +246,45 @@ describe('SigV4', () => {
     'a broken escape': request({ query: 'prefix=%zz' }),
     'text that is no UTF-8': request({ query: 'prefix=%ff' }),
     'a value without a name': request({ query: '=x' }),
-    'an unknown payload mode': request({ method: 'PUT', body: stream('x'), headers: { 'x-amz-content-sha256': 'NONE' } }),
-    'an unknown streaming mode': request({ method: 'PUT', body: stream('x'), headers: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' } }),
-    'aws-chunked without a mode': request({ method: 'PUT', body: stream('x'), headers: { 'content-encoding': 'aws-chunked' } }),
+    'an unknown payload mode': request({
+      method: 'PUT',
+      body: stream('x'),
+      headers: { 'x-amz-content-sha256': 'NONE' },
+    }),
+    'an unknown streaming mode': request({
+      method: 'PUT',
+      body: stream('x'),
+      headers: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' },
+    }),
+    'aws-chunked without a mode': request({
+      method: 'PUT',
+      body: stream('x'),
+      headers: { 'content-encoding': 'aws-chunked' },
+    }),
   })) {
     it(`refuses ${what}`, () => refused(s3, given));
   }
   it('a stream to S3 is unsigned, or carries the digest that the client made', async () => {
     const digest = sha256Hex('body');
-    expect((await injected(s3, aws, request({ method: 'PUT', body: stream('body'), bodyLength: 4 }))).headers.get('x-amz-content-sha256')).toBe('UNSIGNED-PAYLOAD');
-    expect((await injected(s3, aws, request({ method: 'PUT', body: stream('body'), headers: { 'x-amz-content-sha256': digest } }))).headers.get('x-amz-content-sha256')).toBe(digest);
-    const bytes = request({ method: 'PUT', body: new TextEncoder().encode('body'), headers: { 'x-amz-content-sha256': sha256Hex('other') } });
+    expect(
+      (await injected(s3, aws, request({ method: 'PUT', body: stream('body'), bodyLength: 4 }))).headers.get(
+        'x-amz-content-sha256',
+      ),
+    ).toBe('UNSIGNED-PAYLOAD');
+    expect(
+      (
+        await injected(
+          s3,
+          aws,
+          request({ method: 'PUT', body: stream('body'), headers: { 'x-amz-content-sha256': digest } }),
+        )
+      ).headers.get('x-amz-content-sha256'),
+    ).toBe(digest);
+    const bytes = request({
+      method: 'PUT',
+      body: new TextEncoder().encode('body'),
+      headers: { 'x-amz-content-sha256': sha256Hex('other') },
+    });
     expect((await injected(s3, aws, bytes)).headers.get('x-amz-content-sha256')).toBe(digest);
   });
   it('for another service a stream is gathered, within a bound', async () => {
@@ -163,40 +299,73 @@ describe('SigV4', () => {
   it('a session token is sent and signed', async () => {
     const out = await injected(s3, { ...aws, sessionToken: new Credential('session-token') }, request());
     expect(out.headers.get('x-amz-security-token')).toBe('session-token');
-    expect(out.headers.get('authorization')).toContain('SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,');
+    expect(out.headers.get('authorization')).toContain(
+      'SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,',
+    );
   });
   it('takes region and service from the client only where the policy leaves them open', async () => {
     const open: CredentialSpec = { ...s3, region: null, service: null };
-    expect((await injected(open, aws, request(), { region: 'eu-west-1', service: 's3' })).headers.get('authorization')).toContain('/eu-west-1/s3/');
-    expect((await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).headers.get('authorization')).toContain('/us-east-1/s3/');
+    expect(
+      (await injected(open, aws, request(), { region: 'eu-west-1', service: 's3' })).headers.get('authorization'),
+    ).toContain('/eu-west-1/s3/');
+    expect(
+      (await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).headers.get('authorization'),
+    ).toContain('/us-east-1/s3/');
     await refused(open, request());
   });
   it('decodes an aws-chunked upload and says the length of what is in it', async () => {
-    const out = await injected(s3, aws, request({
-      method: 'PUT', body: stream('4\r\nab', 'cd\r\n2\r\nef\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n'), bodyLength: 60,
-      headers: {
-        'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER', 'x-amz-decoded-content-length': '6', 'x-amz-trailer': 'x-amz-checksum-crc32',
-        'content-encoding': 'aws-chunked, gzip', 'x-amz-sdk-checksum-algorithm': 'CRC32', 'x-amz-meta-a': '1',
-      },
-    }));
+    const out = await injected(
+      s3,
+      aws,
+      request({
+        method: 'PUT',
+        body: stream('4\r\nab', 'cd\r\n2\r\nef\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n'),
+        bodyLength: 60,
+        headers: {
+          'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+          'x-amz-decoded-content-length': '6',
+          'x-amz-trailer': 'x-amz-checksum-crc32',
+          'content-encoding': 'aws-chunked, gzip',
+          'x-amz-sdk-checksum-algorithm': 'CRC32',
+          'x-amz-meta-a': '1',
+        },
+      }),
+    );
     expect(await new Response(out.body as ReadableStream).text()).toBe('abcdef');
     expect(out.bodyLength).toBe(6);
     expect(out.headers.get('content-encoding')).toBe('gzip');
-    for (const name of ['x-amz-trailer', 'x-amz-decoded-content-length', 'x-amz-sdk-checksum-algorithm']) expect(out.headers.has(name)).toBe(false);
+    for (const name of ['x-amz-trailer', 'x-amz-decoded-content-length', 'x-amz-sdk-checksum-algorithm'])
+      expect(out.headers.has(name)).toBe(false);
     expect(out.headers.get('x-amz-content-sha256')).toBe('UNSIGNED-PAYLOAD');
     expect(out.headers.get('authorization')).toContain('x-amz-meta-a');
   });
 });
 
 describe('the scope that a client signed for', () => {
-  const field = (scope: string) => `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host;x-amz-date, Signature=${'a'.repeat(64)}`;
+  const field = (scope: string) =>
+    `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host;x-amz-date, Signature=${'a'.repeat(64)}`;
   it('is read', () => {
-    expect(parseSigV4Scope(field('eyJ.eyJ.sig_-/20260102/us-east-1/s3/aws4_request'))).toEqual({ region: 'us-east-1', service: 's3' });
-    expect(parseSigV4Scope(field('A/20260102/auto/s3/aws4_request').replaceAll(', ', ','))).toEqual({ region: 'auto', service: 's3' });
+    expect(parseSigV4Scope(field('eyJ.eyJ.sig_-/20260102/us-east-1/s3/aws4_request'))).toEqual({
+      region: 'us-east-1',
+      service: 's3',
+    });
+    expect(parseSigV4Scope(field('A/20260102/auto/s3/aws4_request').replaceAll(', ', ','))).toEqual({
+      region: 'auto',
+      service: 's3',
+    });
   });
   for (const bad of [
-    null, '', 'Bearer x', field('A/20260102/us-east-1/s3/aws5_request'), field('A/2026010/us-east-1/s3/aws4_request'), field('A/20260102/US/s3/aws4_request'), field('A/20260102/us-east-1/aws4_request'),
-    field('A/20260102/us east/s3/aws4_request'), field('A/x/20260102/us-east-1/s3/aws4_request'), field('A/20260102/us-east-1/s3/aws4_request').replace('HMAC-SHA256', 'ECDSA-P256-SHA256'), `${field('A/20260102/us-east-1/s3/aws4_request')}0`,
+    null,
+    '',
+    'Bearer x',
+    field('A/20260102/us-east-1/s3/aws5_request'),
+    field('A/2026010/us-east-1/s3/aws4_request'),
+    field('A/20260102/US/s3/aws4_request'),
+    field('A/20260102/us-east-1/aws4_request'),
+    field('A/20260102/us east/s3/aws4_request'),
+    field('A/x/20260102/us-east-1/s3/aws4_request'),
+    field('A/20260102/us-east-1/s3/aws4_request').replace('HMAC-SHA256', 'ECDSA-P256-SHA256'),
+    `${field('A/20260102/us-east-1/s3/aws4_request')}0`,
   ]) {
     it(`is not read from ${bad?.slice(0, 80)}`, () => expect(parseSigV4Scope(bad)).toBeNull());
   }

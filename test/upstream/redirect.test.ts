@@ -2,8 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { linkOf, locationOf, type PublicPlace, referenceOf } from '../../src/upstream/redirect.ts';
 
 const place: PublicPlace = {
-  service: 'vendor', origin: 'https://api.vendor.test', upstreamUrl: 'https://api.vendor.test/v1/a/b?x=1',
-  publicBase: 'http://127.0.0.1:8787', redirects: ['https://files.vendor.test'],
+  service: 'vendor',
+  origin: 'https://api.vendor.test',
+  upstreamUrl: 'https://api.vendor.test/v1/a/b?x=1',
+  publicBase: 'http://127.0.0.1:8787',
+  redirects: ['https://files.vendor.test'],
 };
 const BASE = 'http://127.0.0.1:8787/proxy/vendor';
 
@@ -21,17 +24,39 @@ describe('a Location on the service itself leads back through the proxy', () => 
     it(`${location || '(empty)'}`, () => expect(locationOf(location, place)).toEqual({ ok: true, value: rewritten }));
   }
   it('one on a listed origin passes as it is', () => {
-    expect(locationOf('https://files.vendor.test/blob?sig=1', place)).toEqual({ ok: true, value: 'https://files.vendor.test/blob?sig=1' });
+    expect(locationOf('https://files.vendor.test/blob?sig=1', place)).toEqual({
+      ok: true,
+      value: 'https://files.vendor.test/blob?sig=1',
+    });
   });
 });
 
 describe('threat 6: any other Location is refused', () => {
   for (const location of [
-    'https://evil.test/', '//evil.test/v1', '\\\\evil.test', '/\\evil.test', 'https:\\\\api.vendor.test\\v1', 'http://api.vendor.test/v1',
-    'https://api.vendor.test:8443/', 'https://sub.api.vendor.test/', 'https://vendor.test/', 'https://api.vendor.test.evil.test/',
-    'https://api.vendor.test@evil.test/', 'https://user:pass@api.vendor.test/', '//@api.vendor.test/', 'https://@api.vendor.test/',
-    'javascript:alert(1)', 'data:text/html,x', 'ftp://api.vendor.test/', '/v1/a b', '/v1/\u0000', '/v1/\u00e9', 'https://', 'http://files.vendor.test/',
-    'https://api.vendor.test./', `/${'a'.repeat(9000)}`,
+    'https://evil.test/',
+    '//evil.test/v1',
+    '\\\\evil.test',
+    '/\\evil.test',
+    'https:\\\\api.vendor.test\\v1',
+    'http://api.vendor.test/v1',
+    'https://api.vendor.test:8443/',
+    'https://sub.api.vendor.test/',
+    'https://vendor.test/',
+    'https://api.vendor.test.evil.test/',
+    'https://api.vendor.test@evil.test/',
+    'https://user:pass@api.vendor.test/',
+    '//@api.vendor.test/',
+    'https://@api.vendor.test/',
+    'javascript:alert(1)',
+    'data:text/html,x',
+    'ftp://api.vendor.test/',
+    '/v1/a b',
+    '/v1/\u0000',
+    '/v1/\u00e9',
+    'https://',
+    'http://files.vendor.test/',
+    'https://api.vendor.test./',
+    `/${'a'.repeat(9000)}`,
   ]) {
     it(JSON.stringify(location.slice(0, 60)), () => {
       const refused = locationOf(location, place);
@@ -43,9 +68,12 @@ describe('threat 6: any other Location is refused', () => {
 
 describe('other references', () => {
   it('a Link keeps its parameters and foreign targets', () => {
-    expect(linkOf('<https://api.vendor.test/v1/c?page=2>; rel="next", </d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help', place)).toBe(
-      `<${BASE}/v1/c?page=2>; rel="next", <${BASE}/d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help`,
-    );
+    expect(
+      linkOf(
+        '<https://api.vendor.test/v1/c?page=2>; rel="next", </d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help',
+        place,
+      ),
+    ).toBe(`<${BASE}/v1/c?page=2>; rel="next", <${BASE}/d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help`);
   });
   it('a Content-Location elsewhere stays', () => {
     expect(referenceOf('https://other.test/x', place)).toBe('https://other.test/x');

@@ -5,9 +5,13 @@ import { decodable } from '../../src/upstream/scrub/coding.ts';
 import { REDACTED, Scrubber, scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
 
 const KEY = 'sk_test_4eC39Hq+Lyj/WD"arj\\tT1&zdp7 dc=';
-const latin1 = { encode: (s: string) => Buffer.from(s, 'latin1'), decode: (b: Uint8Array) => Buffer.from(b).toString('latin1') };
+const latin1 = {
+  encode: (s: string) => Buffer.from(s, 'latin1'),
+  decode: (b: Uint8Array) => Buffer.from(b).toString('latin1'),
+};
 const scrubberFor = (...secrets: string[]) => new Scrubber(secrets.map((secret) => new Credential(secret)));
-const scrub = (text: string, ...secrets: string[]) => latin1.decode(scrubberFor(...secrets).bytes(latin1.encode(text)).bytes);
+const scrub = (text: string, ...secrets: string[]) =>
+  latin1.decode(scrubberFor(...secrets).bytes(latin1.encode(text)).bytes);
 
 const hex = (code: number, upper = false) => {
   const pair = code.toString(16).padStart(2, '0');
@@ -18,7 +22,20 @@ const each = (text: string, spell: (char: string, code: number, i: number) => st
 const base64 = (text: string) => Buffer.from(text, 'latin1').toString('base64');
 const base64url = (text: string) => Buffer.from(text, 'latin1').toString('base64url');
 const html = (text: string) =>
-  text.replace(/[&<>"'/+=]/g, (c) => ({ '&': '&amp;', '"': '&quot;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '/': '&#x2F;', '+': '&#43;', '=': '&#x3d;' })[c] as string);
+  text.replace(
+    /[&<>"'/+=]/g,
+    (c) =>
+      ({
+        '&': '&amp;',
+        '"': '&quot;',
+        '<': '&lt;',
+        '>': '&gt;',
+        "'": '&#39;',
+        '/': '&#x2F;',
+        '+': '&#43;',
+        '=': '&#x3d;',
+      })[c] as string,
+  );
 const utf16be = (text: string) => each(text, (c) => `\0${c}`);
 
 /** Every spelling that a service or a careless error page is known to use, by its name. */
@@ -49,7 +66,10 @@ const SPELLINGS: Record<string, (secret: string) => string> = {
   'a JSON string with escaped slashes': (s) => JSON.stringify(s).slice(1, -1).replaceAll('/', '\\/'),
   'a JSON string inside JSON': (s) => JSON.stringify(JSON.stringify(s)).slice(3, -3),
   'JSON \\u escapes': (s) => each(s, (_, c, i) => `\\u00${hex(c, i % 2 === 0)}`),
-  'JSON, every third escaped': (s) => each(JSON.stringify(s).slice(1, -1), (char, c, i) => (i % 3 || /["\\]/.test(char) ? char : `\\u00${hex(c)}`)).replace(/\\\\u005c/g, '\\\\'),
+  'JSON, every third escaped': (s) =>
+    each(JSON.stringify(s).slice(1, -1), (char, c, i) =>
+      i % 3 || /["\\]/.test(char) ? char : `\\u00${hex(c)}`,
+    ).replace(/\\\\u005c/g, '\\\\'),
   '\\x escapes': (s) => each(s, (_, c) => `\\x${hex(c)}`),
   'HTML entities': html,
   'HTML decimal references': (s) => each(s, (_, c) => `&#${c};`),
@@ -107,7 +127,9 @@ describe('threat 1 and 2: an echoed credential becomes [redacted]', () => {
   });
 });
 
-const secretText = fc.string({ unit: fc.constantFrom(...'abAB01_-+/=%&"\\ \'<u.:'), minLength: 6, maxLength: 24 }).filter((s) => s.trim() === s);
+const secretText = fc
+  .string({ unit: fc.constantFrom(...'abAB01_-+/=%&"\\ \'<u.:'), minLength: 6, maxLength: 24 })
+  .filter((s) => s.trim() === s);
 const cut = (bytes: Uint8Array, places: number[]): Uint8Array[] => {
   const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   return at.slice(1).map((end, i) => bytes.slice(at[i], end));
@@ -127,12 +149,21 @@ describe('properties', () => {
   it('no mixture of spellings survives, however the body is cut', () => {
     fc.assert(
       fc.property(
-        secretText, fc.array(fc.nat(mixers.length - 1), { minLength: 24, maxLength: 24 }), fc.string(), fc.string(), fc.array(fc.nat(), { maxLength: 6 }),
+        secretText,
+        fc.array(fc.nat(mixers.length - 1), { minLength: 24, maxLength: 24 }),
+        fc.string(),
+        fc.string(),
+        fc.array(fc.nat(), { maxLength: 6 }),
         (secret, choice, before, after, places) => {
-          const spelled = each(secret, (char, code, i) => (mixers[choice[i] as number] as (typeof mixers)[0])(char, code));
+          const spelled = each(secret, (char, code, i) =>
+            (mixers[choice[i] as number] as (typeof mixers)[0])(char, code),
+          );
           const body = Buffer.from(before + spelled + after);
           const run = scrubberFor(secret).start();
-          const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]).toString();
+          const out = Buffer.concat([
+            ...cut(body, places).flatMap((chunk) => run.push(chunk)),
+            ...run.end(),
+          ]).toString();
           expect(run.hits).toBeGreaterThanOrEqual(1);
           expect(out).toContain(REDACTED);
           expect(scrubberFor(secret).text(out.replaceAll(REDACTED, '\n')).hits).toBe(0);
@@ -145,14 +176,20 @@ describe('properties', () => {
   it('no known spelling survives, however the body is cut', () => {
     const names = Object.keys(SPELLINGS);
     fc.assert(
-      fc.property(secretText, fc.constantFrom(...names), fc.uint8Array({ maxLength: 40 }), fc.array(fc.nat(), { maxLength: 6 }), (secret, name, around, places) => {
-        const spelled = latin1.encode((SPELLINGS[name] as (s: string) => string)(secret));
-        const run = scrubberFor(secret).start();
-        const body = Buffer.concat([around, spelled, around]);
-        const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]);
-        expect(out.includes(spelled)).toBe(false);
-        expect(run.hits).toBeGreaterThanOrEqual(1);
-      }),
+      fc.property(
+        secretText,
+        fc.constantFrom(...names),
+        fc.uint8Array({ maxLength: 40 }),
+        fc.array(fc.nat(), { maxLength: 6 }),
+        (secret, name, around, places) => {
+          const spelled = latin1.encode((SPELLINGS[name] as (s: string) => string)(secret));
+          const run = scrubberFor(secret).start();
+          const body = Buffer.concat([around, spelled, around]);
+          const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]);
+          expect(out.includes(spelled)).toBe(false);
+          expect(run.hits).toBeGreaterThanOrEqual(1);
+        },
+      ),
       { numRuns: 400 },
     );
   });
@@ -179,8 +216,12 @@ describe('properties', () => {
         expect(hits).toBeGreaterThanOrEqual(1);
       }),
     );
-    expect(latin1.decode(scrubberFor('abcdef').bytes(latin1.encode('1abcdef2'), { keepLength: true }).bytes)).toBe('1******2');
-    expect(latin1.decode(scrubberFor('abcdefghijkl').bytes(latin1.encode('1abcdefghijkl2'), { keepLength: true }).bytes)).toBe('1[redacted]  2');
+    expect(latin1.decode(scrubberFor('abcdef').bytes(latin1.encode('1abcdef2'), { keepLength: true }).bytes)).toBe(
+      '1******2',
+    );
+    expect(
+      latin1.decode(scrubberFor('abcdefghijkl').bytes(latin1.encode('1abcdefghijkl2'), { keepLength: true }).bytes),
+    ).toBe('1[redacted]  2');
   });
 });
 
@@ -230,8 +271,12 @@ describe('threat 3: decoys do not exhaust it', () => {
   it('stays linear when every decoy is a new mixture and its states are forgotten again and again', () => {
     const secret = 'ghp_16C7e42F292c6912E7710c838347Ae178B4a';
     let seed = 1;
-    const random = (n: number) => (seed = (seed * 48271) % 2147483647) % n;
-    const mixed = () => each(secret.slice(0, -1), (char, c) => [char, `%${hex(c)}`, `&#${c};`, `\\u00${hex(c)}`][random(4)] as string);
+    const random = (n: number) => {
+      seed = (seed * 48271) % 2147483647;
+      return seed % n;
+    };
+    const mixed = () =>
+      each(secret.slice(0, -1), (char, c) => [char, `%${hex(c)}`, `&#${c};`, `\\u00${hex(c)}`][random(4)] as string);
     const decoys = Array.from({ length: 3000 }, mixed).join('~');
     const { text, hits } = scrubberFor(secret).text(`${decoys}~${mixed()}a`);
     expect(hits).toBe(1);
@@ -242,7 +287,9 @@ describe('threat 3: decoys do not exhaust it', () => {
 describe('headers and codings', () => {
   it('scrubs header values, and drops a field that is named by the credential', () => {
     const secret = 'key_0123456789';
-    const { headers, hits } = scrubberFor(secret).headers(new Headers({ 'x-echo': `Bearer ${secret}`, [`x-${secret}`]: '1', 'content-type': 'text/plain' }));
+    const { headers, hits } = scrubberFor(secret).headers(
+      new Headers({ 'x-echo': `Bearer ${secret}`, [`x-${secret}`]: '1', 'content-type': 'text/plain' }),
+    );
     expect(Object.fromEntries(headers)).toEqual({ 'x-echo': `Bearer ${REDACTED}`, 'content-type': 'text/plain' });
     expect(hits).toBe(2);
   });
@@ -250,12 +297,26 @@ describe('headers and codings', () => {
   it('is made once for the same credentials', () => {
     const credentials: Credentials = { kind: 'single', secret: new Credential(KEY) };
     expect(scrubberOf(credentials)).toBe(scrubberOf(credentials));
-    const aws: Credentials = { kind: 'aws', accessKeyId: new Credential('AKIDEXAMPLE'), secretAccessKey: new Credential(KEY), sessionToken: new Credential('session-token') };
+    const aws: Credentials = {
+      kind: 'aws',
+      accessKeyId: new Credential('AKIDEXAMPLE'),
+      secretAccessKey: new Credential(KEY),
+      sessionToken: new Credential('session-token'),
+    };
     expect(scrubberOf(aws).text(`AKIDEXAMPLE ${KEY} session-token`).text).toBe(`${REDACTED} ${REDACTED} ${REDACTED}`);
   });
 
-  for (const [coding, decoded] of [[null, false], ['', false], ['identity', false], ['gzip', true], ['X-GZIP', true], ['br', true], ['identity, gzip', true]] as const) {
-    it(`content coding ${coding} can be read`, () => expect(decodable(coding)).toEqual({ ok: true, value: { decoded } }));
+  for (const [coding, decoded] of [
+    [null, false],
+    ['', false],
+    ['identity', false],
+    ['gzip', true],
+    ['X-GZIP', true],
+    ['br', true],
+    ['identity, gzip', true],
+  ] as const) {
+    it(`content coding ${coding} can be read`, () =>
+      expect(decodable(coding)).toEqual({ ok: true, value: { decoded } }));
   }
   for (const coding of ['zstd', 'deflate', 'compress', 'gzip, gzip', 'br,gzip', 'aws-chunked', 'gzip;q=1']) {
     it(`threat 2: content coding ${coding} is refused`, () => {

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CanonicalPath } from '../../src/access.ts';
+import { sha256Hex } from '../../src/lib/digest.ts';
 import { Credential } from '../../src/upstream/credential.ts';
 import type { OutgoingRequest } from '../../src/upstream/outgoing.ts';
 import { signSigV4 } from '../../src/upstream/schemes/sigv4.ts';
-import { sha256Hex } from '../../src/lib/digest.ts';
 
 const SUITE = join(import.meta.dirname, '../data/aws-sig-v4-test-suite');
 const NOW = Date.UTC(2015, 7, 30, 12, 36, 0);
@@ -39,7 +39,13 @@ function requestOf(text: string): { request: OutgoingRequest; body: string; toke
     else if (!/^(host|x-amz-date)$/i.test(name)) headers.append(name, value.trim());
   }
   const request = {
-    method, origin: 'https://example.amazonaws.com', path: encodeURI(path) as CanonicalPath, query: encodeURI(query), headers, body: null, bodyLength: null,
+    method,
+    origin: 'https://example.amazonaws.com',
+    path: encodeURI(path) as CanonicalPath,
+    query: encodeURI(query),
+    headers,
+    body: null,
+    bodyLength: null,
   };
   return { request, body, token };
 }
@@ -61,13 +67,22 @@ describe('the AWS Signature Version 4 test suite', () => {
         secretAccessKey: new Credential('wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'),
         sessionToken: token === null ? null : new Credential(token),
       } as const;
-      const signed = await signSigV4(request, sha256Hex(body), { region: 'us-east-1', service: 'service' }, credentials, NOW, () => true);
+      const signed = await signSigV4(
+        request,
+        sha256Hex(body),
+        { region: 'us-east-1', service: 'service' },
+        credentials,
+        NOW,
+        () => true,
+      );
       if (REFUSED.has(name)) {
         expect(signed).toMatchObject({ ok: false, error: { code: 'request_unsignable' } });
         return;
       }
       if (!signed.ok) throw new Error(signed.error.detail);
-      expect(signed.value.headers.get('authorization')).toBe(readFileSync(join(folder, `${name}.authz`), 'utf8').trim());
+      expect(signed.value.headers.get('authorization')).toBe(
+        readFileSync(join(folder, `${name}.authz`), 'utf8').trim(),
+      );
       expect(signed.value.headers.get('x-amz-date')).toBe('20150830T123600Z');
       expect(signed.value.headers.get('x-amz-security-token')).toBe(token);
     });

@@ -43,7 +43,12 @@ export async function injectSigV4(
   const region = spec.region ?? scope?.region;
   const service = spec.service ?? scope?.service;
   if (region === undefined || service === undefined) {
-    return err(fault('request_unsignable', 'neither the policy nor the client names a region and a service: sign the request with SigV4, or set them in the policy'));
+    return err(
+      fault(
+        'request_unsignable',
+        'neither the policy nor the client names a region and a service: sign the request with SigV4, or set them in the policy',
+      ),
+    );
   }
   const s3 = S3_FAMILY.has(service);
   const path = sigV4Path(request.path, s3);
@@ -61,7 +66,8 @@ export async function injectSigV4(
   return signSigV4(payload.value.request, payload.value.sha256, { region, service }, credentials, now, isSigned);
 }
 
-const isSigned = (name: string): boolean => name === 'content-type' || name === 'content-md5' || name.startsWith('x-amz-');
+const isSigned = (name: string): boolean =>
+  name === 'content-type' || name === 'content-md5' || name.startsWith('x-amz-');
 
 /**
  * The signature itself, over exactly the given target, the fields that `signs` chooses, and a payload hash.
@@ -83,7 +89,10 @@ export async function signSigV4(
   const signer = new AwsV4Signer({
     method: request.method,
     url,
-    headers: [...[...request.headers].filter(([name]) => signs(name)), ...(s3 ? [['x-amz-content-sha256', sha256]] : [])],
+    headers: [
+      ...[...request.headers].filter(([name]) => signs(name)),
+      ...(s3 ? [['x-amz-content-sha256', sha256]] : []),
+    ],
     accessKeyId: credentials.accessKeyId.reveal(),
     secretAccessKey: credentials.secretAccessKey.reveal(),
     ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
@@ -96,7 +105,11 @@ export async function signSigV4(
     singleEncode: s3 && scope.service !== 's3',
   });
   // The runtime will parse the same URL: what it would write otherwise would not be what was signed.
-  if (signer.url.origin !== request.origin || signer.url.pathname !== request.path || signer.url.search.slice(1) !== request.query) {
+  if (
+    signer.url.origin !== request.origin ||
+    signer.url.pathname !== request.path ||
+    signer.url.search.slice(1) !== request.query
+  ) {
     return err(fault('request_unsignable', 'the path or the query holds characters that must be percent-encoded'));
   }
   signer.hexBodyHash = async () => sha256;

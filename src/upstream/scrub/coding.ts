@@ -19,5 +19,7 @@ export function decodable(contentEncoding: string | null): Result<{ readonly dec
     .filter((coding) => coding !== '' && coding !== 'identity');
   if (codings.length === 0) return ok({ decoded: false });
   if (codings.length === 1 && DECODED_BY_RUNTIME.has(codings[0] as string)) return ok({ decoded: true });
-  return err(fault('upstream_coding_unsupported', 'the answer has a content coding in which a credential could not be found'));
+  return err(
+    fault('upstream_coding_unsupported', 'the answer has a content coding in which a credential could not be found'),
+  );
 }

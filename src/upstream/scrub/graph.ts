@@ -6,22 +6,32 @@ export type Spelling = readonly ByteSet[];
 /** The node in which a whole spelling of a credential has been read. */
 export const ACCEPT = 1;
 
+interface Edge {
+  readonly bytes: ByteSet;
+  readonly to: number;
+}
+
 /**
  * A nondeterministic automaton over bytes, without empty edges and without cycles: node 0 begins every pattern,
  * node {@link ACCEPT} ends every pattern. Being acyclic, it never has to remember more than its longest path.
+ *
+ * The edges of a character are made when a text first comes to it: of a long credential nearly none ever are.
  */
 export class Graph {
-  readonly #edges: { readonly bytes: ByteSet; readonly to: number }[][] = [[], []];
+  readonly #edges: Edge[][] = [[], []];
+  readonly #depths: number[] = [0, 0];
+  /** Of the nodes between two characters that no text came to yet: the spellings of the next character, and where they lead. */
+  readonly #unmade: ({ readonly spellings: readonly Spelling[]; readonly to: number } | undefined)[] = [];
   /** Node 0's successors by byte: asked for at every byte of every text. */
   #starts: number[][] | null = null;
-  readonly #depths: number[] = [0, 0];
 
   /** Adds a pattern: for each character of a credential, the spellings it may have. */
   addPattern(characters: readonly (readonly Spelling[])[]): void {
     let from = 0;
     characters.forEach((spellings, i) => {
       const to = i === characters.length - 1 ? ACCEPT : this.#addNode();
-      for (const spelling of spellings) this.#addSpelling(from, spelling, to);
+      if (from === 0) this.#make(from, spellings, to);
+      else this.#unmade[from] = { spellings, to };
       from = to;
     });
     this.#starts = null;
@@ -31,7 +41,7 @@ export class Graph {
   step(nodes: readonly number[], byte: number): number[] {
     const reached: number[] = [];
     for (const node of nodes) {
-      for (const edge of this.#edges[node] as { bytes: ByteSet; to: number }[]) {
+      for (const edge of this.#edgesOf(node)) {
         if (edge.bytes.includes(byte) && !reached.includes(edge.to)) reached.push(edge.to);
       }
     }
@@ -44,9 +54,18 @@ export class Graph {
     return this.#starts[byte] as number[];
   }
 
-  /** Most bytes on a path from node 0 to this one. */
+  /** Most bytes on a path from node 0 to this one, which some text has come to. */
   depth(node: number): number {
     return this.#depths[node] as number;
+  }
+
+  #edgesOf(node: number): Edge[] {
+    const unmade = this.#unmade[node];
+    if (unmade !== undefined) {
+      this.#unmade[node] = undefined;
+      this.#make(node, unmade.spellings, unmade.to);
+    }
+    return this.#edges[node] as Edge[];
   }
 
   #addNode(): number {
@@ -54,18 +73,21 @@ export class Graph {
     return this.#edges.push([]) - 1;
   }
 
-  #addSpelling(from: number, spelling: Spelling, to: number): void {
-    let node = from;
-    spelling.forEach((bytes, i) => {
-      const last = i === spelling.length - 1;
-      const edges = this.#edges[node] as { bytes: ByteSet; to: number }[];
-      // Spellings of one character share what they have in common (`&#`, `\u00`); never the node where the next one begins.
-      const shared = last ? undefined : edges.find((edge) => edge.to > to && edge.to > ACCEPT && same(edge.bytes, bytes));
-      const next = last ? to : (shared?.to ?? this.#addNode());
-      if (shared === undefined) edges.push({ bytes, to: next });
-      this.#depths[next] = Math.max(this.depth(next), this.depth(node) + 1);
-      node = next;
-    });
+  #make(from: number, spellings: readonly Spelling[], to: number): void {
+    // Spellings of one character share what they have in common (`&#`, `\u00`); never a node made before.
+    const first = this.#edges.length;
+    for (const spelling of spellings) {
+      let node = from;
+      spelling.forEach((bytes, i) => {
+        const last = i === spelling.length - 1;
+        const edges = this.#edges[node] as Edge[];
+        const shared = last ? undefined : edges.find((edge) => edge.to >= first && same(edge.bytes, bytes));
+        const next = last ? to : (shared?.to ?? this.#addNode());
+        if (shared === undefined) edges.push({ bytes, to: next });
+        this.#depths[next] = Math.max(this.depth(next), this.depth(node) + 1);
+        node = next;
+      });
+    }
   }
 }
 

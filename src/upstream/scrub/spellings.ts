@@ -7,6 +7,8 @@ import type { ByteSet, Graph, Spelling } from './graph.ts';
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const MAX_ENTITY_ZEROS = 3;
+/** A bit of a neighbour. */
+const ANY = '?';
 
 const ENTITIES: Readonly<Record<string, readonly string[]>> = {
   '&': ['&amp;', '&AMP;'],
@@ -27,8 +29,21 @@ const hexDigit = (value: number): ByteSet => {
 };
 const hexPair = (code: number): Spelling => [hexDigit(code >> 4), hexDigit(code & 15)];
 
+/** What stands for a character is the same wherever it stands: made once. */
+function once<T>(make: (key: string) => T): (key: string) => T {
+  const made = new Map<string, T>();
+  return (key) => {
+    let value = made.get(key);
+    if (value === undefined) {
+      value = make(key);
+      made.set(key, value);
+    }
+    return value;
+  };
+}
+
 /** Every spelling of one printable ASCII character in text: raw, percent, JSON, HTML, quoted-printable, `\x`. */
-function textSpellings(char: string): Spelling[] {
+const textSpellings = once((char): readonly Spelling[] => {
   const code = char.charCodeAt(0);
   const pair = hexPair(code);
   const spellings: Spelling[] = [
@@ -50,16 +65,19 @@ function textSpellings(char: string): Spelling[] {
     spellings.push([...bytes('&#'), [0x78, 0x58], ...bytes(pad), ...pair, ...bytes(';')]);
   }
   if (char === '"' || char === '\\' || char === '/') {
-    for (const escapes of char === '\\' ? ['\\', '\\\\\\'] : ['\\', '\\\\', '\\\\\\']) spellings.push(bytes(escapes + char));
+    for (const escapes of char === '\\' ? ['\\', '\\\\\\'] : ['\\', '\\\\', '\\\\\\'])
+      spellings.push(bytes(escapes + char));
   }
   if (char === ' ') spellings.push(bytes('+'));
   return spellings;
-}
+});
 
 /** Hexadecimal of the bytes, in either case or both. */
-function hexPattern(secret: string): Spelling[][] {
-  return [...secret].map((char) => [hexPair(char.charCodeAt(0))]);
+function hexPattern(secret: string): (readonly Spelling[])[] {
+  return [...secret].map(hexSpelling);
 }
+
+const hexSpelling = once((char): readonly Spelling[] => [hexPair(char.charCodeAt(0))]);
 
 /** The characters with `zeros` NUL bytes between: UTF-16 and UTF-32 of either byte order (the outermost NULs stay). */
 function widePattern(secret: string, zeros: number): Spelling[][] {
@@ -73,24 +91,25 @@ function widePattern(secret: string, zeros: number): Spelling[][] {
  * with the credential's own bits. At the front that would make a match begin at every fourth character of any text, so
  * the one which holds two or four bits of the credential stays, as padding does.
  */
-function base64Pattern(secret: string, alignment: number): Spelling[][] {
-  const bits: (0 | 1 | null)[] = Array.from({ length: alignment * 8 }, () => null);
+function base64Pattern(secret: string, alignment: number): (readonly Spelling[])[] {
+  const bits: string[] = Array.from({ length: alignment * 8 }, () => ANY);
   for (const char of secret) {
-    for (let bit = 7; bit >= 0; bit--) bits.push(((char.charCodeAt(0) >> bit) & 1) as 0 | 1);
+    for (let bit = 7; bit >= 0; bit--) bits.push(String((char.charCodeAt(0) >> bit) & 1));
   }
-  while (bits.length % 6 !== 0) bits.push(null);
-  const pattern: Spelling[][] = [];
+  while (bits.length % 6 !== 0) bits.push(ANY);
+  const pattern: (readonly Spelling[])[] = [];
   for (let at = Math.ceil((alignment * 8) / 6) * 6; at < bits.length; at += 6) {
-    pattern.push(sextetSpellings(bits.slice(at, at + 6)));
+    pattern.push(sextetSpellings(bits.slice(at, at + 6).join('')));
   }
   return pattern;
 }
 
-function sextetSpellings(sextet: readonly (0 | 1 | null)[]): Spelling[] {
+/** @param sextet  Six of `0`, `1` and {@link ANY}. */
+const sextetSpellings = once((sextet): readonly Spelling[] => {
   const plain: number[] = [];
   const spellings: Spelling[] = [[plain]];
   for (let value = 0; value < 64; value++) {
-    if (!sextet.every((bit, i) => bit === null || bit === ((value >> (5 - i)) & 1))) continue;
+    if (![...sextet].every((bit, i) => bit === ANY || bit === String((value >> (5 - i)) & 1))) continue;
     if (value === 62) {
       plain.push(0x2d);
       spellings.push(...textSpellings('+'));
@@ -102,7 +121,7 @@ function sextetSpellings(sextet: readonly (0 | 1 | null)[]): Spelling[] {
     }
   }
   return spellings;
-}
+});
 
 /** The automaton that reads every spelling of one secret. */
 export function addSpellings(graph: Graph, secret: string): void {
