@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseBody } from '../../src/policy/body.ts';
+import { policyOf, verdictOf } from './support.ts';
+
+interface Row {
+  contentType: string;
+  contentEncoding?: string;
+  body: string;
+  must: 'allow' | 'deny';
+  why: string;
+}
+const { rows } = JSON.parse(readFileSync(new URL('../data/body-corpus.json', import.meta.url), 'utf8')) as { rows: Row[] };
+const refund = policyOf('capabilities: { refund: { allow: POST /v1/refunds, when: body.amount <= 5000 } }');
+
+const read = (text: string, type: string | null = 'application/json', coding: string | null = null) =>
+  parseBody(new TextEncoder().encode(text), type, coding);
+
+describe('the body corpus (threats A14c, A14d, A15)', () => {
+  it.each(rows.map((row) => [row.why, row] as const))('%s', (_why, row) => {
+    const headers: Record<string, string> = {};
+    if (row.contentType !== '') headers['content-type'] = row.contentType;
+    if (row.contentEncoding !== undefined) headers['content-encoding'] = row.contentEncoding;
+    const verdict = verdictOf(refund, { method: 'POST', path: '/v1/refunds', headers, body: row.body });
+    expect(verdict === 'allow' ? 'allow' : 'deny').toBe(row.must);
+  });
+});
+
+describe('each refusal says why', () => {
+  it.each([
+    ['{"a":1,"\\u0061":2}', 'duplicate_key'],
+    ['{"a":{"b":1,"b":1}}', 'duplicate_key'],
+    ['[{"a":1,"x":"{","a":1}]', 'duplicate_key'],
+    [`${'['.repeat(65)}${']'.repeat(65)}`, 'too_deep'],
+    ['[1e400]', 'number_not_finite'],
+    ['{"a":1,}', 'malformed'],
+    ["{'a':1}", 'malformed'],
+    ['{"a":01}', 'malformed'],
+    ['NaN', 'malformed'],
+    ['', 'malformed'],
+    ['\ufeff{}', 'byte_order_mark'],
+  ])('JSON %s is %s', (text, why) => {
+    expect(read(text)).toEqual({ ok: false, error: why });
+  });
+
+  it.each([
+    ['a=1&a=2', 'duplicate_key'],
+    ['a=1&%61=2', 'duplicate_key'],
+    ['a=%', 'malformed'],
+    ['a=%c0%ae', 'malformed'],
+    ['a=1&&b=2', 'malformed'],
+    ['a=é', 'malformed'],
+    ['a=1;b=2', 'semicolon_separator'],
+    ['a=%00', 'control_character'],
+  ])('form %s is %s', (text, why) => {
+    expect(read(text, 'application/x-www-form-urlencoded')).toEqual({ ok: false, error: why });
+  });
+
+  it.each([
+    [null, 'content_type_missing'],
+    ['text/json', 'content_type_unsupported'],
+    ['application/json, application/json', 'content_type_ambiguous'],
+    ['application/json; charset=latin1', 'charset_unsupported'],
+    ['application/json; charset=utf-8; charset=utf-16', 'content_type_ambiguous'],
+    ['application/json; charset', 'content_type_unsupported'],
+  ])('content type %s is %s', (type, why) => {
+    expect(read('{}', type)).toEqual({ ok: false, error: why });
+  });
+
+  it('bytes that are no UTF-8', () => {
+    expect(parseBody(Uint8Array.of(0x22, 0xff, 0x22), 'application/json', null)).toEqual({ ok: false, error: 'not_utf8' });
+  });
+
+  it('identity is no coding, gzip is one', () => {
+    expect(read('{}', 'application/json', 'identity').ok).toBe(true);
+    expect(read('{}', 'application/json', 'gzip')).toEqual({ ok: false, error: 'content_coding' });
+  });
+});
+
+describe('what is read', () => {
+  it('objects have no prototype, and __proto__ is a key like any other', () => {
+    const body = read('{"__proto__":{"admin":true},"a":{}}');
+    expect(body.ok).toBe(true);
+    const value = (body.ok ? body.value : null) as { a: object; admin?: unknown };
+    expect(Object.getPrototypeOf(value)).toBeNull();
+    expect(Object.getPrototypeOf(value.a)).toBeNull();
+    expect(value.admin).toBeUndefined();
+    expect(Object.keys(value)).toEqual(['__proto__', 'a']);
+  });
+
+  it('is what JSON.parse reads, for every JSON text', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const text = JSON.stringify(value);
+        const body = read(text);
+        expect(body.ok && JSON.parse(JSON.stringify(body.value))).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  it('bytes of any kind never make it throw', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), fc.constantFrom('application/json', 'application/x-www-form-urlencoded'), (bytes, type) => {
+        expect(typeof parseBody(bytes, type, null).ok).toBe('boolean');
+      }),
+    );
+  });
+
+  it('a form is flat, a plus is a space, and brackets mean nothing', () => {
+    expect(read('metadata[order]=a+b%2B&x', 'application/x-www-form-urlencoded; charset=UTF-8')).toMatchObject({
+      ok: true,
+      value: { 'metadata[order]': 'a b+', x: '' },
+    });
+  });
+});

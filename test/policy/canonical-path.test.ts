@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { canonicalPathOf, decodedSegmentOf } from '../../src/policy/canonical-path.ts';
+import { policyOf, verdictOf } from './support.ts';
+
+interface Row {
+  path: string;
+  must: 'allow' | 'deny';
+  wire?: string;
+  why: string;
+}
+const { rows } = JSON.parse(readFileSync(new URL('../data/path-corpus.json', import.meta.url), 'utf8')) as { rows: Row[] };
+const policy = policyOf('capabilities: { read: { allow: [GET /v1/balance, "GET /v1/customers/{id}"] } }');
+
+describe('the path corpus (threats A7)', () => {
+  it.each(rows.map((row) => [row.why, row] as const))('%s', (_why, row) => {
+    const cut = row.path.indexOf('?');
+    const raw = cut === -1 ? row.path : row.path.slice(0, cut);
+    const query = cut === -1 ? '' : row.path.slice(cut + 1);
+    expect(verdictOf(policy, { path: raw, query }) === 'allow' ? 'allow' : 'deny').toBe(row.must);
+    const canonical = canonicalPathOf(raw);
+    if (row.must === 'allow') expect(canonical.ok && canonical.value + (cut === -1 ? '' : `?${query}`)).toBe(row.wire);
+  });
+});
+
+describe('what a service needs stays as it is', () => {
+  it.each(['/', '/bucket/', "/b/dir%20with%20space/%C3%BCn%C3%AF%2Bx.txt", "/b/a+b=c,d!e'(f)*$&@:~g", '/b/a%3Fb%23c', '/b/%5Bx%5D'])('%s', (path) => {
+    expect(canonicalPathOf(path)).toEqual({ ok: true, value: path });
+  });
+});
+
+describe('each refusal says why', () => {
+  it.each([
+    ['', 'empty'],
+    ['v1', 'illegal_character'],
+    ['/a//b', 'empty_segment'],
+    ['/%2e.', 'dot_segment'],
+    ['/a%2Fb', 'encoded_separator'],
+    ['/a%5cb', 'encoded_separator'],
+    ['/a%25', 'double_encoding'],
+    ['/a%3Bb', 'path_parameter'],
+    ['/a;b', 'path_parameter'],
+    ['/a\\b', 'backslash'],
+    ['/a%4', 'bad_escape'],
+    ['/a%1f', 'control_character'],
+    ['/a%C2%85', 'control_character'],
+    ['/%EF%BC%8E%EF%BC%8E', 'dot_segment'],
+    ['/a%EF%BC%8Fb', 'encoded_separator'],
+    ['/ü', 'non_ascii'],
+    ['/a b', 'illegal_character'],
+    ['/a"b', 'illegal_character'],
+    [`/${'a'.repeat(4000)}`, 'segment_too_long'],
+    ['/a'.repeat(200), 'too_many_segments'],
+    [`/${'a/'.repeat(5000)}`, 'too_long'],
+  ])('%s is %s', (path, why) => {
+    expect(canonicalPathOf(path)).toEqual({ ok: false, error: why });
+  });
+});
+
+describe('laws', () => {
+  const piece = fc.constantFrom('a', 'Z', '/', '.', '..', '%', '%2e', '%2F', '%c3%a9', '%41', '%7e', ';', '\\', '%25', '+', '@', '%00', 'é', ' ');
+  const path = fc.oneof(fc.string({ unit: 'binary' }), fc.array(piece, { maxLength: 20 }).map((parts) => `/${parts.join('')}`));
+
+  it('a canonical path is its own canonical form', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const once = canonicalPathOf(raw);
+        if (once.ok) expect(canonicalPathOf(once.value)).toEqual(once);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('no segment of it, decoded once or twice, is a dot segment or holds a separator or a control character', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const canonical = canonicalPathOf(raw);
+        if (!canonical.ok) return;
+        for (const segment of canonical.value.slice(1).split('/')) {
+          const text = decodedSegmentOf(segment) as string;
+          expect(['.', '..']).not.toContain(text);
+          expect(text).not.toMatch(/[/\\%;\u0000-\u001f\u007f]/);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('it begins with a slash and is printable ASCII', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const canonical = canonicalPathOf(raw);
+        if (canonical.ok) expect(canonical.value).toMatch(/^\/[\x21-\x7e]*$/);
+      }),
+    );
+  });
+});
