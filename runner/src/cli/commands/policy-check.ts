@@ -1,5 +1,6 @@
 import { EXIT } from '../../failure.ts';
-import { offline, problemLine, tryCompileDirectory } from '../../policy/compile.ts';
+import { compileDirectory, offline, problemLine, tryCompileDirectory } from '../../policy/compile.ts';
+import { readPolicyFiles, shownName } from '../../policy/policy-files.ts';
 import { coloured, harmless, harmlessLine, print, printJson } from '../terminal.ts';
 
 interface CheckOptions {
@@ -28,9 +29,21 @@ export async function checkPolicies(directory: string, options: CheckOptions): P
   return EXIT.negative;
 }
 
-/** @returns the exit code. */
+/** @returns the exit code: 1 too when there is no fixture at all, since then nothing was tested. */
 export async function testPolicies(directory: string, options: CheckOptions): Promise<number> {
   const { runFixtures } = await offline();
-  void runFixtures; void directory; void options;
-  return EXIT.ok;
+  const files = readPolicyFiles(directory);
+  const bundle = await compileDirectory(directory, { allowLoopbackHttp: options.dev === true });
+  const results = runFixtures(bundle, files);
+  const failures = results.filter((result) => !result.passed).map((result) => ({ ...result, file: shownName(directory, result.file) }));
+  const passed = results.length - failures.length;
+  const code = failures.length === 0 && results.length > 0 ? EXIT.ok : EXIT.negative;
+  if (options.json) {
+    printJson({ ok: code === EXIT.ok, passed, failures });
+    return code;
+  }
+  for (const { file, line, name, message } of failures) print(harmless(`${file}:${line}: ${name}\n  ${message}`));
+  if (results.length === 0) print(`${coloured('red', 'not ok')}: no fixtures in ${shownName(directory, 'tests')}`);
+  else print(`${code === EXIT.ok ? coloured('green', 'ok') : coloured('red', 'not ok')}: ${passed} of ${results.length} fixtures hold`);
+  return code;
 }

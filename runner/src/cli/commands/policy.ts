@@ -38,12 +38,13 @@ export function policyCommand(setExit: SetExit): Command {
 function explainCommand(setExit: SetExit): Command {
   return new Command('explain')
     .description('would agent A with capabilities C be allowed this call, and why')
-    .argument('<method>', 'as in GET')
-    .argument('<path>', 'as the agent would call it: /proxy/stripe/v1/balance, or stripe/v1/balance')
+    .usage('--agent ID --can CAP… METHOD PATH [options]')
+    .argument('<words...>', 'METHOD and PATH, as in GET /proxy/stripe/v1/balance or GET stripe/v1/balance')
     .requiredOption('--agent <id>', 'who would call')
-    .option('--can <capabilities...>', 'what the token would allow', collectNames)
+    .option('--can <capability>', 'what the token would allow; repeatable, several, or comma-separated', collectNames)
     .option('--body <text>', 'the body, or @file')
     .option('--content-type <type>', "the body's type (default with --body: application/json)")
+    .option('--session <id>', 'the session it would belong to')
     .option('--policies <dir>', "the policies (default: the project's policies/)")
     .option('--dev', LOCAL_HELP)
     .option('--json', 'print the decision and its evidence')
@@ -54,7 +55,7 @@ Examples:
   keywarden policy explain --agent demo --can stripe:read_balance GET /proxy/stripe/v1/balance
   keywarden policy explain --agent demo --can stripe:refund POST stripe/v1/refunds --body amount=100 \\
     --content-type application/x-www-form-urlencoded`)
-    .action(async (method: string, path: string, options: ExplainOptions) => {
-      setExit(await explainPolicy(method, path, options));
+    .action(async (words: string[], options: ExplainOptions) => {
+      setExit(await explainPolicy(words, options));
     });
 }

@@ -1,0 +1,136 @@
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { begin, ended, keywarden, scratch, type Ended } from './command-line.ts';
+import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
+
+let place: ReturnType<typeof scratch>;
+beforeEach(() => {
+  place = scratch();
+  place.file('policies/widgets.yaml', widgetPolicy('http://127.0.0.1:9'));
+  place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\n`);
+});
+afterEach(() => place.remove());
+
+const dev = (...more: string[]): Promise<Ended> =>
+  keywarden(['dev', '--port', '0', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state', ...more], { cwd: place.path });
+
+const refusal = ({ code, stdout }: Ended): unknown => ({ code, stdout });
+const REFUSED = { code: 125, stdout: '' };
+
+describe('keywarden dev refuses a broken environment, saying what and how to mend it', () => {
+  it('a secret that a policy wants is missing', async () => {
+    place.file('vars.env', 'OTHER=x\nWIDGETS_KEY=\n');
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/error: the secret WIDGETS_KEY is missing: the policy of widgets wants it/);
+    expect(end.stderr).toMatch(/hint: write WIDGETS_KEY=… into .*vars\.env/);
+  });
+
+  it('every missing secret is named at once', async () => {
+    place.file('policies/gadgets.yaml', widgetPolicy('http://127.0.0.1:9').replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'));
+    place.file('vars.env', '');
+    const end = await dev();
+    expect(end.stderr).toContain('GADGETS_KEY');
+    expect(end.stderr).toContain('WIDGETS_KEY');
+  });
+
+  it('the vars file does not exist', async () => {
+    const end = await dev('--vars', 'none.env');
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/none\.env: it does not exist/);
+  });
+
+  it('the vars file sets what the edge sets itself', async () => {
+    place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\nLEDGER=x\n`);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toContain('sets LEDGER');
+  });
+
+  it('a policy is wrong: all problems, with file, line and column', async () => {
+    place.file('policies/widgets.yaml', widgetPolicy('http://127.0.0.1:9').replace('allow: GET', 'alow: GET').replace('scheme: bearer', 'scheme: beerer'));
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/policies\/widgets\.yaml:5:\d+: /);
+    expect(end.stderr).toMatch(/policies\/widgets\.yaml:9:\d+: /);
+  });
+
+  it('there is no policy directory', async () => {
+    const end = await dev('--policies', 'nowhere');
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/cannot read the policies in .*nowhere/);
+  });
+
+  it('the port is in use', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as { port: number };
+    try {
+      const end = await dev('--port', String(port));
+      expect(refusal(end)).toEqual(REFUSED);
+      expect(end.stderr).toContain(`error: port ${port} on 127.0.0.1 is in use`);
+      expect(end.stderr).toContain('--port 0');
+    } finally {
+      taken.close();
+    }
+  });
+
+  it('the address is not one of this machine', async () => {
+    expect(refusal(await dev('--host', '192.0.2.1'))).toEqual(REFUSED);
+  });
+
+  it.each([
+    ['no JSON', 'nonsense'],
+    ['a public key', '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}'],
+    ['another curve', '{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"c","kid":"a"}'],
+    ['without kid', '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}'],
+    ['halves of two keys', '{"kty":"OKP","crv":"Ed25519","x":"AAqYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid":"a"}'],
+    ['cut short', '{"kty":"OKP","crv":"Ed25519","x":"11qY","d":"nWGx","kid":"a"}'],
+  ])('the signing key is damaged: %s; it is neither used nor replaced nor shown', async (_what, text) => {
+    place.file('state/signing.jwk', text, 0o600);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/signing\.jwk is no signing key/);
+    expect(end.stderr).not.toContain('nWGx');
+  });
+
+  it('the operator key is empty', async () => {
+    place.file('state/operator.key', '\n', 0o600);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/operator\.key holds no operator key/);
+  });
+
+  it.each(['operator.key', 'signing.jwk'])('%s can be read by others', async (name) => {
+    place.file(`state/${name}`, 'x', 0o604);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(new RegExp(`hint: chmod 600 .*${name}`));
+  });
+
+  it('the state directory cannot be made', async () => {
+    place.file('state', 'a file');
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/cannot use the state directory/);
+  });
+
+  it('no refusal leaves a lock behind', async () => {
+    place.file('vars.env', '');
+    await dev();
+    expect(readdirSync(join(place.path, 'state')).sort()).toEqual(['operator.key', 'signing.jwk', 'storage']);
+  });
+
+  it('a state directory of others is closed to them before keys are made in it', async () => {
+    mkdirSync(join(place.path, 'state'), { mode: 0o755 });
+    chmodSync(join(place.path, 'state'), 0o755);
+    place.file('vars.env', '');
+    const child = begin(['dev', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state'], { cwd: place.path });
+    await ended(child);
+    const { statSync } = await import('node:fs');
+    expect(statSync(join(place.path, 'state')).mode & 0o777).toBe(0o700);
+    expect(statSync(join(place.path, 'state/operator.key')).mode & 0o777).toBe(0o600);
+  });
+});
