@@ -1,8 +1,22 @@
 import { createEmulator, type Emulator, type SeedConfig, type ServiceName } from 'emulate';
 
+export interface Emulated {
+  readonly origin: string;
+  readonly emulator: Emulator;
+  readonly stop: () => Promise<void>;
+}
+
+export interface EmulatedOptions {
+  readonly seed?: SeedConfig;
+  /** A free one unless said. */
+  readonly port?: number;
+  /** What it calls itself in its answers. */
+  readonly baseUrl?: string;
+}
+
 /** A service of npm `emulate`, which others wrote: stateful, but lenient about credentials, so put a gate before it. */
-export async function startEmulated(service: ServiceName, seed?: SeedConfig): Promise<{ readonly origin: string; readonly emulator: Emulator; readonly stop: () => Promise<void> }> {
-  const emulator = await createEmulator({ service, port: 0, ...(seed === undefined ? {} : { seed }) });
-  const { port } = new URL(emulator.url);
-  return { origin: `http://127.0.0.1:${port}`, emulator, stop: () => emulator.close() };
+export async function startEmulated(service: ServiceName, { port = 0, ...options }: EmulatedOptions = {}): Promise<Emulated> {
+  const emulator = await createEmulator({ service, port, ...options });
+  const origin = `http://127.0.0.1:${port === 0 ? new URL(emulator.url).port : port}`;
+  return { origin, emulator, stop: () => emulator.close() };
 }
