@@ -25,31 +25,42 @@ export interface Facts {
   context(): Record<string, unknown>;
 }
 
-/** Reads the request once for all rules; `params` differ by rule. */
+/** Reads the request once for all rules, and only if one has a condition; `params` differ by rule. */
 export class RequestContext {
-  readonly #shared: Record<string, unknown> = Object.create(null);
+  readonly #read: () => Record<string, unknown>;
+  #shared: Record<string, unknown> | null = null;
 
   constructor(method: string, path: string, request: RequestFacts) {
-    const headers = headersOf(request.headers);
-    const shared = this.#shared;
-    shared['method'] = method;
-    shared['path'] = path;
-    shared['agent'] = request.agent;
-    shared['session'] = request.session;
-    shared['now'] = new Date(request.now);
-    shared['headers'] = headers;
-    // The body's reader chose by the same field, so that both speak of the same body.
-    const contentType = headers.get('content-type');
-    const kind = bodyKindOf(typeof contentType === 'string' ? contentType : null);
-    shared['body_is_form'] = kind.ok && kind.value === 'form';
-    const query = parseForm(request.query);
-    if (query.ok) shared['query'] = new Map(Object.entries(query.value));
-    if (request.body !== undefined) shared['body'] = celValueOf(request.body);
+    this.#read = () => variablesOf(method, path, request);
   }
 
   withParams(params: ReadonlyMap<string, string>): Facts {
-    return { context: () => Object.assign(Object.create(null), this.#shared, { params }) };
+    return {
+      context: () => {
+        this.#shared ??= this.#read();
+        return Object.assign(Object.create(null), this.#shared, { params });
+      },
+    };
   }
+}
+
+function variablesOf(method: string, path: string, request: RequestFacts): Record<string, unknown> {
+  const headers = headersOf(request.headers);
+  // The body's reader chose by the same field, so that both speak of the same body.
+  const contentType = headers.get('content-type');
+  const kind = bodyKindOf(typeof contentType === 'string' ? contentType : null);
+  const query = parseForm(request.query);
+  return {
+    method,
+    path,
+    headers,
+    agent: request.agent,
+    session: request.session,
+    now: new Date(request.now),
+    body_is_form: kind.ok && kind.value === 'form',
+    ...(query.ok ? { query: new Map(Object.entries(query.value)) } : {}),
+    ...(request.body === undefined ? {} : { body: celValueOf(request.body) }),
+  };
 }
 
 /** Fields that carry, or by their name may carry, a credential. */
