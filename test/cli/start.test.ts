@@ -1,0 +1,57 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { descendants, isAlive, ROOT, scratch, until } from './command-line.ts';
+
+let place: ReturnType<typeof scratch>;
+let child: ChildProcess | null = null;
+beforeEach(() => (place = scratch()));
+afterEach(() => {
+  if (child?.exitCode === null) child.kill('SIGKILL');
+  place.remove();
+});
+
+const begin = async (): Promise<{ text: () => string; over: Promise<number | null> }> => {
+  let out = '';
+  const started = spawn(process.execPath, ['scripts/start.ts', '--port', '0', '--state', place.path], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  child = started;
+  started.stdout.on('data', (chunk) => (out += String(chunk)));
+  started.stderr.on('data', (chunk) => (out += String(chunk)));
+  const over = new Promise<number | null>((resolve) => started.once('close', resolve));
+  await until(() => out.includes('npx keywarden dev.') || started.exitCode !== null, 60_000);
+  return { text: () => out, over };
+};
+
+describe('npm start', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('shows an allowed and a denied call, and %s ends everything, exit code 0', async (signal) => {
+    const { text, over } = await begin();
+    expect(text()).toMatch(/GET \/proxy\/stripe\/v1\/customers → 200 .*Ada Lovelace/);
+    expect(text()).toMatch(/POST \/proxy\/stripe\/v1\/refunds → 403 /);
+    const all = descendants(child?.pid ?? 0, '');
+    expect(all.length).toBeGreaterThan(0);
+    child?.kill(signal);
+    expect(await over).toBe(0);
+    await until(() => all.every((pid) => !isAlive(pid)), 3_000);
+  });
+
+  it('the curl line works as it is pasted', async () => {
+    const { text, over } = await begin();
+    const line = /^ +call with it +(curl .*)$/m.exec(text())?.[1] ?? '';
+    const pasted = spawnSync('/bin/sh', ['-c', line], { cwd: ROOT, encoding: 'utf8' });
+    expect(JSON.parse(pasted.stdout)).toMatchObject({ object: 'list' });
+    child?.kill('SIGINT');
+    await over;
+  });
+
+  it('the demo key is made once, for its owner alone, and shown nowhere', async () => {
+    const { text, over } = await begin();
+    const file = join(place.path, 'demo/secrets.env');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const key = readFileSync(file, 'utf8').trim().replace('STRIPE_KEY=', '');
+    expect(key).toMatch(/^sk_demo_/);
+    expect(text()).not.toContain(key);
+    child?.kill('SIGINT');
+    await over;
+  });
+});
