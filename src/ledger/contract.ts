@@ -82,3 +82,33 @@ export interface ChainHead {
   /** Hex; 64 zeros when there is none. */
   readonly hash: string;
 }
+
+/** A call that was refused before any agent's ledger was concerned. */
+export interface RefusedCall {
+  readonly requestId: string;
+  readonly denial: Denial;
+  readonly call: CallFields;
+}
+
+/** What is recorded without admission. */
+export interface LedgerEvents {
+  /** As in {@link AdmitCall}: a repeated send carries 1, 2 …, and is recorded once. */
+  readonly attempt: number;
+  readonly outcomes: readonly CallOutcome[];
+  readonly refused: readonly RefusedCall[];
+  readonly notes: readonly LedgerNote[];
+}
+
+export type RecordAnswer =
+  | { readonly effect: 'recorded'; readonly head: ChainHead }
+  /** Outcomes were recorded; the refused calls and the notes were not. */
+  | { readonly effect: 'full'; readonly waitingRows: number };
+
+/** What a ledger says after it has pushed its rows to D1. */
+export interface FlushAnswer {
+  readonly head: ChainHead;
+  /** Rows that are not in D1 yet: it is down, or its rows conflict. 0 when all are there. */
+  readonly waitingRows: number;
+  /** Numbers of rows in whose place D1 holds other rows: somebody planted them. At most 100. */
+  readonly conflicts: readonly number[];
+}

@@ -1,0 +1,163 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import type { ChainHead } from '../ledger/contract.ts';
+import type { AuditRow } from './event.ts';
+
+/** `prevHash` of a ledger's first row, and `hash` of the head of an empty one. */
+export const GENESIS_HASH = '0'.repeat(64);
+
+/** The first element of every canonical row; a change of columns changes it. */
+export const CANONICAL_VERSION = 'keywarden.audit.1';
+
+/** The columns in the order in which they are hashed. `prevHash` enters as bytes before them, `hash` is the result. */
+export const CANONICAL_COLUMNS = [
+  'ledger', 'seq', 'at', 'event', 'requestId', 'agent', 'session', 'tokenId', 'capability', 'service', 'method', 'path',
+  'queryNames', 'decision', 'reason', 'status', 'requestBytes', 'responseBytes', 'durationMs', 'redactions',
+  'requestHash', 'policyHash', 'operator', 'detail',
+] as const satisfies readonly (keyof AuditRow)[];
+
+/** A row before it is linked: everything but `prevHash` and `hash`. */
+export type UnlinkedRow = Omit<AuditRow, 'prevHash' | 'hash'>;
+
+const encoder = new TextEncoder();
+
+/** The text that is hashed: a JSON array of the version and all columns in fixed order, without white space. */
+export function canonicalRow(row: UnlinkedRow): string {
+  return JSON.stringify([
+    CANONICAL_VERSION, row.ledger, row.seq, row.at, row.event, row.requestId, row.agent, row.session, row.tokenId,
+    row.capability, row.service, row.method, row.path, row.queryNames, row.decision, row.reason, row.status,
+    row.requestBytes, row.responseBytes, row.durationMs, row.redactions, row.requestHash, row.policyHash, row.operator,
+    row.detail,
+  ]);
+}
+
+/** SHA-256(prevHash bytes ‖ UTF-8 canonical row), hex. `prevHash` must be 64 hex digits. */
+export function linkHash(prevHash: string, canonical: string): string {
+  const text = encoder.encode(canonical);
+  const bytes = new Uint8Array(32 + text.length);
+  bytes.set(hexToBytes(prevHash), 0);
+  bytes.set(text, 32);
+  return bytesToHex(sha256(bytes));
+}
+
+/** What is wrong, and at which row of which ledger. */
+export type ChainProblem =
+  /** The row's content does not give its hash. */
+  | { readonly kind: 'altered'; readonly ledger: string; readonly seq: number }
+  /** Row `seq + 1` names another predecessor: row `seq` was replaced by one with a fitting hash of its own. */
+  | { readonly kind: 'replaced'; readonly ledger: string; readonly seq: number }
+  /** Rows `seq` to `lastSeq` are not there, although later ones are, or the head says they were. */
+  | { readonly kind: 'missing'; readonly ledger: string; readonly seq: number; readonly lastSeq: number }
+  /** The row stands after a later one. */
+  | { readonly kind: 'reordered'; readonly ledger: string; readonly seq: number }
+  /** A number that was already there. */
+  | { readonly kind: 'duplicated'; readonly ledger: string; readonly seq: number }
+  /** A row that the ledger never wrote: its number is beyond the head. */
+  | { readonly kind: 'inserted'; readonly ledger: string; readonly seq: number }
+  /** Its time is less than that of the row before. */
+  | { readonly kind: 'time_reversed'; readonly ledger: string; readonly seq: number }
+  /** Rows of a ledger that nobody knows; `seq` is the first. */
+  | { readonly kind: 'ledger_unknown'; readonly ledger: string; readonly seq: number };
+
+/** Checks the rows of one ledger one after another, in memory that does not grow with their number. */
+export interface ChainVerifier {
+  readonly ledger: string;
+  /** Problems that can be told already. */
+  take(row: AuditRow): ChainProblem[];
+  /** The rest, measured against the head; `null` when the head is not known, so that a cut tail cannot be noticed. */
+  finish(head: ChainHead | null): ChainProblem[];
+}
+
+interface Gap {
+  seq: number;
+  lastSeq: number;
+}
+
+/** More gaps than this are told at once as missing, without waiting for a late row to fill them. */
+const MAX_GAPS = 256;
+
+/**
+ * @param ledger  Rows of another ledger are not accepted: route them first.
+ * @param head    When given, a row numbered beyond it is `inserted`, and takes no part in the chain.
+ */
+export function chainVerifier(ledger: string, head: ChainHead | null = null): ChainVerifier {
+  let last = { seq: 0, hash: GENESIS_HASH, at: 0, intact: true };
+  let gaps: Gap[] = [];
+
+  const late = (row: AuditRow): ChainProblem => {
+    const gap = gaps.find((candidate) => row.seq >= candidate.seq && row.seq <= candidate.lastSeq);
+    if (gap === undefined) return { kind: 'duplicated', ledger, seq: row.seq };
+    gaps = gaps.flatMap((candidate) => (candidate === gap ? without(candidate, row.seq) : [candidate]));
+    return { kind: 'reordered', ledger, seq: row.seq };
+  };
+
+  return {
+    ledger,
+    take(row) {
+      const problems: ChainProblem[] = [];
+      if (head !== null && row.seq > head.seq) return [{ kind: 'inserted', ledger, seq: row.seq }];
+      const intact = row.ledger === ledger && isIntact(row);
+      if (!intact) problems.push({ kind: 'altered', ledger, seq: row.seq });
+      if (row.seq <= last.seq) return [...problems, late(row)];
+      if (row.seq > last.seq + 1) {
+        gaps.push({ seq: last.seq + 1, lastSeq: row.seq - 1 });
+        if (gaps.length > MAX_GAPS) problems.push(missing(ledger, gaps.shift() as Gap));
+      } else if (row.prevHash !== last.hash && intact && last.intact) {
+        // An altered neighbour is told already; its broken link says nothing new.
+        problems.push({ kind: 'replaced', ledger, seq: last.seq });
+      }
+      if (row.at < last.at && intact && last.intact) problems.push({ kind: 'time_reversed', ledger, seq: row.seq });
+      last = { seq: row.seq, hash: row.hash, at: row.at, intact };
+      return problems;
+    },
+    finish(end) {
+      const problems = gaps.map((gap) => missing(ledger, gap));
+      if (end === null) return problems;
+      if (last.seq < end.seq) problems.push({ kind: 'missing', ledger, seq: last.seq + 1, lastSeq: end.seq });
+      else if (last.seq === end.seq && last.hash !== end.hash && last.intact) {
+        problems.push({ kind: 'replaced', ledger, seq: last.seq });
+      }
+      return problems;
+    },
+  };
+}
+
+/**
+ * Verifies the rows of one ledger, in chain order, against its head. An empty list means: nothing was altered, dropped,
+ * reordered, inserted, duplicated or cut off.
+ */
+export function verifyChain(rows: Iterable<AuditRow>, head: ChainHead): ChainProblem[] {
+  const verifier = chainVerifier(head.ledger, head);
+  const problems: ChainProblem[] = [];
+  for (const row of rows) problems.push(...verifier.take(row));
+  problems.push(...verifier.finish(head));
+  return problems;
+}
+
+/** One line for people. */
+export function describeProblem(problem: ChainProblem): string {
+  const where = `ledger ${problem.ledger.slice(0, 12)}…, row ${problem.seq}`;
+  switch (problem.kind) {
+    case 'altered': return `${where}: altered: its content does not give its hash`;
+    case 'replaced': return `${where}: replaced: what follows it was chained to another row`;
+    case 'missing': return problem.lastSeq === problem.seq ? `${where}: missing` : `${where} to ${problem.lastSeq}: missing`;
+    case 'reordered': return `${where}: stands after a later row`;
+    case 'duplicated': return `${where}: its number occurs twice`;
+    case 'inserted': return `${where}: inserted: the ledger has not written that many rows`;
+    case 'time_reversed': return `${where}: earlier than the row before it`;
+    case 'ledger_unknown': return `${where}: a ledger that does not exist`;
+  }
+}
+
+function isIntact(row: AuditRow): boolean {
+  if (!/^[0-9a-f]{64}$/.test(row.prevHash)) return false;
+  return linkHash(row.prevHash, canonicalRow(row)) === row.hash;
+}
+
+function missing(ledger: string, gap: Gap): ChainProblem {
+  return { kind: 'missing', ledger, seq: gap.seq, lastSeq: gap.lastSeq };
+}
+
+function without(gap: Gap, seq: number): Gap[] {
+  return [{ seq: gap.seq, lastSeq: seq - 1 }, { seq: seq + 1, lastSeq: gap.lastSeq }].filter((part) => part.seq <= part.lastSeq);
+}

@@ -1,0 +1,153 @@
+import { and, asc, desc, eq, gt, gte, lt, lte, or, type SQL } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/d1';
+import { audit } from '../db/schema.ts';
+import type { ChainHead } from '../ledger/contract.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { chainVerifier, type ChainProblem, describeProblem } from './chain.ts';
+import type { AuditRow } from './event.ts';
+
+/** What to list; every given field must match. Times are Unix ms, both ends included. */
+export interface AuditFilter {
+  readonly agent?: string;
+  readonly session?: string;
+  readonly capability?: string;
+  readonly service?: string;
+  readonly event?: string;
+  readonly decision?: 'allow' | 'deny';
+  readonly reason?: string;
+  readonly requestId?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface AuditPage {
+  readonly rows: readonly AuditRow[];
+  readonly nextCursor: string | null;
+}
+
+const EQUAL = ['agent', 'session', 'capability', 'service', 'event', 'decision', 'reason', 'requestId'] as const;
+const PAGE = 1000;
+const MAX_PROBLEMS = 1000;
+
+/** One page, newest first; the cursor is a place in that order, so that rows which come meanwhile shift nothing. */
+export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Result<AuditPage, string>> {
+  const place = filter.cursor === undefined ? null : parseCursor(filter.cursor);
+  if (place !== null && !place.ok) return place;
+  const conditions: (SQL | undefined)[] = EQUAL.flatMap((name) => {
+    const value = filter[name];
+    return value === undefined ? [] : [eq(audit[name], value as never)];
+  });
+  if (filter.since !== undefined) conditions.push(gte(audit.at, filter.since));
+  if (filter.until !== undefined) conditions.push(lte(audit.at, filter.until));
+  if (place !== null) {
+    const { at, ledger, seq } = place.value;
+    conditions.push(or(lt(audit.at, at), and(eq(audit.at, at), or(lt(audit.ledger, ledger), and(eq(audit.ledger, ledger), lt(audit.seq, seq))))));
+  }
+  const rows = (await drizzle(d1)
+    .select()
+    .from(audit)
+    .where(and(...conditions))
+    .orderBy(desc(audit.at), desc(audit.ledger), desc(audit.seq))
+    .limit(filter.limit + 1)) as AuditRow[];
+  const page = rows.slice(0, filter.limit);
+  const last = page.at(-1);
+  return ok({ rows: page, nextCursor: rows.length > filter.limit && last !== undefined ? cursorOf(last) : null });
+}
+
+const cursorOf = (row: AuditRow): string => btoa(JSON.stringify([row.at, row.ledger, row.seq])).replaceAll('=', '');
+
+function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: number }, string> {
+  try {
+    const [at, ledger, seq] = JSON.parse(atob(cursor)) as unknown[];
+    if (typeof at === 'number' && typeof ledger === 'string' && typeof seq === 'number') return ok({ at, ledger, seq });
+  } catch {
+    // Falls through.
+  }
+  return err('The cursor is not one that this list gave.');
+}
+
+/** All rows of one ledger up to its head's number and beyond, in chain order, page by page. */
+async function* rowsInOrder(d1: D1Database): AsyncGenerator<AuditRow> {
+  const db = drizzle(d1);
+  let place: { ledger: string; seq: number } = { ledger: '', seq: 0 };
+  for (;;) {
+    const rows = (await db
+      .select()
+      .from(audit)
+      .where(or(gt(audit.ledger, place.ledger), and(eq(audit.ledger, place.ledger), gt(audit.seq, place.seq))))
+      .orderBy(asc(audit.ledger), asc(audit.seq))
+      .limit(PAGE)) as AuditRow[];
+    yield* rows;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PAGE) return;
+    place = { ledger: last.ledger, seq: last.seq };
+  }
+}
+
+export interface StoredVerification {
+  readonly ok: boolean;
+  readonly rows: number;
+  readonly ledgers: number;
+  readonly problems: { readonly ledger: string; readonly seq: number | null; readonly problem: string }[];
+}
+
+/**
+ * Checks every chain in D1 against the heads that the ledgers themselves hold: altered, dropped, reordered, inserted, cut
+ * off, or a whole ledger gone. Memory does not grow with the rows; at most 1,000 problems are told.
+ */
+export async function verifyStored(d1: D1Database, heads: readonly ChainHead[]): Promise<StoredVerification> {
+  const expected = new Map(heads.map((head) => [head.ledger, head]));
+  const problems: ChainProblem[] = [];
+  let rows = 0;
+  let current: ReturnType<typeof chainVerifier> | null = null;
+  const seen = new Set<string>();
+  const finish = (): void => {
+    if (current !== null) problems.push(...current.finish(expected.get(current.ledger) ?? null));
+  };
+  for await (const row of rowsInOrder(d1)) {
+    rows++;
+    if (current?.ledger !== row.ledger) {
+      finish();
+      const head = expected.get(row.ledger) ?? null;
+      if (head === null) problems.push({ kind: 'ledger_unknown', ledger: row.ledger, seq: row.seq });
+      current = chainVerifier(row.ledger, head);
+      seen.add(row.ledger);
+    }
+    // Rows that were written since the heads were read are later than the head, and not wrong.
+    const head = expected.get(row.ledger);
+    if (head === undefined || row.seq <= head.seq || problems.length < MAX_PROBLEMS) problems.push(...current.take(row));
+    if (problems.length > MAX_PROBLEMS) break;
+  }
+  finish();
+  for (const head of heads) {
+    if (head.seq > 0 && !seen.has(head.ledger)) problems.push({ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq });
+  }
+  const told = problems.slice(0, MAX_PROBLEMS).map((p) => ({ ledger: p.ledger, seq: p.seq, problem: describeProblem(p) }));
+  return { ok: told.length === 0, rows, ledgers: heads.length, problems: told };
+}
+
+/** What a checkpoint says: the heads at the time of the export, and how many rows went before. */
+export interface Checkpoint {
+  readonly heads: readonly ChainHead[];
+  readonly rows: number;
+}
+
+/** The lines of an export: every row as JSON in chain order, then the checkpoint, signed. */
+export async function* exportLines(
+  d1: D1Database,
+  heads: readonly ChainHead[],
+  sign: (checkpoint: Checkpoint) => Promise<string>,
+): AsyncGenerator<string, void> {
+  const expected = new Map(heads.map((head) => [head.ledger, head.seq]));
+  let rows = 0;
+  for await (const row of rowsInOrder(d1)) {
+    const end = expected.get(row.ledger);
+    // Written since the heads were read: part of the next export.
+    if (end !== undefined && row.seq > end) continue;
+    rows++;
+    yield JSON.stringify(row);
+  }
+  yield JSON.stringify({ type: 'checkpoint', jws: await sign({ heads, rows }) });
+}

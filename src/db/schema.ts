@@ -1,0 +1,71 @@
+import { isNotNull, sql } from 'drizzle-orm';
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+
+/** Rows as the ledgers flushed them; the columns of `AuditRow`. Written once, never updated. */
+export const audit = sqliteTable(
+  'audit',
+  {
+    ledger: text('ledger').notNull(),
+    seq: integer('seq').notNull(),
+    at: integer('at').notNull(),
+    event: text('event').notNull(),
+    requestId: text('request_id').notNull(),
+    agent: text('agent'),
+    session: text('session'),
+    tokenId: text('token_id'),
+    capability: text('capability'),
+    service: text('service'),
+    method: text('method'),
+    path: text('path'),
+    queryNames: text('query_names'),
+    decision: text('decision'),
+    reason: text('reason'),
+    status: integer('status'),
+    requestBytes: integer('request_bytes'),
+    responseBytes: integer('response_bytes'),
+    durationMs: integer('duration_ms'),
+    redactions: integer('redactions'),
+    requestHash: text('request_hash'),
+    policyHash: text('policy_hash'),
+    operator: text('operator'),
+    detail: text('detail').notNull(),
+    prevHash: text('prev_hash').notNull(),
+    hash: text('hash').notNull(),
+  },
+  (row) => [
+    primaryKey({ columns: [row.ledger, row.seq] }),
+    index('audit_by_time').on(row.at, row.ledger, row.seq),
+    index('audit_by_agent').on(row.agent, row.at),
+    index('audit_by_session').on(row.session, row.at).where(isNotNull(row.session)),
+    index('audit_by_capability').on(row.capability, row.at).where(isNotNull(row.capability)),
+    index('audit_by_request').on(row.requestId),
+    index('audit_denied').on(row.at).where(sql`decision = 'deny'`),
+  ],
+);
+
+/** Every token minted: whom to tell when it is revoked. Never the token itself. */
+export const tokens = sqliteTable(
+  'tokens',
+  {
+    tokenId: text('token_id').primaryKey(),
+    agent: text('agent').notNull(),
+    session: text('session'),
+    capabilities: text('capabilities', { mode: 'json' }).$type<readonly string[]>().notNull(),
+    /** Unix ms. */
+    issuedAt: integer('issued_at').notNull(),
+    /** Unix ms. */
+    expiresAt: integer('expires_at').notNull(),
+    mintedBy: text('minted_by').notNull(),
+  },
+  (row) => [
+    index('tokens_by_session').on(row.session).where(isNotNull(row.session)),
+    index('tokens_by_expiry').on(row.expiresAt),
+  ],
+);
+
+/** Sessions that may get no further token. */
+export const revokedSessions = sqliteTable('revoked_sessions', {
+  session: text('session').primaryKey(),
+  /** Unix ms. */
+  revokedAt: integer('revoked_at').notNull(),
+});

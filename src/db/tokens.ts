@@ -1,0 +1,32 @@
+import { eq } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/d1';
+import { revokedSessions, tokens } from './schema.ts';
+
+export type TokenRow = typeof tokens.$inferInsert;
+
+/** Remembers a minted token: whose ledger to tell when it is revoked. */
+export async function insertToken(d1: D1Database, row: TokenRow): Promise<void> {
+  await drizzle(d1).insert(tokens).values(row);
+}
+
+/** The agent a token was minted for, or null. */
+export async function agentOfToken(d1: D1Database, tokenId: string): Promise<string | null> {
+  const rows = await drizzle(d1).select({ agent: tokens.agent }).from(tokens).where(eq(tokens.tokenId, tokenId)).limit(1);
+  return rows[0]?.agent ?? null;
+}
+
+/** The agents that hold tokens of a session. */
+export async function agentsOfSession(d1: D1Database, session: string): Promise<string[]> {
+  const rows = await drizzle(d1).selectDistinct({ agent: tokens.agent }).from(tokens).where(eq(tokens.session, session));
+  return rows.map((row) => row.agent);
+}
+
+export async function isSessionRevoked(d1: D1Database, session: string): Promise<boolean> {
+  const rows = await drizzle(d1).select().from(revokedSessions).where(eq(revokedSessions.session, session)).limit(1);
+  return rows.length > 0;
+}
+
+/** From now on no token is minted for the session. */
+export async function revokeSession(d1: D1Database, session: string, now: number): Promise<void> {
+  await drizzle(d1).insert(revokedSessions).values({ session, revokedAt: now }).onConflictDoNothing();
+}

@@ -1,0 +1,162 @@
+import type { CallOutcome } from '../audit/event.ts';
+import type { Env } from '../env.ts';
+import { type Fault, fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { AdmitAnswer, AdmitCall, FlushAnswer, LedgerEvents, RecordAnswer, Revocation } from './contract.ts';
+import { DIRECTORY_NAME, type DirectoryEntry } from './directory.ts';
+import { ledgerNameOf, type LedgerKey } from './name.ts';
+import { createOutbox } from './outbox.ts';
+
+/** A call as the pipeline knows it; sending it again and what rides along are this file's business. */
+export type AdmitRequest = Omit<AdmitCall, 'attempt' | 'outcomes'>;
+type Bindings = Pick<Env, 'LEDGER'>;
+
+const MAX_ATTEMPTS = 3;
+/** Outcomes that ride on one call. */
+const MAX_RIDING = 64;
+const MAX_SWEPT = 500;
+const SWEEP_DELAY_MS = 50;
+/** A sweeper that has not stirred for so long is taken for dead, and another request takes over. */
+const SWEEPER_PATIENCE_MS = 250;
+const SWEEPER_ROUNDS = 60;
+
+const outbox = createOutbox();
+/** Unix ms at which the sweeper last stirred; null: there is none. */
+let sweeperStirredAt: number | null = null;
+let sweeperNumber = 0;
+
+/**
+ * Asks the agent's ledger: one Durable Object call, on which outcomes of the agent's earlier calls ride along.
+ * `admitted` means that the intent is durable.
+ */
+export async function admit(env: Bindings, request: AdmitRequest): Promise<Result<AdmitAnswer, Fault>> {
+  const ledger = ledgerNameOf({ kind: 'agent', agent: request.principal.agent });
+  const outcomes = outbox.take(ledger, MAX_RIDING, Date.now());
+  const answer = await ask(env, ledger, (stub, attempt) => stub.admit({ ...request, attempt, outcomes }) as Promise<AdmitAnswer>);
+  if (answer.ok) outbox.confirm(ledger, outcomes);
+  else outbox.giveBack(ledger, outcomes);
+  return answer;
+}
+
+/** Records what needs no admission: refused calls without a token, what operators did. */
+export function record(
+  env: Bindings, key: LedgerKey, events: Partial<Omit<LedgerEvents, 'attempt'>>,
+): Promise<Result<RecordAnswer, Fault>> {
+  return recordIn(env, ledgerNameOf(key), events);
+}
+
+/** Revokes in one agent's ledger, effective on the next call. Repeating it changes nothing. */
+export async function revoke(env: Bindings, agent: string, revocation: Revocation): Promise<Result<null, Fault>> {
+  const answer = await ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.revoke(revocation));
+  return answer.ok ? ok(null) : answer;
+}
+
+/** Pushes one ledger's waiting rows to D1 and tells its head. */
+export function flush(env: Bindings, ledger: string): Promise<Result<FlushAnswer, Fault>> {
+  return ask(env, ledger, (stub) => stub.flush() as Promise<FlushAnswer>);
+}
+
+/**
+ * Takes the outcome of an admitted call. It rides on the agent's next call, or is swept within about 50 ms; the caller does
+ * not wait. An outcome that is lost with its isolate is closed by the ledger as `call.unknown`.
+ */
+export function settle(env: Bindings, ctx: Pick<ExecutionContext, 'waitUntil'>, agent: string, outcome: CallOutcome): void {
+  outbox.put(ledgerNameOf({ kind: 'agent', agent }), outcome);
+  const now = Date.now();
+  if (sweeperStirredAt !== null && now - sweeperStirredAt <= SWEEPER_PATIENCE_MS) return;
+  sweeperStirredAt = now;
+  ctx.waitUntil(sweep(env, ++sweeperNumber));
+}
+
+/** Sends all outcomes of this isolate now; for readers of the audit. */
+export async function drainAll(env: Bindings): Promise<void> {
+  await Promise.all(outbox.ledgers(Date.now()).map((ledger) => sendOutcomes(env, ledger)));
+}
+
+/** Every ledger ever used; `activeSince` narrows it to those where rows may wait. */
+export async function listLedgers(env: Pick<Env, 'DIRECTORY'>, activeSince = 0): Promise<Result<DirectoryEntry[], Fault>> {
+  const entries: DirectoryEntry[] = [];
+  try {
+    for (let after = ''; ; ) {
+      const stub = env.DIRECTORY.get(env.DIRECTORY.idFromName(DIRECTORY_NAME));
+      const page = (await stub.list({ after, activeSince, limit: 1000 })) as DirectoryEntry[];
+      entries.push(...page);
+      const end = page.at(-1);
+      if (end === undefined || page.length < 1000) return ok(entries);
+      after = end.ledger;
+    }
+  } catch (error) {
+    return err(unavailable(error));
+  }
+}
+
+/**
+ * Makes D1 current for a reader: this isolate's outcomes, then the rows of all ledgers (or those active since). Returns one
+ * answer a ledger, the heads against which D1 is verified. The first ledger that cannot be asked is a Fault.
+ */
+export async function flushAll(
+  env: Bindings & Pick<Env, 'DIRECTORY'>, activeSince = 0,
+): Promise<Result<FlushAnswer[], Fault>> {
+  await drainAll(env);
+  const entries = await listLedgers(env, activeSince);
+  if (!entries.ok) return entries;
+  const answers: FlushAnswer[] = [];
+  for (let start = 0; start < entries.value.length; start += 16) {
+    const page = await Promise.all(entries.value.slice(start, start + 16).map(({ ledger }) => flush(env, ledger)));
+    for (const answer of page) {
+      if (!answer.ok) return answer;
+      answers.push(answer.value);
+    }
+  }
+  return ok(answers);
+}
+
+async function sweep(env: Bindings, number: number): Promise<void> {
+  for (let round = 0; round < SWEEPER_ROUNDS && number === sweeperNumber; round += 1) {
+    sweeperStirredAt = Date.now();
+    // While ledgers cannot be reached the wait grows; still below the patience of the others.
+    await new Promise((resolve) => setTimeout(resolve, Math.min(SWEEP_DELAY_MS + round * 10, SWEEPER_PATIENCE_MS - 50)));
+    if (number !== sweeperNumber) return;
+    sweeperStirredAt = Date.now();
+    await drainAll(env);
+    if (outbox.size === 0) break;
+  }
+  if (number === sweeperNumber) sweeperStirredAt = null;
+}
+
+async function sendOutcomes(env: Bindings, ledger: string): Promise<void> {
+  const outcomes = outbox.take(ledger, MAX_SWEPT, Date.now());
+  if (outcomes.length === 0) return;
+  const answer = await recordIn(env, ledger, { outcomes });
+  if (answer.ok) outbox.confirm(ledger, outcomes);
+  else outbox.giveBack(ledger, outcomes);
+}
+
+function recordIn(env: Bindings, ledger: string, events: Partial<Omit<LedgerEvents, 'attempt'>>): Promise<Result<RecordAnswer, Fault>> {
+  const { outcomes = [], refused = [], notes = [] } = events;
+  return ask(env, ledger, (stub, attempt) => stub.record({ attempt, outcomes, refused, notes }) as Promise<RecordAnswer>);
+}
+
+/**
+ * A fresh stub for every attempt: a stub that has failed stays broken. Only what the platform marks `retryable`, and not
+ * `overloaded`, is sent again.
+ */
+async function ask<T>(
+  env: Bindings, ledger: string, send: (stub: ReturnType<Env['LEDGER']['get']>, attempt: number) => Promise<T>,
+): Promise<Result<T, Fault>> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return ok(await send(env.LEDGER.get(env.LEDGER.idFromName(ledger)), attempt));
+    } catch (error) {
+      const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
+      const again = marked?.retryable === true && marked.overloaded !== true && attempt + 1 < MAX_ATTEMPTS;
+      if (!again) return err(unavailable(error));
+    }
+  }
+}
+
+function unavailable(error: unknown): Fault {
+  const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
+  const why = marked?.overloaded === true ? 'overloaded' : error instanceof Error ? error.message.slice(0, 200) : 'unknown';
+  return fault('ledger_unavailable', why, true);
+}

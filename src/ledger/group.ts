@@ -1,0 +1,131 @@
+import type { CallOutcome } from '../audit/event.ts';
+import type { Denial } from '../denial.ts';
+import type { AdmitAnswer, AdmitCall, LedgerNote, LimitState, RefusedCall } from './contract.ts';
+import type { LedgerHeadState, LogEntry, OpenEntry } from './log.ts';
+import { linkRow, ROW_CLOSED, ROW_OPEN, ROW_PLAIN, ROW_UNKNOWN } from './log.ts';
+import { decideRate, limitStates } from './rate.ts';
+import { revokedBy, type RevokedState } from './revoked.ts';
+import { admittedRow, deniedRow, noteRow, openIntentOf, outcomeRow, type RowContent, unknownRow } from './rows.ts';
+
+/** What a group of calls that are committed together adds to the ledger. Deciding changes only this draft, so that a failed
+ * transaction leaves the ledger in memory as it is on disk. */
+export interface GroupDraft {
+  head: LedgerHeadState;
+  readonly entries: LogEntry[];
+  /** Intents that ended, by the number of their row. */
+  readonly closed: { readonly requestId: string; readonly entry: OpenEntry; readonly state: typeof ROW_CLOSED | typeof ROW_UNKNOWN }[];
+  /** Opened in this group, or changed by it; null: closed for good. */
+  readonly open: Map<string, OpenEntry | null>;
+  /** Answers given in this group, for a repeated send that came together with the first. */
+  readonly answered: Map<string, AdmitAnswer>;
+}
+
+/** The ledger as it is before the group; read only. */
+export interface GroupBasis {
+  readonly head: LedgerHeadState;
+  readonly revoked: RevokedState;
+  readonly open: ReadonlyMap<string, OpenEntry>;
+  readonly waitingRows: number;
+  readonly maxWaitingRows: number;
+  /** Unix ms. */
+  readonly now: number;
+  /** What was decided about a request before, if it is still known. */
+  readonly decided: (requestId: string) => { readonly denial: string | null; readonly event: string } | null;
+  readonly has: (requestId: string, event: string) => boolean;
+}
+
+export function startGroup(basis: GroupBasis): GroupDraft {
+  return { head: basis.head, entries: [], closed: [], open: new Map(), answered: new Map() };
+}
+
+/** Decides one call: repeated? revoked? denied before? room? rate? And drafts its row. */
+export function admitInto(draft: GroupDraft, basis: GroupBasis, call: AdmitCall, mayRepeat: boolean): AdmitAnswer {
+  for (const outcome of call.outcomes) recordOutcome(draft, basis, outcome);
+  const known = draft.answered.get(call.requestId) ?? (mayRepeat ? earlierAnswer(draft, basis, call) : null);
+  if (known !== null && known !== undefined) return known;
+  const answer = decide(draft, basis, call);
+  draft.answered.set(call.requestId, answer);
+  return answer;
+}
+
+function decide(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): AdmitAnswer {
+  const by = revokedBy(basis.revoked, call.principal);
+  const earlier: Denial | null = by !== null ? { kind: 'token_revoked', by } : call.denial;
+  if (isFull(draft, basis)) return { effect: 'full', waitingRows: basis.waitingRows + draft.entries.length };
+  if (earlier !== null) return deny(draft, basis, call, earlier, []);
+  const rate = decideRate(draft.head.rate, call.limits, basis.now);
+  draft.head = { ...draft.head, rate: rate.state };
+  if (rate.effect === 'limited') {
+    const { limit, retryAfterSeconds } = rate;
+    return deny(draft, basis, call, { kind: 'rate_limited', limit, retryAfterSeconds }, rate.limits);
+  }
+  const entry = append(draft, basis, admittedRow(call.requestId, call.call), ROW_OPEN, null);
+  draft.open.set(call.requestId, { seq: entry.seq, at: entry.at, intent: openIntentOf(call.call), unknown: false });
+  return { effect: 'admitted', limits: rate.limits };
+}
+
+function deny(draft: GroupDraft, basis: GroupBasis, call: AdmitCall, denial: Denial, limits: readonly LimitState[]): AdmitAnswer {
+  append(draft, basis, deniedRow(call.requestId, call.call, denial), ROW_PLAIN, JSON.stringify(denial));
+  return { effect: 'denied', denial, limits };
+}
+
+/** A repeated send is answered from what was decided, and charged nothing. Limits are told as they stand now. */
+function earlierAnswer(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): AdmitAnswer | null {
+  const earlier = basis.decided(call.requestId);
+  if (earlier === null) return null;
+  const limits = limitStates(draft.head.rate, call.limits, basis.now);
+  if (earlier.denial !== null) return { effect: 'denied', denial: JSON.parse(earlier.denial), limits };
+  return earlier.event === 'call.admitted' ? { effect: 'admitted', limits } : null;
+}
+
+/** Closes the intent; a repeated outcome, or one of a call that was never admitted here, changes nothing. */
+export function recordOutcome(draft: GroupDraft, basis: GroupBasis, outcome: CallOutcome): void {
+  const entry = openEntry(draft, basis, outcome.requestId);
+  if (entry === null) return;
+  append(draft, basis, outcomeRow(entry.intent, outcome), ROW_PLAIN, null, outcome.at);
+  draft.closed.push({ requestId: outcome.requestId, entry, state: ROW_CLOSED });
+  draft.open.set(outcome.requestId, null);
+}
+
+export function recordUnknown(draft: GroupDraft, basis: GroupBasis, requestId: string): void {
+  const entry = openEntry(draft, basis, requestId);
+  if (entry === null || entry.unknown) return;
+  append(draft, basis, unknownRow(requestId, entry.intent), ROW_PLAIN, null);
+  draft.closed.push({ requestId, entry, state: ROW_UNKNOWN });
+  draft.open.set(requestId, { ...entry, unknown: true });
+}
+
+export function recordRefused(draft: GroupDraft, basis: GroupBasis, refused: RefusedCall, repeated: boolean): void {
+  if (repeated && basis.has(refused.requestId, 'call.denied')) return;
+  append(draft, basis, deniedRow(refused.requestId, refused.call, refused.denial), ROW_PLAIN, JSON.stringify(refused.denial));
+}
+
+export function recordNote(draft: GroupDraft, basis: GroupBasis, note: LedgerNote, repeated: boolean): void {
+  if (repeated && basis.has(note.requestId, note.event)) return;
+  append(draft, basis, noteRow(note), ROW_PLAIN, null);
+}
+
+/** Whether the ledger takes no further rows but the outcomes of what it admitted. */
+export function isFull(draft: GroupDraft, basis: GroupBasis): boolean {
+  return basis.waitingRows + draft.entries.length >= basis.maxWaitingRows;
+}
+
+function openEntry(draft: GroupDraft, basis: GroupBasis, requestId: string): OpenEntry | null {
+  const drafted = draft.open.get(requestId);
+  return drafted !== undefined ? drafted : (basis.open.get(requestId) ?? null);
+}
+
+/** @param happenedAt  When it happened, if that was earlier than now; kept within the ledger's own time line. */
+function append(
+  draft: GroupDraft, basis: GroupBasis, content: RowContent, state: LogEntry['state'], denial: string | null,
+  happenedAt: number = basis.now,
+): LogEntry {
+  const { ledger, rate, hash: prevHash } = draft.head;
+  const seq = draft.head.seq + 1;
+  const at = Math.max(rate.clock, Math.min(Math.floor(happenedAt) || 0, basis.now));
+  const { hash, wire } = linkRow({ ledger, seq, at, ...content }, prevHash);
+  const entry: LogEntry = { seq, at, requestId: content.requestId, state, wire, denial };
+  draft.head = { ledger, seq, hash, rate: { clock: at, tats: rate.tats } };
+  draft.entries.push(entry);
+  return entry;
+}

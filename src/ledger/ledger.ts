@@ -1,0 +1,314 @@
+import { DurableObject } from 'cloudflare:workers';
+import type { Env } from '../env.ts';
+import type { AdmitAnswer, AdmitCall, ChainHead, FlushAnswer, LedgerEvents, RecordAnswer, Revocation } from './contract.ts';
+import { DIRECTORY_NAME } from './directory.ts';
+import { admitInto, type GroupBasis, type GroupDraft, isFull, recordNote, recordOutcome, recordRefused, recordUnknown, startGroup } from './group.ts';
+import { emptyHead, LedgerLog, type LedgerHeadState, type OpenEntry } from './log.ts';
+import { ledgerNameOf, type LedgerKey } from './name.ts';
+import { PUSH_BATCH, pushRows } from './push.ts';
+import { pruneRate } from './rate.ts';
+import { forgettableKeys, revokedEntry } from './revoked.ts';
+
+/** What the ledger reads of the environment. */
+export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
+  /** Seconds after which an intent without an outcome is closed as `call.unknown`; 600 when absent. */
+  readonly KEYWARDEN_OUTCOME_TIMEOUT_SECONDS?: string;
+  /** Rows that may wait for D1 before `admit` answers `full`; 50000 when absent. */
+  readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
+}
+
+const PUSH_DELAY_MS = 250;
+const PUSH_BACKOFF_MAX_MS = 30_000;
+/** How long a decision is kept for a repeated send, after its row is in D1. */
+const DECISION_KEPT_MS = 60_000;
+const LATE_OUTCOME_KEPT_MS = 86_400_000;
+const MARK_EVERY_MS = 10_000;
+const MAX_CONFLICTS = 100;
+
+interface Job {
+  readonly apply: (draft: GroupDraft, basis: GroupBasis) => unknown;
+  readonly resolve: (value: never) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * One agent's ledger: decides and records in one transaction.
+ *
+ * Calls that have arrived are committed together: they queue until the next tick, then one transaction takes all
+ * decisions, rows and chained hashes, and no answer leaves before `storage.sync()` has said that they are durable.
+ */
+export class Ledger extends DurableObject<LedgerEnv> {
+  readonly #log: LedgerLog;
+  readonly #outcomeTimeoutMs: number;
+  readonly #maxWaitingRows: number;
+  /** Null until the first use; then registered in the directory. */
+  #head: LedgerHeadState | null;
+  #introduced: Promise<void> | null = null;
+  #revoked: Map<string, number>;
+  readonly #open: Map<string, OpenEntry>;
+  #waitingRows: number;
+  #queue: Job[] = [];
+  /** Ids that came as a repeated send: a first send that was overtaken by it must not be charged again. */
+  readonly #repeated = new Set<string>();
+  #alarmAt: number | null = null;
+  #pushing: Promise<void> | null = null;
+  #failures = 0;
+  #conflicts: number[] = [];
+  #markedAt = 0;
+
+  constructor(ctx: DurableObjectState, env: LedgerEnv) {
+    super(ctx, env);
+    this.#outcomeTimeoutMs = positive(env.KEYWARDEN_OUTCOME_TIMEOUT_SECONDS, 600) * 1000;
+    this.#maxWaitingRows = positive(env.KEYWARDEN_LEDGER_MAX_WAITING_ROWS, 50_000);
+    this.#log = new LedgerLog(ctx.storage.sql);
+    this.#head = this.#log.readHead();
+    this.#revoked = new Map(this.#log.readRevoked());
+    this.#open = this.#log.openEntries();
+    this.#waitingRows = this.#log.countWaiting();
+  }
+
+  /** Decides a call and makes its row durable. Rejects when it could do neither; then nothing was charged. */
+  async admit(call: AdmitCall): Promise<AdmitAnswer> {
+    if (this.#head === null) await this.#introduce(call.principal.agent);
+    else this.#mustBelongTo(call.principal.agent);
+    if (call.attempt > 0) this.#repeated.add(call.requestId);
+    const mayRepeat = call.attempt > 0 || this.#repeated.has(call.requestId) || this.#open.has(call.requestId);
+    return this.#commit((draft, basis) => admitInto(draft, basis, call, mayRepeat));
+  }
+
+  /** Records what needs no admission. Outcomes are taken even when the ledger is full: their intents had room. */
+  async record(events: LedgerEvents): Promise<RecordAnswer> {
+    if (this.#head === null) {
+      if (events.refused.length + events.notes.length === 0) return { effect: 'recorded', head: await this.head() };
+      await this.#introduce([...events.refused.map((one) => one.call.agent), ...events.notes.map((one) => one.agent)][0] ?? null);
+    }
+    const repeated = events.attempt > 0;
+    return this.#commit<RecordAnswer>((draft, basis) => {
+      for (const outcome of events.outcomes) recordOutcome(draft, basis, outcome);
+      if (events.refused.length + events.notes.length > 0 && isFull(draft, basis)) {
+        return { effect: 'full', waitingRows: basis.waitingRows + draft.entries.length };
+      }
+      for (const refused of events.refused) recordRefused(draft, basis, refused, repeated);
+      for (const note of events.notes) recordNote(draft, basis, note, repeated);
+      return { effect: 'recorded', head: headOf(draft.head) };
+    });
+  }
+
+  /** From the next commit on; durable when it returns. */
+  async revoke(revocation: Revocation): Promise<void> {
+    const [key, value] = revokedEntry(this.#revoked, revocation);
+    this.#log.writeRevoked(key, value);
+    this.#revoked.set(key, value);
+    await this.ctx.storage.sync();
+  }
+
+  /** Pushes the waiting rows to D1 now. Never rejects for D1's sake: see `waitingRows`. */
+  async flush(): Promise<FlushAnswer> {
+    await this.#push();
+    return { head: await this.head(), waitingRows: this.#waitingRows, conflicts: this.#conflicts };
+  }
+
+  async head(): Promise<ChainHead> {
+    return headOf(this.#head ?? emptyHead(this.#name()));
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAt = null;
+    await this.#closeOverdue();
+    await this.#push();
+    this.#forget();
+    this.#scheduleNext();
+  }
+
+  #name(): string {
+    const name = this.#head?.ledger ?? this.ctx.id.name;
+    if (name === undefined) throw new Error('a ledger has a name');
+    return name;
+  }
+
+  /** The directory knows of the ledger before its first row exists; a failure is the caller's, and tried again next time. */
+  async #introduce(agent: string | null): Promise<void> {
+    const ledger = this.#name();
+    const key = keyOf(ledger, agent);
+    this.#introduced ??= this.#directory()
+      .register({ ledger, kind: key.kind, agent: key.kind === 'agent' ? key.agent : null })
+      .then(() => {
+        this.#head ??= emptyHead(ledger);
+        this.#markedAt = Date.now();
+      })
+      .finally(() => {
+        this.#introduced = null;
+      });
+    await this.#introduced;
+  }
+
+  #belongsTo: string | null = null;
+  #mustBelongTo(agent: string): void {
+    if (this.#belongsTo === agent) return;
+    keyOf(this.#name(), agent);
+    this.#belongsTo = agent;
+  }
+
+  #commit<T>(apply: (draft: GroupDraft, basis: GroupBasis) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({ apply, resolve, reject });
+      if (this.#queue.length === 1) setTimeout(() => void this.#commitGroup(), 0);
+    });
+  }
+
+  async #commitGroup(): Promise<void> {
+    const jobs = this.#queue;
+    this.#queue = [];
+    try {
+      const basis = this.#basis();
+      const draft = startGroup(basis);
+      const answers = jobs.map((job) => job.apply(draft, basis));
+      if (draft.entries.length > 0) {
+        this.ctx.storage.transactionSync(() => this.#write(draft));
+        this.#adopt(draft);
+        this.#scheduleBy(basis.now + this.#pushDelay());
+        await this.ctx.storage.sync();
+      }
+      jobs.forEach((job, index) => job.resolve(answers[index] as never));
+    } catch (error) {
+      for (const job of jobs) job.reject(error);
+    }
+  }
+
+  #basis(): GroupBasis {
+    return {
+      head: this.#head ?? emptyHead(this.#name()),
+      revoked: this.#revoked,
+      open: this.#open,
+      waitingRows: this.#waitingRows,
+      maxWaitingRows: this.#maxWaitingRows,
+      now: Date.now(),
+      decided: (requestId) => this.#log.decided(requestId),
+      has: (requestId, event) => this.#log.has(requestId, event),
+    };
+  }
+
+  #write(draft: GroupDraft): void {
+    for (const entry of draft.entries) this.#log.append(entry);
+    for (const { entry, state } of draft.closed) this.#log.close(entry.seq, state);
+    this.#log.writeHead(draft.head);
+  }
+
+  #adopt(draft: GroupDraft): void {
+    this.#head = draft.head;
+    this.#waitingRows += draft.entries.length;
+    for (const [requestId, entry] of draft.open) {
+      if (entry === null) this.#open.delete(requestId);
+      else this.#open.set(requestId, entry);
+    }
+  }
+
+  async #closeOverdue(): Promise<void> {
+    const overdue = Date.now() - this.#outcomeTimeoutMs;
+    const requestIds = [...this.#open].filter(([, entry]) => !entry.unknown && entry.at <= overdue).map(([requestId]) => requestId);
+    if (requestIds.length === 0) return;
+    await this.#commit((draft, basis) => {
+      for (const requestId of requestIds) recordUnknown(draft, basis, requestId);
+    });
+  }
+
+  /** One push at a time; who comes while one runs gets another one after it, which sees all rows committed before it came. */
+  async #push(): Promise<void> {
+    while (this.#pushing !== null) await this.#pushing;
+    this.#pushing = this.#pushAll().finally(() => {
+      this.#pushing = null;
+    });
+    await this.#pushing;
+  }
+
+  async #pushAll(): Promise<void> {
+    const conflicts: number[] = [];
+    try {
+      // Rows that came meanwhile are left to the next push, so that a reader under load gets its answer.
+      const lastSeq = this.#head?.seq ?? 0;
+      for (let after = 0; after < lastSeq; ) {
+        const rows = this.#log.waiting(after, PUSH_BATCH);
+        const end = rows.at(-1);
+        if (end === undefined) break;
+        const result = await pushRows(this.env.DB, this.#name(), rows);
+        this.#log.markSent(result.sent);
+        this.#waitingRows -= result.sent.length;
+        conflicts.push(...result.conflicts);
+        after = end.seq;
+      }
+      this.#failures = conflicts.length > 0 ? this.#failures + 1 : 0;
+      if (conflicts.length > 0) this.#complain('ledger.rows_conflict', `first at row ${conflicts[0]}, ${conflicts.length} in all`);
+    } catch (error) {
+      this.#failures += 1;
+      this.#complain('ledger.push_failed', error instanceof Error ? error.message.slice(0, 200) : 'unknown');
+    }
+    this.#conflicts = conflicts.slice(0, MAX_CONFLICTS);
+  }
+
+  #complain(event: string, why: string): void {
+    console.error(JSON.stringify({ event, ledger: this.#head?.ledger, waitingRows: this.#waitingRows, failures: this.#failures, why }));
+  }
+
+  #forget(): void {
+    const now = Date.now();
+    this.ctx.storage.transactionSync(() => {
+      for (const requestId of this.#log.forget(now - DECISION_KEPT_MS, now - LATE_OUTCOME_KEPT_MS)) this.#open.delete(requestId);
+      const keys = forgettableKeys(this.#revoked, now);
+      this.#log.deleteRevoked(keys);
+      for (const key of keys) this.#revoked.delete(key);
+      if (this.#head !== null) this.#head = { ...this.#head, rate: pruneRate(this.#head.rate) };
+    });
+    if (this.#repeated.size > 10_000) this.#repeated.clear();
+  }
+
+  #scheduleNext(): void {
+    const now = Date.now();
+    if (this.#waitingRows > 0) return this.#scheduleBy(now + this.#pushDelay());
+    let oldestOpen: OpenEntry | null = null;
+    for (const entry of this.#open.values()) if (!entry.unknown && (oldestOpen === null || entry.at < oldestOpen.at)) oldestOpen = entry;
+    if (oldestOpen !== null) this.#scheduleBy(Math.max(now + PUSH_DELAY_MS, oldestOpen.at + this.#outcomeTimeoutMs));
+    if (this.#log.keepsDecisions()) this.#scheduleBy(now + DECISION_KEPT_MS);
+    else if (this.#open.size > 0) this.#scheduleBy(now + LATE_OUTCOME_KEPT_MS);
+  }
+
+  #pushDelay(): number {
+    return Math.min(PUSH_BACKOFF_MAX_MS, PUSH_DELAY_MS * 2 ** Math.min(this.#failures, 10));
+  }
+
+  #scheduleBy(time: number): void {
+    if (this.#alarmAt !== null && this.#alarmAt <= time) return;
+    this.#alarmAt = time;
+    void this.ctx.storage.setAlarm(time);
+    if (this.#waitingRows > 0) this.#markActive();
+  }
+
+  /** Tells the directory that a reader should flush this ledger. A reader who misses it sees the rows a little later. */
+  #markActive(): void {
+    const now = Date.now();
+    if (now - this.#markedAt < MARK_EVERY_MS) return;
+    this.#markedAt = now;
+    this.ctx.waitUntil(this.#directory().markActive(this.#name()).catch(() => undefined));
+  }
+
+  #directory() {
+    return this.env.DIRECTORY.get(this.env.DIRECTORY.idFromName(DIRECTORY_NAME));
+  }
+}
+
+/** Whose ledger bears this name; throws when it is not the agent's, for no call may be charged to another's ledger. */
+function keyOf(ledger: string, agent: string | null): LedgerKey {
+  const candidates: LedgerKey[] = [{ kind: 'anonymous' }, { kind: 'operators' }];
+  if (agent !== null) candidates.unshift({ kind: 'agent', agent });
+  const key = candidates.find((candidate) => ledgerNameOf(candidate) === ledger);
+  if (key === undefined) throw new Error('this ledger is not the agent\'s');
+  return key;
+}
+
+function headOf({ ledger, seq, hash }: LedgerHeadState): ChainHead {
+  return { ledger, seq, hash };
+}
+
+function positive(text: string | undefined, otherwise: number): number {
+  const value = Number(text);
+  return text !== undefined && Number.isFinite(value) && value > 0 ? value : otherwise;
+}

@@ -1,0 +1,66 @@
+import { and, eq, inArray, sql } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/d1';
+import { canonicalRow, type UnlinkedRow } from '../audit/chain.ts';
+import type { AuditRow } from '../audit/event.ts';
+import { audit } from '../db/schema.ts';
+import { rowOfWire, type WaitingRow } from './log.ts';
+
+/** Rows in one statement. */
+export const PUSH_BATCH = 100;
+
+/** The columns of `audit` in the order of the wire form, whose first element is the version. */
+const columns = sql.join(
+  Array.from({ length: 26 }, (_, index) => sql.raw(`value ->> ${index + 1}`)),
+  sql.raw(', '),
+);
+
+export interface PushResult {
+  /** Rows that D1 holds exactly as they are here. */
+  readonly sent: readonly number[];
+  /** Rows in whose place D1 holds something else. */
+  readonly conflicts: readonly number[];
+}
+
+/**
+ * Puts rows into D1, at most {@link PUSH_BATCH} at once; a row that is there already is left as it is. What the statement
+ * returns it has inserted itself; the others were there before (a repeated push, or a row that somebody planted), and are
+ * read back and compared column by column.
+ *
+ * Throws what D1 throws; then nothing is known, and the same push may be repeated.
+ */
+export async function pushRows(database: D1Database, ledger: string, rows: readonly WaitingRow[]): Promise<PushResult> {
+  const db = drizzle(database);
+  const wires = `[${rows.map((row) => row.wire).join(',')}]`;
+  const inserted = await db
+    .insert(audit)
+    .select(sql`select ${columns} from json_each(${wires}) where true`)
+    .onConflictDoNothing()
+    .returning({ seq: audit.seq });
+  const sent = new Set(inserted.map((row) => row.seq));
+  const before = rows.filter((row) => !sent.has(row.seq));
+  if (before.length === 0) return { sent: [...sent], conflicts: [] };
+
+  const conflicts: number[] = [];
+  for (const group of chunksOf(before, 50)) {
+    const stored = await db
+      .select()
+      .from(audit)
+      .where(and(eq(audit.ledger, ledger), inArray(audit.seq, group.map((row) => row.seq))));
+    const bySeq = new Map(stored.map((row) => [row.seq, row as AuditRow]));
+    for (const { seq, wire } of group) {
+      const there = bySeq.get(seq);
+      if (there !== undefined && sameRow(there, rowOfWire(wire))) sent.add(seq);
+      else conflicts.push(seq);
+    }
+  }
+  return { sent: [...sent], conflicts };
+}
+
+function sameRow(one: AuditRow, other: AuditRow): boolean {
+  return one.hash === other.hash && one.prevHash === other.prevHash
+    && canonicalRow(one as UnlinkedRow) === canonicalRow(other);
+}
+
+function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
+}

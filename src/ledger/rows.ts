@@ -1,0 +1,58 @@
+import type { UnlinkedRow } from '../audit/chain.ts';
+import type { AuditDetail, CallFields, CallOutcome } from '../audit/event.ts';
+import type { Denial } from '../denial.ts';
+import type { LedgerNote } from './contract.ts';
+
+/** A row before it has its place in a chain. */
+export type RowContent = Omit<UnlinkedRow, 'ledger' | 'seq' | 'at'>;
+
+/** What of an intent its outcome repeats, so that both are found by the same filters. */
+export type OpenIntent = Pick<CallFields, 'agent' | 'session' | 'tokenId' | 'capability' | 'service' | 'method' | 'path'>;
+
+export const openIntentOf = ({ agent, session, tokenId, capability, service, method, path }: CallFields): OpenIntent => ({
+  agent, session, tokenId, capability, service, method, path,
+});
+
+const NO_END = { status: null, requestBytes: null, responseBytes: null, durationMs: null, redactions: null } as const;
+const NO_REQUEST = { queryNames: null, requestHash: null, policyHash: null } as const;
+
+export const admittedRow = (requestId: string, call: CallFields): RowContent => ({
+  ...call, ...NO_END, event: 'call.admitted', requestId, decision: 'allow', reason: null, operator: null, detail: '{}',
+});
+
+export const deniedRow = (requestId: string, call: CallFields, denial: Denial): RowContent => ({
+  ...call, ...NO_END, event: 'call.denied', requestId, decision: 'deny', reason: denial.kind, operator: null,
+  detail: JSON.stringify(evidenceOf(denial)),
+});
+
+export const outcomeRow = (intent: OpenIntent, outcome: CallOutcome): RowContent => ({
+  ...intent, ...NO_REQUEST, event: outcome.event, requestId: outcome.requestId, decision: null, reason: outcome.reason,
+  status: outcome.status, requestBytes: outcome.requestBytes, responseBytes: outcome.responseBytes,
+  durationMs: Math.round(outcome.durationMs), redactions: outcome.redactions, operator: null, detail: '{}',
+});
+
+export const unknownRow = (requestId: string, intent: OpenIntent): RowContent => ({
+  ...intent, ...NO_REQUEST, ...NO_END, event: 'call.unknown', requestId, decision: null, reason: 'outcome_never_came', operator: null,
+  detail: '{}',
+});
+
+const REFUSED_EVENTS: ReadonlySet<string> = new Set(['token.refused', 'operator.denied']);
+
+export const noteRow = (note: LedgerNote): RowContent => ({
+  ...NO_REQUEST, ...NO_END, event: note.event, requestId: note.requestId, agent: note.agent, session: note.session,
+  tokenId: note.tokenId, capability: note.capability, service: note.service, method: null, path: null,
+  decision: REFUSED_EVENTS.has(note.event) ? 'deny' : null, reason: note.reason, operator: note.operator,
+  detail: JSON.stringify(note.detail),
+});
+
+const MAX_EVIDENCE = 512;
+
+/** A denial's evidence without its kind; lists become one text, and no text is long. */
+function evidenceOf({ kind: _, ...evidence }: Denial): AuditDetail {
+  return Object.fromEntries(
+    Object.entries(evidence as Record<string, unknown>).map(([name, value]) => {
+      if (typeof value === 'number' || typeof value === 'boolean') return [name, value];
+      return [name, (Array.isArray(value) ? value.join(' ') : String(value)).slice(0, MAX_EVIDENCE)];
+    }),
+  );
+}
