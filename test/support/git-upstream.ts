@@ -13,12 +13,14 @@ export interface GitUpstream extends Gate {
   readonly inside: (...args: string[]) => string;
 }
 
+const IDENTITY = { GIT_AUTHOR_NAME: 'Upstream', GIT_AUTHOR_EMAIL: 'upstream@example.com', GIT_COMMITTER_NAME: 'Upstream', GIT_COMMITTER_EMAIL: 'upstream@example.com' };
+
 /** git's own `http-backend` (CGI, RFC 3875) with one repository, `octocat/hello-world.git`, behind Basic `x-access-token:<secret>`. */
 export async function startGitUpstream(secret: string): Promise<GitUpstream> {
   const root = mkdtempSync(join(tmpdir(), 'keywarden-git-'));
   const repository = join(root, 'octocat', 'hello-world.git');
   execFileSync('git', ['init', '-q', '--bare', '-b', 'main', repository]);
-  const inside = (...args: string[]): string => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8' });
+  const inside = (...args: string[]): string => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8', env: { ...process.env, ...IDENTITY } });
   inside('config', 'http.receivepack', 'true');
   const gate = await startGate({
     credential: { header: 'authorization', value: `Basic ${Buffer.from(`x-access-token:${secret}`).toString('base64')}` },

@@ -8,7 +8,7 @@ export interface Started {
   readonly pid: number;
   /** Everything on stdout and stderr so far, in the order of arrival. */
   readonly output: () => string;
-  /** Resolves when the program ended. */
+  /** Resolves when the program ended and all that it said was read. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 }
 
@@ -24,7 +24,12 @@ export function start(command: string, args: readonly string[], options: SpawnOp
       said.push(`${error.message}\n`);
       if (child.pid === undefined) resolve({ code: 127, signal: null });
     });
-    child.on('exit', (code, signal) => resolve({ code, signal }));
+    child.on('exit', (code, signal) => {
+      const done = (): void => resolve({ code, signal });
+      // What it said last may still be in the pipe; who inherited the pipe may hold it open for ever.
+      child.on('close', done);
+      setTimeout(done, 2_000).unref();
+    });
   });
   return { child, pid: child.pid ?? 0, output: () => said.join(''), ended };
 }

@@ -19,7 +19,6 @@ describe('curl through the edge', () => {
     // -q: no .curlrc of whoever runs the tests.
     const program = start('curl', ['-q', '-sS', '--max-time', '20', '--fail-with-body', ...args], { env: { PATH: process.env['PATH'], HOME: home } });
     const { code } = await program.ended;
-    await new Promise((resolve) => (program.child.stdout?.readableEnded ? resolve(null) : program.child.on('close', resolve)));
     return { code, output: program.output() };
   }
   const url = (path: string, service = world.service): string => world.edge.proxy(service) + path;
