@@ -25,7 +25,7 @@ beforeAll(async () => {
     }),
     vars: { ...VARS, GITHUB_TOKEN: 'ghp_githubGITHUBgithub0123456789', OPENAI_API_KEY: 'sk-openaiOPENAIopenai0123456789' },
   });
-  token = await world.token([...ALL, 'github:graphql_read', 'openai:chat']).catch(() => world.token([...ALL, 'github:graphql_read']));
+  token = await world.token([...ALL, 'github:graphql_read', 'openai:chat']);
 }, 120_000);
 afterAll(() => world.stop());
 beforeEach(() => world.upstream.forget());

@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ALL, expectPassed, expectRefused, policiesFor, rowOf, startWorld, type World } from './world.ts';
+
+/** One minting: 201/200 with a token, or the reason of the refusal. */
+let world: World;
+beforeAll(async () => {
+  world = await startWorld({
+    policies: (origin) => ({
+      ...policiesFor(origin),
+      'agents.yaml': `
+agents:
+  - { id: reader, may_hold: [bank:read], max_ttl: 5m }
+  - { id: 'agent-*', may_hold: ['bank:*', 'keyed:*', 'pair:*', 'queried:*', 'aws:*'], max_ttl: 1h }
+  - { id: 'idle-*', may_hold: [] }
+`,
+    }),
+  });
+}, 120_000);
+afterAll(() => world.stop());
+beforeEach(() => world.upstream.forget());
+
+const mint = async (body: unknown, key = world.edge.operatorKey) => {
+  const response = await fetch(`${world.edge.url}/v1/tokens`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return { status: response.status, requestId: response.headers.get('keywarden-request-id') ?? '', body: (await response.json()) as { code?: string; token?: string } };
+};
+
+describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
+  it.each([
+    ['a right that its entry does not name', 'reader', ['bank:refund'], undefined, 403, 'capability_not_grantable'],
+    ['one right too many', 'reader', ['bank:read', 'keyed:echo'], undefined, 403, 'capability_not_grantable'],
+    ['an agent that no entry names', 'stranger', ['bank:read'], undefined, 403, 'agent_unknown'],
+    ['an agent that may hold nothing', 'idle-1', ['bank:read'], undefined, 403, 'capability_not_grantable'],
+    ['a longer life than its entry says', 'reader', ['bank:read'], 301, 403, 'ttl_too_long'],
+    ['more than a day', 'agent-1', ['bank:read'], 86_401, 400, 'request_invalid'],
+    ['no time at all', 'agent-1', ['bank:read'], 0, 400, 'request_invalid'],
+    ['a right that no policy defines', 'agent-1', ['bank:reed'], undefined, 400, 'capability_unknown'],
+    ['a wildcard', 'agent-1', ['bank:*'], undefined, 400, 'request_invalid'],
+    ['no right', 'agent-1', [], undefined, 400, 'request_invalid'],
+    ['an id that breaks a line', 'agent-1\nagent-2', ['bank:read'], undefined, 400, 'request_invalid'],
+    ['a prefix that is spelt otherwise', 'Reader', ['bank:read'], undefined, 403, 'agent_unknown'],
+  ] as const)('no token for %s', async (_, agent, can, ttl, status, code) => {
+    const answer = await mint({ agent_id: agent, capabilities: can, ...(ttl === undefined ? {} : { ttl_seconds: ttl }) });
+    expect(answer).toMatchObject({ status, body: { code } });
+    expect(answer.body.token).toBeUndefined();
+    if (status === 403) {
+      const rows = await world.edge.audit({ request_id: answer.requestId });
+      expect(rows.map((row) => [row.event, row.reason])).toEqual([['token.refused', code]]);
+    }
+  });
+
+  it('nor for somebody without an operator key, with a token as key, or with our public key', async () => {
+    const token = await world.token(['bank:read']);
+    for (const key of ['kwop_wrongwrongwrongwrongwrong', token, '']) {
+      const answer = await mint({ agent_id: 'agent-1', capabilities: ['bank:read'] }, key);
+      expect(answer.status).toBe(401);
+      const rows = await world.edge.audit({ request_id: answer.requestId });
+      expect(rows.map((row) => row.event)).toEqual(['operator.denied']);
+    }
+    for (const path of ['/v1/audit', '/v1/audit/verify', '/v1/audit/export']) {
+      const response = await fetch(world.edge.url + path, { headers: { authorization: `Bearer ${token}` } });
+      expect(response.status, path).toBe(401);
+    }
+  });
+
+  it('a right that policy took away since is not taken from the token\'s word: an unknown one is just nothing', async () => {
+    const token = await world.token(['bank:read'], 'reader');
+    await expectRefused(world, await world.call('bank', 'POST', '/v1/refunds', { token, body: '{"amount":1}', fields: ['Content-Type: application/json'] }), 403, 'capability_missing');
+    await expectRefused(world, await world.call('keyed', 'GET', '/echo/x', { token }), 403, 'capability_missing');
+  });
+
+  it('two agents are two principals: rows, revocation and rights do not mix', async () => {
+    const one = await world.token(['bank:read'], 'agent-1');
+    const two = await world.token(['keyed:echo'], 'agent-2');
+    const first = await world.call('bank', 'GET', '/v1/balance', { token: one });
+    await expectPassed(world, first);
+    expect(await rowOf(world, first, 'call.admitted')).toMatchObject({ agent: 'agent-1' });
+    world.upstream.forget();
+    expect(await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: two }), 403, 'capability_missing')).toMatchObject({ agent: 'agent-2' });
+    await world.edge.operate('/v1/tokens/revoke', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: 'agent-1' }) });
+    await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: one }), 401, 'token_revoked');
+    world.upstream.forget();
+    await expectPassed(world, await world.call('keyed', 'GET', '/echo/x', { token: two }));
+    // A fresh token of the same agent is good again: revoking an agent ends what was issued until then.
+    world.upstream.forget();
+    await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-1') }));
+  });
+
+  it('a request from loopback without a token is nobody', async () => {
+    await expectRefused(world, await world.call('bank', 'GET', '/v1/balance'), 401, 'token_missing');
+  });
+});
+
+describe('threat 29: Wycheproof\'s JWS vectors, sent as a bearer token, are all 401 (every seventh; the unit test has all)', () => {
+  interface Wycheproof {
+    testGroups: { comment: string; tests: { tcId: number; comment: string; jws: unknown }[] }[];
+  }
+  const file = JSON.parse(readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8')) as Wycheproof;
+  const vectors = file.testGroups.flatMap((group) => group.tests.map((test) => ({ ...test, group: group.comment }))).filter(({ jws }, i) => i % 7 === 0 && typeof jws === 'string');
+
+  it('there are some', () => expect(vectors.length).toBeGreaterThan(45));
+
+  it.each(vectors.map((v) => [v.tcId, v.group, v.comment, String(v.jws)] as const))('%i %s: %s', async (_, __, ___, jws) => {
+    const response = await world.call('bank', 'GET', '/v1/balance', { token: jws });
+    expect({ status: response.status, seen: world.upstream.seen.length }).toEqual({ status: 401, seen: 0 });
+    expect((await rowOf(world, response, 'call.denied')).reason).toMatch(/^token_(malformed|untrusted)$/);
+  });
+});
+
+describe('threat 29: a capability token never travels on', () => {
+  it.each(['bank', 'keyed', 'pair', 'queried', 'aws'])('%s: not in any field, path, query or body that the upstream sees', async (service) => {
+    const token = await world.token(ALL.filter((name) => name.startsWith(`${service}:`)));
+    const places = [`X-Api-Key: ${token}`, `Api-Key: ${token}`, `X-Goog-Api-Key: ${token}`, `X-Acme-Key: ${token}`, `X-Amz-Security-Token: ${token}`];
+    const query = service === 'queried' ? `?key=${token}` : '';
+    const response = await world.call(service, 'GET', `/echo/x${query}`, { token, fields: places });
+    await expectPassed(world, response);
+    const [seen] = world.upstream.seen;
+    expect([seen?.target, ...(seen?.rawHeaders ?? [])].join('\n')).not.toContain(token.slice(-40));
+  });
+});
