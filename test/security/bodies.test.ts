@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
   token = await world.token([...ALL, 'github:graphql_read', 'openai:chat']);
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const refund = (body: string, fields: readonly string[] = ['Content-Type: application/json'], target = '/v1/refunds') =>

@@ -7,7 +7,7 @@ const options: WorldOptions = { handler: json({ ok: true }) };
 beforeAll(async () => {
   world = await startWorld(options);
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 
 const once = (token: string) => world.call('bank', 'GET', '/once', { token });
 

@@ -9,7 +9,7 @@ beforeAll(async () => {
   world = await startWorld();
   token = await world.token(ALL);
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const get = (service: string, target = '/echo/x', fields: readonly string[] = []) => world.call(service, 'GET', target, { token, fields });

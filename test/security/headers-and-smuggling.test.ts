@@ -10,7 +10,7 @@ beforeAll(async () => {
   world = await startWorld({ handler: json({ ok: true }) });
   token = await world.token(ALL);
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const seenNames = (): string[] => Object.keys(world.upstream.seen[0]?.headers ?? {});

@@ -19,7 +19,7 @@ beforeAll(async () => {
   world = await startWorld();
   token = await world.token(ALL);
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 /** One character, one byte on the wire: as UTF-8. */

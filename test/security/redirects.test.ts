@@ -11,7 +11,7 @@ beforeAll(async () => {
   token = await world.token(['bank:echo', 'keyed:echo', 'queried:echo']);
 }, 120_000);
 afterAll(async () => {
-  await world.stop();
+  await world?.stop();
   await evil.stop();
 });
 beforeEach(() => {

@@ -6,7 +6,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 
 refusals('a bearer service, as Stripe', () => world, {
   service: 'bank',

@@ -17,7 +17,7 @@ agents:
     }),
   });
 }, 120_000);
-afterAll(() => world.stop());
+afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const mint = async (body: unknown, key = world.edge.operatorKey) => {

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../support/process.ts';
+import { answer, garbage, type Handler, hang, json, reset, stall } from '../support/upstream.ts';
+import { ALL, BANK_KEY, policiesFor, rowOf, rowsOf, startWorld, VARS, type World } from './world.ts';
+
+let world: World;
+let token: string;
+beforeAll(async () => {
+  const nobody = await freePort();
+  world = await startWorld({
+    policies: (origin) => ({
+      ...policiesFor(origin),
+      'down.yaml': `service: down\norigin: http://127.0.0.1:${nobody}\ncredential: { scheme: bearer, secret: BANK_KEY }\ncapabilities:\n  read: { allow: "GET /{path+}" }\n`,
+    }),
+    vars: VARS,
+  });
+  token = await world.token([...ALL, 'down:read']);
+}, 120_000);
+afterAll(() => world?.stop());
+beforeEach(() => world.upstream.forget());
+
+describe('threat 27: a broken upstream is a fault with an outcome row, in the service\'s shape, and tells nothing', () => {
+  const faults: [string, Handler, number, string][] = [
+    ['never answers', hang(), 504, 'upstream_timeout'],
+    ['resets the connection', reset(), 502, 'upstream_unreachable'],
+    ['speaks no HTTP', garbage(`SSH-2.0-OpenSSH_9.2 ${BANK_KEY}\r\n`), 502, 'upstream_protocol_error'],
+    ['has a broken status line', garbage(`HTTP/1.1 banana ${BANK_KEY}\r\n\r\n`), 502, 'upstream_protocol_error'],
+    ['has two lengths', garbage('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nokk'), 502, 'upstream_protocol_error'],
+    ['closes before its header section ends', garbage('HTTP/1.1 200 OK\r\ncontent-le'), 502, 'upstream_protocol_error'],
+    ['says it is gzip and is not', answer(200, `plain ${BANK_KEY}`, { 'content-encoding': 'gzip' }), 502, 'upstream_protocol_error'],
+  ];
+  it.each(faults)('an upstream that %s', async (_, handler, status, reason) => {
+    world.upstream.handle(handler);
+    const response = await world.call('bank', 'GET', '/v1/balance', { token }).catch((error: Error) => error);
+    world.upstream.handle(json({ ok: true }));
+    if (response instanceof Error) throw response;
+    expect(response.status).toBe(status);
+    expect(JSON.parse(response.body.toString())).toMatchObject({ code: reason, error: { code: reason } });
+    expect(response.wire.includes(BANK_KEY)).toBe(false);
+    expect(world.upstream.seen.length).toBe(1);
+    expect(await rowOf(world, response, 'call.admitted')).toMatchObject({ decision: 'allow' });
+    expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason });
+  });
+
+  it('an upstream that is not there', async () => {
+    const response = await world.call('down', 'GET', '/x', { token });
+    expect(response.status).toBe(502);
+    expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_unreachable' });
+  });
+
+  it.each<[string, Handler, string]>([
+    ['breaks off', reset('x'.repeat(100)), 'upstream_protocol_error'],
+    ['falls silent', stall('x'.repeat(100)), 'upstream_timeout'],
+  ])('an answer that %s looks broken to the client, and its outcome says so', async (_, handler, reason) => {
+    world.upstream.handle(handler);
+    const response = await fetch(`${world.edge.proxy('bank')}/v1/balance`, { headers: { authorization: `Bearer ${token}` } });
+    const id = response.headers.get('keywarden-request-id') ?? '';
+    const whole = response.ok ? await response.text().then(() => true, () => false) : false;
+    world.upstream.handle(json({ ok: true }));
+    expect(whole).toBe(false);
+    await expect.poll(async () => (await world.edge.audit({ request_id: id })).map((row) => [row.event, row.reason]), { timeout: 8_000 }).toContainEqual(['call.failed', reason]);
+  });
+
+  it('a fault does not lift a limit or spare a record: every call of this file has exactly one intent and one outcome', async () => {
+    const response = await world.call('bank', 'GET', '/v1/balance', { token });
+    await rowOf(world, response, 'call.completed');
+    expect((await rowsOf(world, response)).map((row) => row.event)).toEqual(['call.admitted', 'call.completed']);
+    await expect.poll(async () => {
+      const rows = (await world.edge.audit()).filter((row) => row.event.startsWith('call.'));
+      const admitted = rows.filter((row) => row.event === 'call.admitted').length;
+      return admitted - rows.filter((row) => ['call.completed', 'call.failed'].includes(row.event)).length;
+    }, { timeout: 8_000 }).toBe(0);
+    expect(await world.edge.verify()).toMatchObject({ ok: true, problems: [] });
+  });
+});
