@@ -5,3 +5,4 @@ export { explainAccess, type ExplainedCondition, type ExplainedRule, type Explan
 export { requestLineOf, type SupposedRequest } from './policy/judge.ts';
 export { editorSchemas } from './policy/schema.ts';
 export type { PolicyBundle, ServicePolicy, CapabilityPolicy, CredentialSpec } from './policy/ruled.ts';
+export { verifyExport, type ExportVerification } from './audit/verify.ts';

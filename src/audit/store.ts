@@ -8,18 +8,18 @@ import type { AuditRow } from './event.ts';
 
 /** What to list; every given field must match. Times are Unix ms, both ends included. */
 export interface AuditFilter {
-  readonly agent?: string;
-  readonly session?: string;
-  readonly capability?: string;
-  readonly service?: string;
-  readonly event?: string;
-  readonly decision?: 'allow' | 'deny';
-  readonly reason?: string;
-  readonly requestId?: string;
-  readonly since?: number;
-  readonly until?: number;
+  readonly agent?: string | undefined;
+  readonly session?: string | undefined;
+  readonly capability?: string | undefined;
+  readonly service?: string | undefined;
+  readonly event?: string | undefined;
+  readonly decision?: 'allow' | 'deny' | undefined;
+  readonly reason?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
   readonly limit: number;
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 }
 
 export interface AuditPage {
@@ -96,13 +96,21 @@ export interface StoredVerification {
 /**
  * Checks every chain in D1 against the heads that the ledgers themselves hold: altered, dropped, reordered, inserted, cut
  * off, or a whole ledger gone. Memory does not grow with the rows; at most 1,000 problems are told.
+ *
+ * @param heads  As read before the rows were.
+ * @param latest Reads the heads once more: rows beyond the first heads are new ones, or were planted.
  */
-export async function verifyStored(d1: D1Database, heads: readonly ChainHead[]): Promise<StoredVerification> {
+export async function verifyStored(
+  d1: D1Database,
+  heads: readonly ChainHead[],
+  latest: () => Promise<readonly ChainHead[]>,
+): Promise<StoredVerification> {
   const expected = new Map(heads.map((head) => [head.ledger, head]));
   const problems: ChainProblem[] = [];
   let rows = 0;
   let current: ReturnType<typeof chainVerifier> | null = null;
   const seen = new Set<string>();
+  const beyond: { kind: 'inserted'; ledger: string; seq: number }[] = [];
   const finish = (): void => {
     if (current !== null) problems.push(...current.finish(expected.get(current.ledger) ?? null));
   };
@@ -115,12 +123,16 @@ export async function verifyStored(d1: D1Database, heads: readonly ChainHead[]):
       current = chainVerifier(row.ledger, head);
       seen.add(row.ledger);
     }
-    // Rows that were written since the heads were read are later than the head, and not wrong.
     const head = expected.get(row.ledger);
-    if (head === undefined || row.seq <= head.seq || problems.length < MAX_PROBLEMS) problems.push(...current.take(row));
+    if (head !== undefined && row.seq > head.seq) beyond.push({ kind: 'inserted', ledger: row.ledger, seq: row.seq });
+    else problems.push(...current.take(row));
     if (problems.length > MAX_PROBLEMS) break;
   }
   finish();
+  if (beyond.length > 0) {
+    const now = new Map((await latest()).map((head) => [head.ledger, head.seq]));
+    problems.push(...beyond.filter((row) => row.seq > (now.get(row.ledger) ?? 0)));
+  }
   for (const head of heads) {
     if (head.seq > 0 && !seen.has(head.ledger)) problems.push({ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq });
   }

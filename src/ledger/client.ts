@@ -2,7 +2,7 @@ import type { CallOutcome } from '../audit/event.ts';
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { AdmitAnswer, AdmitCall, FlushAnswer, LedgerEvents, RecordAnswer, Revocation } from './contract.ts';
+import type { AdmitAnswer, AdmitCall, FlushAnswer, LedgerEvents, LedgerPrincipal, NamedLimit, RecordAnswer, Revocation, Standing } from './contract.ts';
 import { DIRECTORY_NAME, type DirectoryEntry } from './directory.ts';
 import { ledgerNameOf, type LedgerKey } from './name.ts';
 import { createOutbox } from './outbox.ts';
@@ -32,7 +32,10 @@ let sweeperNumber = 0;
 export async function admit(env: Bindings, request: AdmitRequest): Promise<Result<AdmitAnswer, Fault>> {
   const ledger = ledgerNameOf({ kind: 'agent', agent: request.principal.agent });
   const outcomes = outbox.take(ledger, MAX_RIDING, Date.now());
-  const answer = await ask(env, ledger, (stub, attempt) => stub.admit({ ...request, attempt, outcomes }) as Promise<AdmitAnswer>);
+  // Only what the ledger needs: a principal may carry more (a Set of capabilities), which would cross for nothing.
+  const { agent, session, tokenId, issuedAtMs, expiresAtMs } = request.principal;
+  const plain = { ...request, principal: { agent, session, tokenId, issuedAtMs, expiresAtMs } };
+  const answer = await ask(env, ledger, (stub, attempt) => stub.admit({ ...plain, attempt, outcomes }) as Promise<AdmitAnswer>);
   if (answer.ok) outbox.confirm(ledger, outcomes);
   else outbox.giveBack(ledger, outcomes);
   return answer;
@@ -49,6 +52,20 @@ export function record(
 export async function revoke(env: Bindings, agent: string, revocation: Revocation): Promise<Result<null, Fault>> {
   const answer = await ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.revoke(revocation));
   return answer.ok ? ok(null) : answer;
+}
+
+/** Where a principal stands; for `GET /v1/capabilities`. */
+export function peek(env: Bindings, principal: LedgerPrincipal, limits: readonly NamedLimit[]): Promise<Result<Standing, Fault>> {
+  const { agent, session, tokenId, issuedAtMs, expiresAtMs } = principal;
+  const plain = { agent, session, tokenId, issuedAtMs, expiresAtMs };
+  return ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.peek(plain, limits) as Promise<Standing>);
+}
+
+/** Pushes one agent's outcomes and waiting rows to D1; for a reader of that agent's rows. */
+export async function flushAgent(env: Bindings, agent: string): Promise<Result<FlushAnswer, Fault>> {
+  const ledger = ledgerNameOf({ kind: 'agent', agent });
+  await sendOutcomes(env, ledger);
+  return flush(env, ledger);
 }
 
 /** Pushes one ledger's waiting rows to D1 and tells its head. */

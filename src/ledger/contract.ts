@@ -112,3 +112,9 @@ export interface FlushAnswer {
   /** Numbers of rows in whose place D1 holds other rows: somebody planted them. At most 100. */
   readonly conflicts: readonly number[];
 }
+
+/** Where a principal stands in its ledger. */
+export interface Standing {
+  readonly revokedBy: Revocation['by'] | null;
+  readonly limits: readonly LimitState[];
+}

@@ -1,13 +1,13 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
-import type { AdmitAnswer, AdmitCall, ChainHead, FlushAnswer, LedgerEvents, RecordAnswer, Revocation } from './contract.ts';
+import type { AdmitAnswer, AdmitCall, ChainHead, FlushAnswer, LedgerEvents, LedgerPrincipal, NamedLimit, RecordAnswer, Revocation, Standing } from './contract.ts';
 import { DIRECTORY_NAME } from './directory.ts';
 import { admitInto, type GroupBasis, type GroupDraft, isFull, recordNote, recordOutcome, recordRefused, recordUnknown, startGroup } from './group.ts';
 import { emptyHead, LedgerLog, type LedgerHeadState, type OpenEntry } from './log.ts';
 import { ledgerNameOf, type LedgerKey } from './name.ts';
 import { PUSH_BATCH, pushRows } from './push.ts';
-import { pruneRate } from './rate.ts';
-import { forgettableKeys, revokedEntry } from './revoked.ts';
+import { limitStates, pruneRate } from './rate.ts';
+import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
 
 /** What the ledger reads of the environment. */
 export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
@@ -100,6 +100,12 @@ export class Ledger extends DurableObject<LedgerEnv> {
     this.#log.writeRevoked(key, value);
     this.#revoked.set(key, value);
     await this.ctx.storage.sync();
+  }
+
+  /** Where a principal stands: by what it is revoked, and what its limits have left. Charges nothing. */
+  async peek(principal: LedgerPrincipal, limits: readonly NamedLimit[]): Promise<Standing> {
+    const rate = this.#head?.rate ?? { clock: 0, tats: new Map() };
+    return { revokedBy: revokedBy(this.#revoked, principal), limits: limitStates(rate, limits, Date.now()) };
   }
 
   /** Pushes the waiting rows to D1 now. Never rejects for D1's sake: see `waitingRows`. */

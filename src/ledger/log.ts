@@ -72,8 +72,8 @@ export class LedgerLog {
     this.#sql.exec('INSERT OR REPLACE INTO head (id, state) VALUES (1, ?)', state);
   }
 
-  append(entries: readonly LogEntry[]): void {
-    for (const e of entries) this.#sql.exec(INSERT, e.seq, e.requestId, e.state, e.at, e.wire, e.denial);
+  append(entry: LogEntry): void {
+    this.#sql.exec(INSERT, entry.seq, entry.requestId, entry.state, entry.at, entry.wire, entry.denial);
   }
 
   close(seq: number, state: typeof ROW_CLOSED | typeof ROW_UNKNOWN): void {

@@ -10,16 +10,15 @@ const AGENT_KEY = 'agent';
 const tokenKey = (tokenId: string): string => `token:${tokenId}`;
 const sessionKey = (session: string): string => `session:${session}`;
 
-/** The entry that a revocation makes. A later one moves a time on, never back. */
-export function entryOf(revocation: Revocation): { readonly key: string; readonly until: number } {
-  switch (revocation.by) {
-    case 'token':
-      return { key: tokenKey(revocation.tokenId), until: revocation.until };
-    case 'session':
-      return { key: sessionKey(revocation.session), until: revocation.until };
-    case 'agent':
-      return { key: AGENT_KEY, until: revocation.issuedUntilMs };
-  }
+/** The entry that a revocation makes of the state. A later one moves a time on, never back. */
+export function revokedEntry(state: RevokedState, revocation: Revocation): readonly [key: string, until: number] {
+  const [key, until] =
+    revocation.by === 'token'
+      ? [tokenKey(revocation.tokenId), revocation.until]
+      : revocation.by === 'session'
+        ? [sessionKey(revocation.session), revocation.until]
+        : [AGENT_KEY, revocation.issuedUntilMs];
+  return [key, Math.max(until, state.get(key) ?? until)];
 }
 
 /** By what a principal is revoked, or null. */
@@ -31,5 +30,5 @@ export function revokedBy(state: RevokedState, principal: LedgerPrincipal): Revo
 }
 
 /** Entries whose tokens have expired by themselves. An agent's cut-off stays. */
-export const staleKeys = (state: RevokedState, now: number): string[] =>
+export const forgettableKeys = (state: RevokedState, now: number): string[] =>
   [...state].filter(([key, until]) => key !== AGENT_KEY && until < now).map(([key]) => key);

@@ -19,9 +19,8 @@ export interface NotAdmitted {
  */
 export async function admit(authorized: Authorized, edge: Edge): Promise<Result<Admitted, NotAdmitted>> {
   const { call, principal } = authorized;
-  const answer = await admitAtLedger(call.env, call.ctx, {
+  const answer = await admitAtLedger(call.env, {
     requestId: call.requestId,
-    attempt: 0,
     principal,
     denial: null,
     limits: limitsOf(authorized, edge),

@@ -3,9 +3,7 @@ import type { Principal } from '../capability/principal.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
 import type { Fault } from '../fault.ts';
-import { admit, record } from '../ledger/client.ts';
-import { addOutcome } from '../ledger/outbox.ts';
-import { anonymousLedger } from '../ledger/name.ts';
+import { admit, record, settle } from '../ledger/client.ts';
 import type { Call, Forwarded } from './call.ts';
 import { callFieldsOf } from './call-fields.ts';
 import type { BodyEnd } from './stream-scrubbed.ts';
@@ -19,17 +17,19 @@ import type { BodyEnd } from './stream-scrubbed.ts';
 export async function recordDenial(call: Call, edge: Edge, denial: Denial, principal: Principal | null): Promise<Denial | Fault> {
   const fields = callFieldsOf(call, edge, principal === null ? { denial } : { denial, principal });
   if (principal === null) {
-    const recorded = await record(call.env, anonymousLedger, { denied: [{ requestId: call.requestId, denial, call: fields }] });
-    return recorded.ok ? denial : recorded.error;
+    const recorded = await record(call.env, { kind: 'anonymous' }, { refused: [{ requestId: call.requestId, denial, call: fields }] });
+    // A full or absent ledger changes nothing of the no, and a client without a token learns nothing of it.
+    if (!recorded.ok) console.error(`keywarden: error: a refused call was not recorded: ${recorded.error.detail}`);
+    return denial;
   }
-  const answer = await admit(call.env, call.ctx, { requestId: call.requestId, attempt: 0, principal, denial, limits: [], call: fields });
+  const answer = await admit(call.env, { requestId: call.requestId, principal, denial, limits: [], call: fields });
   if (!answer.ok) return answer.error;
   return answer.value.effect === 'denied' ? answer.value.denial : denial;
 }
 
 /** The outcome of an admitted call that never got an answer. It waits in the isolate and rides on the agent's next call. */
 export function recordFailure(call: Call, principal: Principal, fault: Fault): void {
-  addOutcome(call.env, call.ctx, principal.agent, outcomeOf(call, {
+  settle(call.env, call.ctx, principal.agent, outcomeOf(call, {
     event: 'call.failed',
     status: null,
     reason: fault.code,
@@ -41,7 +41,7 @@ export function recordFailure(call: Call, principal: Principal, fault: Fault): v
 /** The outcome of an answered call, once its body has ended. */
 export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): void {
   const { call, principal, capability } = injected.admitted.authorized;
-  addOutcome(call.env, call.ctx, principal.agent, outcomeOf(call, {
+  settle(call.env, call.ctx, principal.agent, outcomeOf(call, {
     event: end.reason === null ? 'call.completed' : 'call.failed',
     status: response.status,
     reason: end.reason,

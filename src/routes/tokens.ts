@@ -98,8 +98,10 @@ async function revokeAt(
       event: 'token.revoked', requestId: c.get('requestId'), agent, session: ids.session ?? null, tokenId: ids.tokenId ?? null,
       capability: null, service: null, operator: c.get('operator').id, reason: by, detail: {},
     };
-    const done = await revoke(c.env, agent, revocation, note);
+    const done = await revoke(c.env, agent, revocation);
     if (!done.ok) return refuse(c, 503, done.error.code, `The ledger of ${agent} is not available; the revocation does NOT stand there. Send it again.`);
+    const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
+    if (!recorded.ok) console.error(`keywarden: error: a revocation stands but was not recorded: ${recorded.error.detail}`);
   }
   return c.json({ revoked: by, agents: [...agents] } satisfies RevokeResponse);
 }
