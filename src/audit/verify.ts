@@ -8,9 +8,9 @@ export interface ExportVerification {
   readonly ok: boolean;
   readonly rows: number;
   readonly ledgers: number;
-  /** `signed`: by a key of the given JWKS; `unchecked`: no JWKS was given; `missing`: there is no checkpoint. */
-  readonly checkpoint: 'signed' | 'unchecked' | 'missing' | 'forged';
-  readonly problems: readonly { readonly ledger: string | null; readonly seq: number | null; readonly problem: string }[];
+  /** `verified`: signed by a key of the given JWKS; `unchecked`: no JWKS was given; `missing`: there is no checkpoint. */
+  readonly checkpoint: 'verified' | 'unchecked' | 'missing' | 'bad';
+  readonly problems: readonly { readonly ledger: string; readonly seq: number | null; readonly problem: string }[];
 }
 
 const MAX_PROBLEMS = 1000;
@@ -24,7 +24,7 @@ const MAX_PROBLEMS = 1000;
  */
 export async function verifyExport(lines: AsyncIterable<string> | Iterable<string>, jwks: JSONWebKeySet | null): Promise<ExportVerification> {
   const verifiers = new Map<string, ChainVerifier>();
-  const problems: { ledger: string | null; seq: number | null; problem: string }[] = [];
+  const problems: { ledger: string; seq: number | null; problem: string }[] = [];
   const tell = (found: readonly ChainProblem[]): void => {
     for (const p of found) problems.push({ ledger: p.ledger, seq: p.seq, problem: describeProblem(p) });
   };
@@ -36,7 +36,7 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
     if (line.trim() === '') continue;
     const parsed = parseLine(line);
     if (parsed === null || jws !== null) {
-      problems.push({ ledger: null, seq: null, problem: `line ${lineNumber}: ${parsed === null ? 'is neither a row nor a checkpoint' : 'stands after the checkpoint'}` });
+      problems.push({ ledger: '', seq: null, problem: `line ${lineNumber}: ${parsed === null ? 'is neither a row nor a checkpoint' : 'stands after the checkpoint'}` });
     } else if (typeof parsed === 'string') jws = parsed;
     else {
       rows++;
@@ -51,8 +51,8 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
   }
 
   const { state, heads, counted } = await readCheckpoint(jws, jwks);
-  if (state === 'missing') problems.push({ ledger: null, seq: null, problem: 'there is no checkpoint: the end of the export is cut off' });
-  if (state === 'forged') problems.push({ ledger: null, seq: null, problem: 'the checkpoint is not signed by a key of this edge' });
+  if (state === 'missing') problems.push({ ledger: '', seq: null, problem: 'there is no checkpoint: the end of the export is cut off' });
+  if (state === 'bad') problems.push({ ledger: '', seq: null, problem: 'the checkpoint is not signed by a key of this edge' });
   const expected = new Map(heads.map((head) => [head.ledger, head]));
   for (const [ledger, verifier] of verifiers) {
     const head = expected.get(ledger) ?? null;
@@ -63,7 +63,7 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
     if (head.seq > 0 && !verifiers.has(head.ledger)) tell([{ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq }]);
   }
   if (counted !== null && counted !== rows && problems.length === 0) {
-    problems.push({ ledger: null, seq: null, problem: `the checkpoint counts ${counted} rows, the export has ${rows}` });
+    problems.push({ ledger: '', seq: null, problem: `the checkpoint counts ${counted} rows, the export has ${rows}` });
   }
   return { ok: problems.length === 0, rows, ledgers: verifiers.size, checkpoint: state, problems: problems.slice(0, MAX_PROBLEMS) };
 }
@@ -91,9 +91,9 @@ async function readCheckpoint(
       payload = (await compactVerify(jws, createLocalJWKSet(jwks), { algorithms: ['EdDSA', 'Ed25519'] })).payload;
     }
     const { heads, rows } = JSON.parse(new TextDecoder().decode(payload)) as { heads: ChainHead[]; rows: number };
-    return { state: jwks === null ? 'unchecked' : 'signed', heads, counted: rows };
+    return { state: jwks === null ? 'unchecked' : 'verified', heads, counted: rows };
   } catch {
-    return { state: 'forged', heads: [], counted: null };
+    return { state: 'bad', heads: [], counted: null };
   }
 }
 

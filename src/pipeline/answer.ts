@@ -1,5 +1,5 @@
-import { fault, type Fault } from '../fault.ts';
-import { err, ok, type Result } from '../lib/result.ts';
+import type { Fault } from '../fault.ts';
+import { ok, type Result } from '../lib/result.ts';
 import { REQUEST_ID_FIELD } from '../problem/response.ts';
 import { setRateLimitFields } from '../problem/rate-limit.ts';
 import { responseFields } from '../upstream/fields.ts';
@@ -23,9 +23,10 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
   const { call, policy } = authorized;
   const scrubber = policy.response.scrub ? scrubberOf(injected.credentials) : null;
 
-  if (scrubber !== null && response.body !== null && !decodable(response.headers.get('content-encoding'))) {
+  const coding = decodable(response.headers.get('content-encoding'));
+  if (!coding.ok && response.body !== null) {
     forwarded.abort();
-    return err(fault('upstream_coding_unsupported', 'a content coding other than gzip and br'));
+    return coding;
   }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
   const fields = responseFields(response.headers, {
