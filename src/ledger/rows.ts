@@ -1,6 +1,7 @@
 import type { UnlinkedRow } from '../audit/chain.ts';
 import type { AuditDetail, CallFields, CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
+import { printable } from '../lib/printable.ts';
 import type { LedgerNote } from './contract.ts';
 
 /** A row before it has its place in a chain. */
@@ -42,7 +43,7 @@ export const noteRow = (note: LedgerNote): RowContent => ({
   ...NO_REQUEST, ...NO_END, event: note.event, requestId: note.requestId, agent: note.agent, session: note.session,
   tokenId: note.tokenId, capability: note.capability, service: note.service, method: null, path: null,
   decision: REFUSED_EVENTS.has(note.event) ? 'deny' : null, reason: note.reason, operator: note.operator,
-  detail: JSON.stringify(note.detail),
+  detail: JSON.stringify(harmless(note.detail)),
 });
 
 const MAX_EVIDENCE = 512;
@@ -52,7 +53,7 @@ function evidenceOf({ kind: _, ...evidence }: Denial): AuditDetail {
   return Object.fromEntries(
     Object.entries(evidence as Record<string, unknown>).map(([name, value]) => {
       if (typeof value === 'number' || typeof value === 'boolean') return [name, value];
-      return [name, (Array.isArray(value) ? value.join(' ') : String(value)).slice(0, MAX_EVIDENCE)];
+      return [name, printable(Array.isArray(value) ? value.join(' ') : String(value), MAX_EVIDENCE)];
     }),
   );
 }

@@ -57,7 +57,7 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     onEnd({ bytes: 0, redactions, reason: null });
     return ok(new Response(null, init));
   }
-  const body = await streamScrubbed(forwarded, { scrubber, redactions, length: lengthOf(response.headers), onEnd });
+  const body = await streamScrubbed(forwarded, { scrubber, redactions, length: lengthOf(response.headers), coded: isCoded(response.headers), onEnd });
   if (!body.ok) return body;
   if (body.value.length !== null) headers.set('content-length', String(body.value.length));
   return ok(new Response(body.value.body, init));

@@ -11,11 +11,11 @@ export async function authenticate(call: Call, edge: Edge): Promise<Result<Authe
   const token = locateToken(call.request.headers, call.query, placesOf(call.policy?.credential ?? null));
   if (!token.ok) return token;
   const cached = edge.verifiedTokens.get(token.value, call.startedAt);
-  if (cached !== undefined) return ok({ call, principal: cached } as Authenticated);
+  if (cached !== undefined) return ok({ call, principal: cached, token: token.value } as Authenticated);
   const principal = await verifyToken(token.value, edge.keys.verifying, edge.expected, call.startedAt / 1000);
   if (!principal.ok) return err(principal.error);
   edge.verifiedTokens.put(token.value, principal.value);
-  return ok({ call, principal: principal.value } as Authenticated);
+  return ok({ call, principal: principal.value, token: token.value } as Authenticated);
 }
 
 const placesOf = (spec: CredentialSpec | null): TokenPlaces => ({

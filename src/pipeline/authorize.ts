@@ -18,7 +18,7 @@ import { requestHashOf } from './request-hash.ts';
  * Step 2: may this be done? Token and policy may each only say no; what nobody forbade and a rule allows, happens.
  * What is judged here is what goes on the wire: one canonical path, one query, one body.
  */
-export async function authorize({ call, principal }: Authenticated, edge: Edge): Promise<Result<Authorized, Denial>> {
+export async function authorize({ call, principal, token }: Authenticated, edge: Edge): Promise<Result<Authorized, Denial>> {
   const { policy, request } = call;
   if (policy === null) return err({ kind: 'service_unknown', service: call.service });
 
@@ -26,6 +26,8 @@ export async function authorize({ call, principal }: Authenticated, edge: Edge):
   if (!access.ok) return access;
   const headers = requestFields(request.headers, { ...policy, ranges: policy.response.ranges });
   if (!headers.ok) return headers;
+  const stray = removeToken(token, access.value, headers.value, policy);
+  if (stray !== null) return err(stray);
   const plan = planAccess(compileService(policy), access.value, principal.capabilities);
   if (!plan.ok) return plan;
   if (!mayHaveBody(request.method) && hasBody(request.headers)) {
@@ -81,6 +83,18 @@ function accessOf(rawPath: string, rawQuery: string, request: Request, policy: S
 function bodyFactsOf(body: BodyRead | null): Pick<RequestFacts, 'body' | 'bodyRefusal'> {
   if (body === null) return {};
   return body.parsed.ok ? { body: body.parsed.value } : { bodyRefusal: body.parsed.error };
+}
+
+/**
+ * The token travels no further, wherever an odd client put a copy of it: fields that hold it are dropped; in the path or in
+ * a parameter that is not the scheme's own, where dropping would change the request, it is refused.
+ */
+function removeToken(token: string, access: Access, headers: Headers, policy: ServicePolicy): Denial | null {
+  for (const [name, value] of [...headers]) if (value.includes(token)) headers.delete(name);
+  if (access.path.includes(token)) return { kind: 'query_refused', why: 'the path holds the capability token' };
+  const own = policy.credential.scheme === 'query' ? policy.credential.param : null;
+  const stray = access.query.split('&').some((pair) => pair.includes(token) && pair.split('=', 1)[0] !== own && !/^x-amz-/i.test(pair));
+  return stray ? { kind: 'query_refused', why: 'a parameter holds the capability token' } : null;
 }
 
 const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';

@@ -2,6 +2,7 @@ import type { CallFields } from '../audit/event.ts';
 import type { Principal } from '../capability/principal.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
+import { printable } from '../lib/printable.ts';
 import type { Authorized, Call } from './call.ts';
 
 const MAX_TEXT = 512;
@@ -18,9 +19,9 @@ export function callFieldsOf(
     session: principal?.session ?? null,
     tokenId: principal?.tokenId ?? null,
     capability: authorized?.capability.name ?? capabilityOf(known.denial),
-    service: printable(call.service),
-    method: printable(call.request.method).slice(0, 32),
-    path: authorized?.access.path.slice(0, MAX_TEXT) ?? printable(call.rawPath),
+    service: word(call.service),
+    method: word(call.request.method).slice(0, 32),
+    path: authorized?.access.path.slice(0, MAX_TEXT) ?? word(call.rawPath),
     queryNames: queryNamesOf(call.query),
     requestHash: authorized?.requestHash ?? null,
     policyHash: edge.bundle.hash,
@@ -38,11 +39,8 @@ function capabilityOf(denial: Denial | undefined): string | null {
 function queryNamesOf(query: string): string {
   if (query === '') return '';
   const names = query.split('&').map((pair) => pair.split('=', 1)[0] ?? '');
-  return printable([...new Set(names)].join(','));
+  return word([...new Set(names)].join(','));
 }
 
-/** Escapes what could break a line, a terminal or a page (threat 36), and bounds the length. */
-function printable(text: string): string {
-  const safe = text.slice(0, MAX_TEXT).replace(/[^\x21-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return safe.slice(0, MAX_TEXT);
-}
+/** Client text without spaces: a row's fields are single words. */
+const word = (text: string): string => printable(text, MAX_TEXT).replaceAll(' ', '\\u0020');

@@ -40,6 +40,8 @@ export interface Authenticated {
   readonly [authenticated]: true;
   readonly call: Call;
   readonly principal: Principal;
+  /** As received; wherever else it stands, it must not travel on. */
+  readonly token: string;
 }
 
 export interface Authorized {

@@ -30,20 +30,13 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
     }
     return ok({ injected, response, abort });
-  } catch (error) {
+  } catch {
     // The runtime's message may quote the URL, which under the query scheme holds the credential: only our words go on.
     if (timedOut) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
     if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));
-    return err(forwardFault(error));
+    // Refused, reset, or bytes that are no HTTP: the runtime says "Network connection lost" to all of them.
+    return err(fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', true));
   } finally {
     clearTimeout(timer);
   }
-}
-
-function forwardFault(error: unknown): Fault {
-  const text = error instanceof Error ? error.message : '';
-  if (/protocol|parse|invalid|malformed|header/i.test(text)) {
-    return fault('upstream_protocol_error', 'the upstream\'s answer is no HTTP response');
-  }
-  return fault('upstream_unreachable', /refused/i.test(text) ? 'connection refused' : 'connection failed or lost', true);
 }

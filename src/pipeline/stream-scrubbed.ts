@@ -19,6 +19,8 @@ export interface BodyOptions {
   readonly redactions: number;
   /** Exact length of the upstream's body, if known. */
   readonly length: number | null;
+  /** A coding is undone on the way: what is no such coding must become a fault, not a broken 200. */
+  readonly coded: boolean;
   readonly onEnd: (end: BodyEnd) => void;
 }
 
@@ -56,6 +58,10 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
       return ok({ body: clean.bytes, length: clean.bytes.byteLength });
     }
     source.unread(first.value);
+  } else if (options.coded) {
+    const first = await source.read();
+    if (!first.ok) return err(first.error);
+    if (first.value !== null) source.unread(first.value);
   }
   return ok(streamed(source, options));
 }

@@ -113,7 +113,7 @@ function faultProblem({ code, retryable }: Fault): PublicProblem {
   const later = retryable ? { retryAfterSeconds: 1 } : {};
   switch (code) {
     case 'upstream_unreachable':
-      return problem(502, code, 'Upstream unreachable', 'The service could not be reached, or it closed the connection before it answered.', { ...later, proxyError: 'destination_unavailable' });
+      return problem(502, code, 'Upstream unreachable', 'The service could not be reached, or it ended the connection before it gave an HTTP answer.', { ...later, proxyError: 'destination_unavailable' });
     case 'upstream_protocol_error':
       return problem(502, code, 'Bad answer from the upstream', 'The service answered with something that is no HTTP response that can be passed on.', { proxyError: 'http_protocol_error' });
     case 'upstream_timeout':
