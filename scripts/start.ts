@@ -66,7 +66,8 @@ async function begin(): Promise<void> {
 /** 8787, or the next one that is free, saying so. A port that was asked for is that one or none. */
 async function portFor(wanted: string | undefined): Promise<number> {
   if (wanted !== undefined) {
-    if (!/^\d{1,5}$/.test(wanted) || Number(wanted) > 65_535) throw new Failure('a port is a number from 0 to 65535', [], 2);
+    if (!/^\d{1,5}$/.test(wanted) || Number(wanted) > 65_535)
+      throw new Failure('a port is a number from 0 to 65535', [], 2);
     return Number(wanted);
   }
   for (let port = 8787; port < 8887; port += 1) {

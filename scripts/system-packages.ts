@@ -10,7 +10,17 @@ import { parseArgs } from 'node:util';
  */
 
 /** What the tests run beside the edge: git and curl as clients, Swift as an S3 that verifies signatures, nginx to compare with. */
-const NEEDED = ['git', 'curl', 'nginx', 'python3', 'memcached', 'swift-proxy', 'swift-account', 'swift-container', 'swift-object'];
+const NEEDED = [
+  'git',
+  'curl',
+  'nginx',
+  'python3',
+  'memcached',
+  'swift-proxy',
+  'swift-account',
+  'swift-container',
+  'swift-object',
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,7 +48,8 @@ function install(names: readonly string[]): void {
   say(`installing what the tests need: ${names.join(' ')}`);
   // Services must not begin to run just because their package was installed.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const apt = (args: readonly string[]): boolean => spawnSync('apt-get', args, { stdio: ['ignore', 2, 2], env }).status === 0;
+  const apt = (args: readonly string[]): boolean =>
+    spawnSync('apt-get', args, { stdio: ['ignore', 2, 2], env }).status === 0;
   const args = ['install', '-y', '-q', '--no-install-recommends', ...names];
   if (apt(args) || (apt(['update', '-q']) && apt(args))) return say('installed');
   say(`apt-get failed; by hand: ${command}`);

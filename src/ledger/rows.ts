@@ -57,3 +57,7 @@ function evidenceOf({ kind: _, ...evidence }: Denial): AuditDetail {
     }),
   );
 }
+
+/** The same for what a note says: a path that a stranger asked for, say. */
+const harmless = (detail: AuditDetail): AuditDetail =>
+  Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, typeof value === 'string' ? printable(value, MAX_EVIDENCE) : value]));

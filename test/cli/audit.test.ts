@@ -13,16 +13,25 @@ let edge: Dev;
 const run = (...args: string[]): Promise<Ended> => keywarden([...args, '--state', join(place.path, 'state')]);
 
 const call = async (token: string, path = '/v1/widgets', method = 'GET'): Promise<number> => {
-  const answer = await fetch(`${edge.url}/proxy/widgets${path}`, { method, headers: { authorization: `Bearer ${token}` } });
+  const answer = await fetch(`${edge.url}/proxy/widgets${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+  });
   await answer.arrayBuffer();
   return answer.status;
 };
-const mint = async (...args: string[]): Promise<string> => (await run('token', '--agent', 'demo', '--can', 'widgets:list', ...args)).stdout.trim();
+const mint = async (...args: string[]): Promise<string> =>
+  (await run('token', '--agent', 'demo', '--can', 'widgets:list', ...args)).stdout.trim();
 
 beforeAll(async () => {
-  upstream = createServer((req, res) => res.writeHead(req.headers.authorization === `Bearer ${WIDGETS_KEY}` ? 200 : 401).end('{}'));
+  upstream = createServer((req, res) =>
+    res.writeHead(req.headers.authorization === `Bearer ${WIDGETS_KEY}` ? 200 : 401).end('{}'),
+  );
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-  place.file('policies/widgets.yaml', widgetPolicy(`http://127.0.0.1:${(upstream.address() as { port: number }).port}`));
+  place.file(
+    'policies/widgets.yaml',
+    widgetPolicy(`http://127.0.0.1:${(upstream.address() as { port: number }).port}`),
+  );
   place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\n`);
   edge = await dev(['--policies', 'policies', '--vars', 'vars.env'], join(place.path, 'state'), { cwd: place.path });
 }, 60_000);
@@ -43,9 +52,24 @@ describe('keywarden token', () => {
   });
 
   it('--json gives the answer whole; times and capabilities as asked', async () => {
-    const { stdout } = await run('token', '--agent', 'demo', '--can', 'widgets:list,widgets:break', '--ttl', '2m', '--session', 's1', '--json');
+    const { stdout } = await run(
+      'token',
+      '--agent',
+      'demo',
+      '--can',
+      'widgets:list,widgets:break',
+      '--ttl',
+      '2m',
+      '--session',
+      's1',
+      '--json',
+    );
     const minted = JSON.parse(stdout) as MintResponse;
-    expect(minted).toMatchObject({ agent_id: 'demo', capabilities: ['widgets:list', 'widgets:break'], session_id: 's1' });
+    expect(minted).toMatchObject({
+      agent_id: 'demo',
+      capabilities: ['widgets:list', 'widgets:break'],
+      session_id: 's1',
+    });
     const seconds = (Date.parse(minted.expires_at) - Date.now()) / 1000;
     expect(seconds).toBeGreaterThan(100);
     expect(seconds).toBeLessThanOrEqual(121);
@@ -126,15 +150,36 @@ describe('keywarden audit', () => {
 
 describe('keywarden doctor', () => {
   it('finds the edge healthy and the operator key accepted', async () => {
-    const { code, stdout } = await run('doctor', '--json', '--policies', join(place.path, 'policies'), '--vars', join(place.path, 'vars.env'));
+    const { code, stdout } = await run(
+      'doctor',
+      '--json',
+      '--policies',
+      join(place.path, 'policies'),
+      '--vars',
+      join(place.path, 'vars.env'),
+    );
     const { checks } = JSON.parse(stdout) as { checks: { name: string; state: string }[] };
     const states = Object.fromEntries(checks.map(({ name, state }) => [name, state]));
-    expect(states).toMatchObject({ 'Node.js': 'ok', workerd: 'ok', policies: 'ok', secrets: 'ok', 'state directory': 'ok', edge: 'ok', 'operator key': 'ok' });
+    expect(states).toMatchObject({
+      'Node.js': 'ok',
+      workerd: 'ok',
+      policies: 'ok',
+      secrets: 'ok',
+      'state directory': 'ok',
+      edge: 'ok',
+      'operator key': 'ok',
+    });
     expect(code).toBe(0);
   });
 
   it('says what is broken and how to mend it, exit 1', async () => {
-    const { code, stdout } = await run('doctor', '--policies', join(place.path, 'policies'), '--vars', place.file('empty.env', ''));
+    const { code, stdout } = await run(
+      'doctor',
+      '--policies',
+      join(place.path, 'policies'),
+      '--vars',
+      place.file('empty.env', ''),
+    );
     expect(code).toBe(1);
     expect(stdout).toMatch(/broken\s+secrets: missing: WIDGETS_KEY \(widgets\)\n\s+mend: /);
   });

@@ -46,7 +46,14 @@ export async function ended(child: ChildProcess): Promise<Ended> {
 
 /** Without what a shell or vitest may have set that changes what the command line does. */
 function clean(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { KEYWARDEN_URL: _u, KEYWARDEN_OPERATOR_KEY: _k, NODE_OPTIONS: _n, NODE_ENV: _e, FORCE_COLOR: _f, ...rest } = env;
+  const {
+    KEYWARDEN_URL: _u,
+    KEYWARDEN_OPERATOR_KEY: _k,
+    NODE_OPTIONS: _n,
+    NODE_ENV: _e,
+    FORCE_COLOR: _f,
+    ...rest
+  } = env;
   return rest;
 }
 
@@ -82,7 +89,11 @@ export async function dev(args: readonly string[], stateDir: string, options: Ru
 }
 
 /** A directory of its own for one test; the function that removes it comes with it. */
-export function scratch(): { readonly path: string; readonly file: (name: string, text: string, mode?: number) => string; readonly remove: () => void } {
+export function scratch(): {
+  readonly path: string;
+  readonly file: (name: string, text: string, mode?: number) => string;
+  readonly remove: () => void;
+} {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'keywarden-cli-')));
   return {
     path,
@@ -127,7 +138,10 @@ export function isAlive(pid: number): boolean {
 /** The pids of the children (and theirs) of a process whose command line holds `text`. */
 export function descendants(pid: number, text: string): number[] {
   const listed = spawnSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).stdout;
-  const rows = listed.split('\n').map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)).filter((row) => row !== null);
+  const rows = listed
+    .split('\n')
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+    .filter((row) => row !== null);
   const below = new Set([pid]);
   for (let grew = true; grew; ) {
     grew = false;
@@ -138,5 +152,7 @@ export function descendants(pid: number, text: string): number[] {
       }
     }
   }
-  return rows.filter(([, child, , args]) => Number(child) !== pid && below.has(Number(child)) && args?.includes(text)).map(([, child]) => Number(child));
+  return rows
+    .filter(([, child, , args]) => Number(child) !== pid && below.has(Number(child)) && args?.includes(text))
+    .map(([, child]) => Number(child));
 }

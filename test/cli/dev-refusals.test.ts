@@ -14,7 +14,9 @@ beforeEach(() => {
 afterEach(() => place.remove());
 
 const dev = (...more: string[]): Promise<Ended> =>
-  keywarden(['dev', '--port', '0', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state', ...more], { cwd: place.path });
+  keywarden(['dev', '--port', '0', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state', ...more], {
+    cwd: place.path,
+  });
 
 const refusal = ({ code, stdout }: Ended): unknown => ({ code, stdout });
 const REFUSED = { code: 125, stdout: '' };
@@ -29,7 +31,10 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
   });
 
   it('every missing secret is named at once', async () => {
-    place.file('policies/gadgets.yaml', widgetPolicy('http://127.0.0.1:9').replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'));
+    place.file(
+      'policies/gadgets.yaml',
+      widgetPolicy('http://127.0.0.1:9').replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'),
+    );
     place.file('vars.env', '');
     const end = await dev();
     expect(end.stderr).toContain('GADGETS_KEY');
@@ -50,7 +55,10 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
   });
 
   it('a policy is wrong: all problems, with file, line and column', async () => {
-    place.file('policies/widgets.yaml', widgetPolicy('http://127.0.0.1:9').replace('allow: GET', 'alow: GET').replace('scheme: bearer', 'scheme: beerer'));
+    place.file(
+      'policies/widgets.yaml',
+      widgetPolicy('http://127.0.0.1:9').replace('allow: GET', 'alow: GET').replace('scheme: bearer', 'scheme: beerer'),
+    );
     const end = await dev();
     expect(refusal(end)).toEqual(REFUSED);
     expect(end.stderr).toMatch(/policies\/widgets\.yaml:5:\d+: /);
@@ -85,8 +93,14 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     ['no JSON', 'nonsense'],
     ['a public key', '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a"}'],
     ['another curve', '{"kty":"EC","crv":"P-256","x":"a","y":"b","d":"c","kid":"a"}'],
-    ['without kid', '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}'],
-    ['halves of two keys', '{"kty":"OKP","crv":"Ed25519","x":"AAqYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid":"a"}'],
+    [
+      'without kid',
+      '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}',
+    ],
+    [
+      'halves of two keys',
+      '{"kty":"OKP","crv":"Ed25519","x":"AAqYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid":"a"}',
+    ],
     ['cut short', '{"kty":"OKP","crv":"Ed25519","x":"11qY","d":"nWGx","kid":"a"}'],
   ])('the signing key is damaged: %s; it is neither used nor replaced nor shown', async (_what, text) => {
     place.file('state/signing.jwk', text, 0o600);
@@ -127,7 +141,9 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     mkdirSync(join(place.path, 'state'), { mode: 0o755 });
     chmodSync(join(place.path, 'state'), 0o755);
     place.file('vars.env', '');
-    const child = begin(['dev', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state'], { cwd: place.path });
+    const child = begin(['dev', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state'], {
+      cwd: place.path,
+    });
     await ended(child);
     const { statSync } = await import('node:fs');
     expect(statSync(join(place.path, 'state')).mode & 0o777).toBe(0o700);

@@ -12,7 +12,9 @@ let running: Dev[] = [];
 
 beforeEach(async () => {
   place = scratch();
-  upstream = createServer((_req, res) => res.writeHead(200, { 'content-type': 'application/json' }).end('{"widgets":3}'));
+  upstream = createServer((_req, res) =>
+    res.writeHead(200, { 'content-type': 'application/json' }).end('{"widgets":3}'),
+  );
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
   place.file('policies/widgets.yaml', widgetPolicy(origin()));
   place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\n`);
@@ -32,7 +34,8 @@ const start = async (node?: string): Promise<Dev> => {
   return edge;
 };
 const workerdOf = (edge: Dev): number => descendants(edge.child.pid ?? 0, 'workerd serve')[0] ?? 0;
-const services = async (edge: Dev): Promise<unknown> => ((await (await fetch(`${edge.url}/healthz`)).json()) as { services: unknown }).services;
+const services = async (edge: Dev): Promise<unknown> =>
+  ((await (await fetch(`${edge.url}/healthz`)).json()) as { services: unknown }).services;
 
 describe('keywarden dev serves', () => {
   it('and says that without agents.yaml any agent may hold anything', async () => {
@@ -44,7 +47,8 @@ describe('keywarden dev serves', () => {
   it('with keys of mode 0600 in a directory of mode 0700, secrets in none of its files', async () => {
     const { stateDir } = await start();
     expect(statSync(stateDir).mode & 0o777).toBe(0o700);
-    for (const name of ['operator.key', 'signing.jwk', 'edge.json']) expect(statSync(join(stateDir, name)).mode & 0o777).toBe(0o600);
+    for (const name of ['operator.key', 'signing.jwk', 'edge.json'])
+      expect(statSync(join(stateDir, name)).mode & 0o777).toBe(0o600);
     const files = readdirSync(stateDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     for (const file of files) expect(readFileSync(join(file.parentPath, file.name)).includes(WIDGETS_KEY)).toBe(false);
   });
@@ -70,7 +74,10 @@ describe('keywarden dev reloads', () => {
   it('a new policy and a new secret; a bad edit keeps the old ones and is told', async () => {
     const edge = await start();
     place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\nGADGETS_KEY=x\n`);
-    place.file('policies/gadgets.yaml', widgetPolicy(origin()).replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'));
+    place.file(
+      'policies/gadgets.yaml',
+      widgetPolicy(origin()).replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'),
+    );
     await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["gadgets","widgets"]');
     place.file('policies/gadgets.yaml', 'service: [');
     await until(() => /not reloaded.*policies\/gadgets\.yaml:1:\d+/s.test(edge.said()));
@@ -83,7 +90,10 @@ describe('keywarden dev reloads', () => {
 describe('one state directory, one edge', () => {
   it('a second one is refused, naming the first', async () => {
     const edge = await start();
-    const second = await keywarden(['dev', '--port', '0', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state'], { cwd: place.path });
+    const second = await keywarden(
+      ['dev', '--port', '0', '--policies', 'policies', '--vars', 'vars.env', '--state', 'state'],
+      { cwd: place.path },
+    );
     expect(second.code).toBe(125);
     expect(second.stderr).toContain(`pid ${edge.child.pid}`);
     expect((await fetch(`${edge.url}/healthz`)).status).toBe(200);
@@ -99,14 +109,17 @@ describe('one state directory, one edge', () => {
 });
 
 describe('nothing outlives keywarden dev', () => {
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends workerd too, exit code 0, and takes edge.json and the lock away', async (signal) => {
-    const edge = await start();
-    const workerd = workerdOf(edge);
-    expect(isAlive(workerd)).toBe(true);
-    expect(await edge.stop(signal)).toBe(0);
-    expect(isAlive(workerd)).toBe(false);
-    expect(readdirSync(edge.stateDir).sort()).toEqual(['operator.key', 'signing.jwk', 'storage']);
-  });
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s ends workerd too, exit code 0, and takes edge.json and the lock away',
+    async (signal) => {
+      const edge = await start();
+      const workerd = workerdOf(edge);
+      expect(isAlive(workerd)).toBe(true);
+      expect(await edge.stop(signal)).toBe(0);
+      expect(isAlive(workerd)).toBe(false);
+      expect(readdirSync(edge.stateDir).sort()).toEqual(['operator.key', 'signing.jwk', 'storage']);
+    },
+  );
 
   it('SIGKILL ends workerd too', async () => {
     const edge = await start();
@@ -134,7 +147,9 @@ describe('nothing outlives keywarden dev', () => {
 function raw(edge: Dev, requestLine: string): Promise<string> {
   const { hostname, port, host } = new URL(edge.url);
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), hostname, () => socket.write(`${requestLine}\r\nHost: ${host}\r\nConnection: close\r\n\r\n`));
+    const socket = connect(Number(port), hostname, () =>
+      socket.write(`${requestLine}\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+    );
     let answer = '';
     socket.on('data', (chunk) => (answer += String(chunk)));
     socket.on('error', reject);

@@ -23,12 +23,22 @@ afterAll(async () => {
 
 describe('the gate of the demo', () => {
   it('opens for the real key, and changes nothing', async () => {
-    const answer = await fetch(`${gate.origin}/v1/x?y=1`, { method: 'POST', body: 'z', headers: { authorization: `Bearer ${KEY}` } });
-    expect([answer.status, answer.headers.get('x-from'), await answer.text()]).toEqual([201, 'upstream', 'POST /v1/x?y=1 z']);
+    const answer = await fetch(`${gate.origin}/v1/x?y=1`, {
+      method: 'POST',
+      body: 'z',
+      headers: { authorization: `Bearer ${KEY}` },
+    });
+    expect([answer.status, answer.headers.get('x-from'), await answer.text()]).toEqual([
+      201,
+      'upstream',
+      'POST /v1/x?y=1 z',
+    ]);
   });
 
   it.each([undefined, 'Bearer nonsense', KEY, `Bearer ${KEY}x`])('stays shut for %s', async (authorization) => {
-    expect((await fetch(gate.origin, authorization === undefined ? {} : { headers: { authorization } })).status).toBe(401);
+    expect((await fetch(gate.origin, authorization === undefined ? {} : { headers: { authorization } })).status).toBe(
+      401,
+    );
   });
 
   it.each([
@@ -40,6 +50,8 @@ describe('the gate of the demo', () => {
   });
 
   it('cries out at a capability token in the query', async () => {
-    expect((await fetch(`${gate.origin}/?key=${TOKEN}`, { headers: { authorization: `Bearer ${KEY}` } })).status).toBe(418);
+    expect((await fetch(`${gate.origin}/?key=${TOKEN}`, { headers: { authorization: `Bearer ${KEY}` } })).status).toBe(
+      418,
+    );
   });
 });

@@ -3,17 +3,29 @@ import { describe, expect, it } from 'vitest';
 import { BIN, keywarden, ROOT } from './command-line.ts';
 
 const COMMANDS = [
-  ['dev'], ['token'], ['token', 'revoke'], ['audit', 'list'], ['audit', 'verify'], ['audit', 'export'],
-  ['policy', 'check'], ['policy', 'test'], ['policy', 'explain'], ['keys', 'create'], ['doctor'],
+  ['dev'],
+  ['token'],
+  ['token', 'revoke'],
+  ['audit', 'list'],
+  ['audit', 'verify'],
+  ['audit', 'export'],
+  ['policy', 'check'],
+  ['policy', 'test'],
+  ['policy', 'explain'],
+  ['keys', 'create'],
+  ['doctor'],
 ];
 
 describe('help', () => {
-  it.each(COMMANDS.map((c) => [c.join(' '), c] as const))('keywarden %s --help shows an example and ends well', async (name, command) => {
-    const { code, stdout, stderr } = await keywarden([...command, '--help']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/Examples?:\n {2}(export .*)?.*keywarden /);
-    expect(stdout).toContain(`keywarden ${name}`);
-  });
+  it.each(COMMANDS.map((c) => [c.join(' '), c] as const))(
+    'keywarden %s --help shows an example and ends well',
+    async (name, command) => {
+      const { code, stdout, stderr } = await keywarden([...command, '--help']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(/Examples?:\n {2}(export .*)?.*keywarden /);
+      expect(stdout).toContain(`keywarden ${name}`);
+    },
+  );
 
   it('without a command the help goes to stderr, and it is wrong usage', async () => {
     const { code, stdout, stderr } = await keywarden([]);
@@ -64,7 +76,10 @@ describe('terminal manners', () => {
   });
 
   it('a reader that goes away is no error', () => {
-    const piped = spawnSync('/bin/sh', ['-c', `"$0" "$1" --help | true`, process.execPath, BIN], { cwd: ROOT, encoding: 'utf8' });
+    const piped = spawnSync('/bin/sh', ['-c', `"$0" "$1" --help | true`, process.execPath, BIN], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
     expect(piped.stderr).toBe('');
   });
 });

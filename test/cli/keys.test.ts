@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -20,18 +20,29 @@ describe('keywarden keys create', () => {
     expect(code).toBe(0);
     const made = JSON.parse(stdout) as Made;
     const jwk = JSON.parse(made.KEYWARDEN_SIGNING_KEY) as JsonWebKey & { kid: string };
-    const signed = await new SignJWT({}).setProtectedHeader({ alg: 'EdDSA' }).sign(createPrivateKey({ key: jwk, format: 'jwk' }));
-    await expect(jwtVerify(signed, createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' })))).resolves.toBeDefined();
+    const signed = await new SignJWT({})
+      .setProtectedHeader({ alg: 'EdDSA' })
+      .sign(createPrivateKey({ key: jwk, format: 'jwk' }));
+    await expect(
+      jwtVerify(signed, createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' }))),
+    ).resolves.toBeDefined();
     await expect(importJWK({ kty: 'OKP', crv: 'Ed25519', x: jwk.x ?? '' }, 'EdDSA')).resolves.toBeDefined();
     expect(jwk.kid).toMatch(/^[\w-]{43}$/);
     expect(JSON.parse(made.KEYWARDEN_OPERATORS)).toEqual([
-      { id: 'ci', roles: ['mint', 'audit'], sha256: createHash('sha256').update(made.KEYWARDEN_OPERATOR_KEY).digest('hex') },
+      {
+        id: 'ci',
+        roles: ['mint', 'audit'],
+        sha256: createHash('sha256').update(made.KEYWARDEN_OPERATOR_KEY).digest('hex'),
+      },
     ]);
     expect(made.KEYWARDEN_OPERATORS).not.toContain(made.KEYWARDEN_OPERATOR_KEY);
   });
 
   it('never makes the same twice', async () => {
-    const [a, b] = await Promise.all([keywarden(['keys', 'create', '--json']), keywarden(['keys', 'create', '--json'])]);
+    const [a, b] = await Promise.all([
+      keywarden(['keys', 'create', '--json']),
+      keywarden(['keys', 'create', '--json']),
+    ]);
     expect(JSON.parse(a.stdout)).not.toEqual(JSON.parse(b.stdout));
   });
 

@@ -14,7 +14,9 @@ describe.skipIf(node === null)('started by an old Node', () => {
     const version = await keywarden(['--version'], old);
     expect(version).toEqual(await keywarden(['--version']));
     expect((await keywarden(['no such command; $(echo x)'], old)).code).toBe(2);
-    expect((await keywarden(['no such command; $(echo x)'], old)).stderr).toContain("unknown command 'no such command; $(echo x)'");
+    expect((await keywarden(['no such command; $(echo x)'], old)).stderr).toContain(
+      "unknown command 'no such command; $(echo x)'",
+    );
   });
 
   it('says what it needs where no newer one is installed', async () => {

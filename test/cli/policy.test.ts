@@ -6,17 +6,26 @@ const place = scratch();
 const at = { cwd: place.path };
 beforeAll(() => {
   place.file('good/widgets.yaml', widgetPolicy('https://widgets.example.com'));
-  place.file('good/tests/widgets.yaml', `service: widgets
+  place.file(
+    'good/tests/widgets.yaml',
+    `service: widgets
 cases:
   - { name: listing, can: [widgets:list], request: GET /v1/widgets, expect: allow }
   - { name: breaking is another right, can: [widgets:list], request: DELETE /v1/widgets/1, expect: deny }
-`);
+`,
+  );
   place.file('wrong/widgets.yaml', widgetPolicy('https://widgets.example.com'));
-  place.file('wrong/tests/widgets.yaml', `service: widgets
+  place.file(
+    'wrong/tests/widgets.yaml',
+    `service: widgets
 cases:
   - { name: anybody may break, can: [widgets:list], request: DELETE /v1/widgets/1, expect: allow }
-`);
-  place.file('bad/widgets.yaml', widgetPolicy('https://*.example.com').replace('alow', 'allow').replace('title: List', 'titel: List'));
+`,
+  );
+  place.file(
+    'bad/widgets.yaml',
+    widgetPolicy('https://*.example.com').replace('alow', 'allow').replace('title: List', 'titel: List'),
+  );
   place.file('local/widgets.yaml', widgetPolicy('http://127.0.0.1:9'));
 });
 afterAll(() => place.remove());
@@ -39,7 +48,10 @@ describe('keywarden policy check', () => {
   it('--json says the same to programs', async () => {
     const { code, stdout } = await keywarden(['policy', 'check', 'bad', '--json'], at);
     expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ file: 'bad/widgets.yaml', line: 4 })]) });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      problems: expect.arrayContaining([expect.objectContaining({ file: 'bad/widgets.yaml', line: 4 })]),
+    });
   });
 
   it('an origin in the clear is a problem, but for --dev on loopback', async () => {
@@ -70,7 +82,8 @@ describe('keywarden policy test', () => {
 });
 
 describe('keywarden policy explain', () => {
-  const explain = (...args: string[]) => keywarden(['policy', 'explain', '--policies', 'good', '--dev', '--agent', 'demo', ...args], at);
+  const explain = (...args: string[]) =>
+    keywarden(['policy', 'explain', '--policies', 'good', '--dev', '--agent', 'demo', ...args], at);
 
   it('an allowed call: exit 0 and the rule', async () => {
     const { code, stdout } = await explain('--can', 'widgets:list', 'GET', '/proxy/widgets/v1/widgets');

@@ -14,7 +14,10 @@ afterEach(() => {
 
 const begin = async (): Promise<{ text: () => string; over: Promise<number | null> }> => {
   let out = '';
-  const started = spawn(process.execPath, ['scripts/start.ts', '--port', '0', '--state', place.path], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const started = spawn(process.execPath, ['scripts/start.ts', '--port', '0', '--state', place.path], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   child = started;
   started.stdout.on('data', (chunk) => (out += String(chunk)));
   started.stderr.on('data', (chunk) => (out += String(chunk)));
@@ -24,16 +27,19 @@ const begin = async (): Promise<{ text: () => string; over: Promise<number | nul
 };
 
 describe('npm start', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('shows an allowed and a denied call, and %s ends everything, exit code 0', async (signal) => {
-    const { text, over } = await begin();
-    expect(text()).toMatch(/GET \/proxy\/stripe\/v1\/customers → 200 .*Ada Lovelace/);
-    expect(text()).toMatch(/POST \/proxy\/stripe\/v1\/refunds → 403 /);
-    const all = descendants(child?.pid ?? 0, '');
-    expect(all.length).toBeGreaterThan(0);
-    child?.kill(signal);
-    expect(await over).toBe(0);
-    await until(() => all.every((pid) => !isAlive(pid)), 3_000);
-  });
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'shows an allowed and a denied call, and %s ends everything, exit code 0',
+    async (signal) => {
+      const { text, over } = await begin();
+      expect(text()).toMatch(/GET \/proxy\/stripe\/v1\/customers → 200 .*Ada Lovelace/);
+      expect(text()).toMatch(/POST \/proxy\/stripe\/v1\/refunds → 403 /);
+      const all = descendants(child?.pid ?? 0, '');
+      expect(all.length).toBeGreaterThan(0);
+      child?.kill(signal);
+      expect(await over).toBe(0);
+      await until(() => all.every((pid) => !isAlive(pid)), 3_000);
+    },
+  );
 
   it('the curl line works as it is pasted', async () => {
     const { text, over } = await begin();

@@ -32,7 +32,9 @@ describe('finding the edge', () => {
     state('other', 'http://127.0.0.1:2');
     const env = { KEYWARDEN_URL: 'http://127.0.0.1:3', KEYWARDEN_OPERATOR_KEY: KEY };
     expect((await keywarden(LIST, { cwd: place.path, env })).stderr).toContain('http://127.0.0.1:3');
-    expect((await keywarden([...LIST, '--state', 'other'], { cwd: place.path, env })).stderr).toContain('http://127.0.0.1:2');
+    expect((await keywarden([...LIST, '--state', 'other'], { cwd: place.path, env })).stderr).toContain(
+      'http://127.0.0.1:2',
+    );
   });
 
   it('says what to do when there is none', async () => {
@@ -73,17 +75,28 @@ describe('the operator key is guarded', () => {
   });
 
   it.each(['http://keywarden.example.com', 'http://10.0.0.1:8787', 'http://127.0.0.1.example.com'])(
-    'it does not travel unencrypted to %s', async (url) => {
-      const { code, stderr } = await keywarden(LIST, { cwd: place.path, env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY } });
+    'it does not travel unencrypted to %s',
+    async (url) => {
+      const { code, stderr } = await keywarden(LIST, {
+        cwd: place.path,
+        env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY },
+      });
       expect(code).toBe(125);
       expect(stderr).toContain('must not travel in the clear');
       expect(stderr).not.toContain(KEY);
-    });
+    },
+  );
 
-  it.each(['ftp://x', 'nonsense', 'https://user:pw@keywarden.example.com'])('%s is no address of an edge', async (url) => {
-    const { code } = await keywarden(LIST, { cwd: place.path, env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY } });
-    expect(code).toBe(125);
-  });
+  it.each(['ftp://x', 'nonsense', 'https://user:pw@keywarden.example.com'])(
+    '%s is no address of an edge',
+    async (url) => {
+      const { code } = await keywarden(LIST, {
+        cwd: place.path,
+        env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY },
+      });
+      expect(code).toBe(125);
+    },
+  );
 
   it('a damaged edge.json is said to be damaged', async () => {
     state('.keywarden');

@@ -103,7 +103,7 @@ describe('threat 2: the key in every spelling', () => {
         const response = await get('bank', `/echo/${i}/${at}`);
         const text = response.body.toString('latin1');
         expect(text.includes(spell(BANK_KEY)), `${name} split at ${at}`).toBe(false);
-        expect(text, `${name} split at ${at}`).toBe('before [redacted] after');
+        expect(text, `${name} split at ${at}`).toMatch(/^before \[redacted\]=* after$/);
       }),
     );
     await inTurns(calls, 24);

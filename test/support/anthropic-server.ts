@@ -7,13 +7,13 @@ export const EVENT_GAP_MS = 120;
 
 const failure = (status: number, type: string, message: string): Handler => json({ type: 'error', error: { type, message }, request_id: 'req_1' }, status);
 
-/** Every request must name the version of the API. */
+/** Every request must name a version of the API; which one is the client's affair. */
 const versioned = (handler: Handler): Handler => (req, res, seen) =>
-  (seen.headers['anthropic-version'] === '2023-06-01' ? handler : failure(400, 'invalid_request_error', 'anthropic-version: header is required'))(req, res, seen);
+  (/^20\d\d-\d\d-\d\d$/.test(seen.headers['anthropic-version'] ?? '') ? handler : failure(400, 'invalid_request_error', 'anthropic-version: header is required'))(req, res, seen);
 
 export const anthropicRoutes: Readonly<Record<string, Handler>> = {
   'GET /v1/models': versioned(
-    json({ data: [{ type: 'model', id: 'claude-sonnet-4-5', display_name: 'Claude Sonnet 4.5', created_at: '2025-09-29T00:00:00Z' }], has_more: false, first_id: 'claude-sonnet-4-5', last_id: 'claude-sonnet-4-5' }),
+    json({ data: [{ type: 'model', id: 'claude-sonnet-5-5', display_name: 'Claude Sonnet 5.5', created_at: '2026-10-21T00:00:00Z' }], has_more: false, first_id: 'claude-sonnet-5-5', last_id: 'claude-sonnet-5-5' }),
   ),
 
   'POST /v1/messages/count_tokens': versioned(json({ input_tokens: 8 })),

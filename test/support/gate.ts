@@ -38,7 +38,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     const route = options.routes?.[`${seen.method} ${seen.target.replace(/\?.*$/, '')}`];
     if (route !== undefined) return route(req, res, seen);
     if (options.to === undefined) return json({ error: { message: `no route ${seen.method} ${seen.target}`, type: 'gate' } }, 404)(req, res, seen);
-    forward(req, res, options.to);
+    return forward(req, res, options.to);
   });
   return {
     ...upstream,

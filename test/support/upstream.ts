@@ -246,6 +246,6 @@ export function ranged(content: Buffer, headers: Readonly<Record<string, string>
     const from = Number(range[1]);
     const to = range[2] === '' ? content.length - 1 : Math.min(Number(range[2]), content.length - 1);
     if (from > to) return answer(416, '', { 'content-range': `bytes */${content.length}` })(req, res, seen);
-    answer(206, content.subarray(from, to + 1), { 'content-range': `bytes ${from}-${to}/${content.length}`, ...headers })(req, res, seen);
+    return answer(206, content.subarray(from, to + 1), { 'content-range': `bytes ${from}-${to}/${content.length}`, ...headers })(req, res, seen);
   };
 }

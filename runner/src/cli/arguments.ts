@@ -31,11 +31,20 @@ export function parsePort(text: string): number {
 
 export function parseCount(text: string): number {
   const count = Number(text);
-  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1000) throw new InvalidArgumentError('Write a number from 1 to 1000.');
+  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1000)
+    throw new InvalidArgumentError('Write a number from 1 to 1000.');
   return count;
 }
 
 /** Collects `--can a,b --can c` into one list without repetitions. */
 export function collectNames(text: string, before: readonly string[] = []): string[] {
-  return [...new Set([...before, ...text.split(',').map((name) => name.trim()).filter((name) => name !== '')])];
+  return [
+    ...new Set([
+      ...before,
+      ...text
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== ''),
+    ]),
+  ];
 }

@@ -49,7 +49,9 @@ function settle(command: Command): void {
 /** Commander's `error: …\n(Did you mean …?)` as an error and hints. */
 function complainAbout(text: string, command: Command): void {
   const [first = '', ...rest] = text.trim().split('\n');
-  const hints = rest.map((line) => line.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did')).filter((line) => line !== '');
+  const hints = rest
+    .map((line) => line.replace(/^\((.*)\)$/, '$1').replace(/^Did/, 'did'))
+    .filter((line) => line !== '');
   complain(first.replace(/^error: /, ''), [...hints, `see ${fullName(command)} --help`]);
 }
 
@@ -58,5 +60,6 @@ function fullName(command: Command): string {
 }
 
 function versionOf(): string {
-  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
 }

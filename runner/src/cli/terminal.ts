@@ -56,7 +56,10 @@ function unicodeEscape(character: string): string {
 }
 
 /** Columns padded to their widest cell; the last one is left as long as it is. */
-export function printTable(rows: readonly (readonly string[])[], colourOf?: (row: number, column: number) => Colour | null): void {
+export function printTable(
+  rows: readonly (readonly string[])[],
+  colourOf?: (row: number, column: number) => Colour | null,
+): void {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
   rows.forEach((row, r) => {

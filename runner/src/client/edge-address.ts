@@ -1,7 +1,12 @@
 import { Failure } from '../failure.ts';
 import { checkOperatorKey } from '../state/keys.ts';
 import { readPrivateFile } from '../state/private-file.ts';
-import { nearestStateDirectory, readEdgeRecord, stateDirectoryAt, type StateDirectory } from '../state/state-directory.ts';
+import {
+  nearestStateDirectory,
+  readEdgeRecord,
+  stateDirectoryAt,
+  type StateDirectory,
+} from '../state/state-directory.ts';
 
 /** Where the edge is, and the key that makes us one of its operators. */
 export interface EdgeAddress {
@@ -17,14 +22,31 @@ export interface EdgeAddress {
  *
  * @throws Failure saying what is missing and how to get it.
  */
-export function findEdge(stateDir: string | undefined, env: NodeJS.ProcessEnv = process.env, cwd = process.cwd()): EdgeAddress {
+export function findEdge(
+  stateDir: string | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+  cwd = process.cwd(),
+): EdgeAddress {
   if (stateDir !== undefined) return fromState(stateDirectoryAt(stateDir));
   const url = env['KEYWARDEN_URL'];
   const key = env['KEYWARDEN_OPERATOR_KEY'];
-  if (url && key) return { url: checkedUrl(url), operatorKey: checkOperatorKey(key, 'KEYWARDEN_OPERATOR_KEY'), source: 'KEYWARDEN_URL' };
-  if (key) throw new Failure('KEYWARDEN_OPERATOR_KEY is set but KEYWARDEN_URL is not', 'set both, or neither to use the nearest .keywarden/');
+  if (url && key)
+    return {
+      url: checkedUrl(url),
+      operatorKey: checkOperatorKey(key, 'KEYWARDEN_OPERATOR_KEY'),
+      source: 'KEYWARDEN_URL',
+    };
+  if (key)
+    throw new Failure(
+      'KEYWARDEN_OPERATOR_KEY is set but KEYWARDEN_URL is not',
+      'set both, or neither to use the nearest .keywarden/',
+    );
   // The sandbox of an agent has KEYWARDEN_URL alone: without an operator key it is no reason to look elsewhere quietly.
-  if (url) throw new Failure('KEYWARDEN_URL is set but KEYWARDEN_OPERATOR_KEY is not', 'set both, or neither to use the nearest .keywarden/');
+  if (url)
+    throw new Failure(
+      'KEYWARDEN_URL is set but KEYWARDEN_OPERATOR_KEY is not',
+      'set both, or neither to use the nearest .keywarden/',
+    );
   const state = nearestStateDirectory(cwd);
   if (state === null) {
     throw new Failure('no edge found: no --state, no KEYWARDEN_URL, no .keywarden/ here or above', [
@@ -38,15 +60,21 @@ export function findEdge(stateDir: string | undefined, env: NodeJS.ProcessEnv = 
 function fromState(state: StateDirectory): EdgeAddress {
   const key = readPrivateFile(state.operatorKeyFile);
   const record = readEdgeRecord(state);
-  if (key === null) throw new Failure(`${state.path} holds no operator.key`, 'keywarden dev makes one; or name another directory with --state DIR');
-  if (record === null) throw new Failure(`no edge is running on ${state.path}`, `start it: keywarden dev --state ${state.path}`);
+  if (key === null)
+    throw new Failure(
+      `${state.path} holds no operator.key`,
+      'keywarden dev makes one; or name another directory with --state DIR',
+    );
+  if (record === null)
+    throw new Failure(`no edge is running on ${state.path}`, `start it: keywarden dev --state ${state.path}`);
   return { url: checkedUrl(record.url), operatorKey: checkOperatorKey(key, state.operatorKeyFile), source: state.path };
 }
 
 /** The operator key travels with every request: over the network only under TLS. */
 function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new Failure(`${text} is no http(s) URL`, 'as in https://keywarden.example.com');
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new Failure(`${text} is no http(s) URL`, 'as in https://keywarden.example.com');
   const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(url.hostname);
   if (url.protocol === 'http:' && !local) {
     throw new Failure(`${text} is not encrypted, and the operator key must not travel in the clear`, 'use https://');

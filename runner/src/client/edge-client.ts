@@ -17,7 +17,11 @@ export class EdgeClient {
     return this.#address.url;
   }
 
-  async get<T extends z.ZodMiniType>(path: string, schema: T, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<z.infer<T>> {
+  async get<T extends z.ZodMiniType>(
+    path: string,
+    schema: T,
+    query: Readonly<Record<string, string | number | undefined>> = {},
+  ): Promise<z.infer<T>> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     const suffix = search.size === 0 ? '' : `?${search}`;
@@ -59,7 +63,10 @@ export class EdgeClient {
     }
     const parsed = schema.safeParse(body);
     if (!parsed.success) {
-      throw new Failure(`${this.#address.url} answered in a shape this keywarden does not know`, 'the edge and the command line are of different versions');
+      throw new Failure(
+        `${this.#address.url} answered in a shape this keywarden does not know`,
+        'the edge and the command line are of different versions',
+      );
     }
     return parsed.data;
   }
@@ -67,7 +74,10 @@ export class EdgeClient {
 
 function unreachable(address: EdgeAddress, error: Error): Failure {
   const cause = error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message;
-  return new Failure(`the edge at ${address.url} cannot be reached: ${cause}`, `found in ${address.source}; is it running? keywarden dev starts one`);
+  return new Failure(
+    `the edge at ${address.url} cannot be reached: ${cause}`,
+    `found in ${address.source}; is it running? keywarden dev starts one`,
+  );
 }
 
 async function refusalOf(response: Response): Promise<Failure> {

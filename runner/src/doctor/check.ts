@@ -11,5 +11,8 @@ export const fine = (name: string, detail: string): Check => ({ name, state: 'ok
 export const broken = (name: string, detail: string, mend: string): Check => ({ name, state: 'broken', detail, mend });
 export const skipped = (name: string, detail: string): Check => ({ name, state: 'skipped', detail, mend: null });
 export const layer = (name: string, there: boolean, detail: string, mend: string): Check => ({
-  name, state: there ? 'present' : 'absent', detail, mend: there ? null : mend,
+  name,
+  state: there ? 'present' : 'absent',
+  detail,
+  mend: there ? null : mend,
 });

@@ -27,12 +27,27 @@ async function healthCheck(url: string): Promise<Check[]> {
     const health = Health.safeParse(await response.json());
     if (!health.success) return [broken('edge', `${url} answers, but not as an edge`, 'is KEYWARDEN_URL right?')];
     if (health.data.status !== 'ok') {
-      return [broken('edge', `${url}: ${health.data.problems.map((p) => p.problem).join('; ')}`, health.data.problems.map((p) => p.mend).join('; '))];
+      return [
+        broken(
+          'edge',
+          `${url}: ${health.data.problems.map((p) => p.problem).join('; ')}`,
+          health.data.problems.map((p) => p.mend).join('; '),
+        ),
+      ];
     }
-    return [fine('edge', `${url} serves ${health.data.services.length} services`), skewCheck(response.headers.get('date'))];
+    return [
+      fine('edge', `${url} serves ${health.data.services.length} services`),
+      skewCheck(response.headers.get('date')),
+    ];
   } catch (error) {
     const cause = (error as Error).cause;
-    return [broken('edge', `${url} cannot be reached: ${cause instanceof Error ? cause.message || (error as Error).message : (error as Error).message}`, 'keywarden dev starts one')];
+    return [
+      broken(
+        'edge',
+        `${url} cannot be reached: ${cause instanceof Error ? cause.message || (error as Error).message : (error as Error).message}`,
+        'keywarden dev starts one',
+      ),
+    ];
   }
 }
 
@@ -41,7 +56,11 @@ function skewCheck(date: string | null): Check {
   const seconds = Math.round(Math.abs(Date.now() - Date.parse(date)) / 1000);
   return seconds <= MAX_SKEW_SECONDS
     ? fine('clock', `within ${Math.max(1, seconds)} s of the edge's`)
-    : broken('clock', `${seconds} s off the edge's: tokens would look expired or not yet valid`, 'set the clock: timedatectl set-ntp true');
+    : broken(
+        'clock',
+        `${seconds} s off the edge's: tokens would look expired or not yet valid`,
+        'set the clock: timedatectl set-ntp true',
+      );
 }
 
 async function keyCheck(address: EdgeAddress): Promise<Check> {

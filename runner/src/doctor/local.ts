@@ -14,14 +14,27 @@ export async function policyChecks(directory: string, varsFile: string | null): 
     const compiled = await tryCompileDirectory(directory, { allowLoopbackHttp: true });
     if (!compiled.ok) {
       const [first] = compiled.error;
-      return [broken('policies', `${compiled.error.length} problems, the first: ${first === undefined ? '' : problemLine(first)}`, 'keywarden policy check')];
+      return [
+        broken(
+          'policies',
+          `${compiled.error.length} problems, the first: ${first === undefined ? '' : problemLine(first)}`,
+          'keywarden policy check',
+        ),
+      ];
     }
     const count = Object.keys(compiled.value.services).length;
     const policies = fine('policies', `${count} services in ${directory}`);
     if (varsFile === null) return [policies, skipped('secrets', 'no .dev.vars and no --vars: not looked at')];
     const missing = missingSecrets(compiled.value, readVars(varsFile));
     if (missing.length === 0) return [policies, fine('secrets', `all that the policies want are in ${varsFile}`)];
-    return [policies, broken('secrets', `missing: ${missing.map((m) => `${m.name} (${m.services.join(', ')})`).join('; ')}`, `write them into ${varsFile}`)];
+    return [
+      policies,
+      broken(
+        'secrets',
+        `missing: ${missing.map((m) => `${m.name} (${m.services.join(', ')})`).join('; ')}`,
+        `write them into ${varsFile}`,
+      ),
+    ];
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return [broken('policies', error.message, error.hints.join('; ') || 'keywarden policy check')];
@@ -32,7 +45,12 @@ export async function policyChecks(directory: string, varsFile: string | null): 
 export function stateCheck(state: StateDirectory | null): Check {
   if (state === null || !existsSync(state.path)) return skipped('state directory', 'none yet: keywarden dev makes it');
   const mode = statSync(state.path).mode;
-  if ((mode & 0o077) !== 0) return broken('state directory', `${state.path} is open to others (mode ${octal(mode)})`, `chmod 700 ${state.path}`);
+  if ((mode & 0o077) !== 0)
+    return broken(
+      'state directory',
+      `${state.path} is open to others (mode ${octal(mode)})`,
+      `chmod 700 ${state.path}`,
+    );
   try {
     const signing = readPrivateFile(state.signingKeyFile);
     if (signing !== null) checkSigningKey(signing, state.signingKeyFile, 'delete it: keywarden dev makes a new one');

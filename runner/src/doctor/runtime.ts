@@ -15,21 +15,31 @@ export async function workerdCheck(): Promise<Check> {
     port: 0,
     cf: false,
     logRequests: false,
-    workers: [{
-      config: {
-        name: 'doctor',
-        compatibilityDate: '2026-01-01',
-        manifest: { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents: "export default { fetch: () => new Response('well') }" } } },
+    workers: [
+      {
+        config: {
+          name: 'doctor',
+          compatibilityDate: '2026-01-01',
+          manifest: {
+            mainModule: 'index.js',
+            modules: { 'index.js': { type: 'esm', contents: "export default { fetch: () => new Response('well') }" } },
+          },
+        },
       },
-    }],
+    ],
   });
   try {
     const response = await miniflare.dispatchFetch('http://localhost/');
     const text = await response.text();
-    return text === 'well' ? fine('workerd', 'starts and answers') : broken('workerd', `answers ${response.status}`, 'npm install again');
+    return text === 'well'
+      ? fine('workerd', 'starts and answers')
+      : broken('workerd', `answers ${response.status}`, 'npm install again');
   } catch (error) {
-    return broken('workerd', `does not start: ${(error as Error).message.split('\n')[0]}`,
-      'npm install again; workerd needs glibc ≥ 2.35 (Debian 12, Ubuntu 22.04)');
+    return broken(
+      'workerd',
+      `does not start: ${(error as Error).message.split('\n')[0]}`,
+      'npm install again; workerd needs glibc ≥ 2.35 (Debian 12, Ubuntu 22.04)',
+    );
   } finally {
     await miniflare.dispose().catch(() => {});
   }

@@ -59,7 +59,11 @@ function bindingsOf(input: PlanInput, vars: Readonly<Record<string, string>>): R
     KEYWARDEN_MODE: 'dev',
   };
   if (vars['KEYWARDEN_SIGNING_KEY'] !== undefined) {
-    checkSigningKey(vars['KEYWARDEN_SIGNING_KEY'], `KEYWARDEN_SIGNING_KEY in ${input.varsFile}`, 'remove it there, or make one: keywarden keys create');
+    checkSigningKey(
+      vars['KEYWARDEN_SIGNING_KEY'],
+      `KEYWARDEN_SIGNING_KEY in ${input.varsFile}`,
+      'remove it there, or make one: keywarden keys create',
+    );
   }
   // The operators of the vars file stay; the local key is added, or the command line could not speak to this edge.
   bindings['KEYWARDEN_OPERATORS'] = JSON.stringify([

@@ -83,7 +83,10 @@ export class EdgeRuntime {
     try {
       await begin();
     } catch (error) {
-      throw new Failure(`workerd does not start: ${(error as Error).message}`, 'keywarden doctor tells what this machine lacks');
+      throw new Failure(
+        `workerd does not start: ${(error as Error).message}`,
+        'keywarden doctor tells what this machine lacks',
+      );
     }
   }
 
@@ -115,10 +118,16 @@ export class EdgeRuntime {
             name: 'keywarden',
             compatibilityDate: settings.compatibilityDate,
             compatibilityFlags: [...settings.compatibilityFlags],
-            manifest: { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents: await bundleWorker(plan.policies) } } },
+            manifest: {
+              mainModule: 'index.js',
+              modules: { 'index.js': { type: 'esm', contents: await bundleWorker(plan.policies) } },
+            },
             env: environmentOf(settings, plan),
             exports: Object.fromEntries(
-              Object.values(settings.durableObjects).map((name) => [name, { type: 'durable-object' as const, storage: 'sqlite' as const }]),
+              Object.values(settings.durableObjects).map((name) => [
+                name,
+                { type: 'durable-object' as const, storage: 'sqlite' as const },
+              ]),
             ),
           },
           dev: {
@@ -136,7 +145,8 @@ type WorkerEnvironment = NonNullable<NonNullable<MiniflareOptions['workers'][num
 
 function environmentOf(settings: WorkerSettings, plan: EdgePlan): WorkerEnvironment {
   const env: WorkerEnvironment = {};
-  for (const [name, value] of Object.entries({ ...settings.vars, ...plan.bindings })) env[name] = { type: 'text', value };
+  for (const [name, value] of Object.entries({ ...settings.vars, ...plan.bindings }))
+    env[name] = { type: 'text', value };
   for (const [name, className] of Object.entries(settings.durableObjects)) {
     env[name] = { type: 'durable-object', worker: 'keywarden', exportName: className };
   }

@@ -34,7 +34,10 @@ export async function applyMigrations(db: Database, directory: string, table = '
     try {
       await db.batch([...statements, db.prepare(`INSERT INTO ${table} (name) VALUES (?)`).bind(name)]);
     } catch (error) {
-      throw new Failure(`the migration ${name} fails: ${(error as Error).message}`, 'the local database is of another version: use a new --state DIR');
+      throw new Failure(
+        `the migration ${name} fails: ${(error as Error).message}`,
+        'the local database is of another version: use a new --state DIR',
+      );
     }
   }
   return fresh;
@@ -42,7 +45,9 @@ export async function applyMigrations(db: Database, directory: string, table = '
 
 function migrationsIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => name.endsWith('.sql')).sort();
+    return readdirSync(directory)
+      .filter((name) => name.endsWith('.sql'))
+      .sort();
   } catch {
     return [];
   }
@@ -50,6 +55,8 @@ function migrationsIn(directory: string): string[] {
 
 /** Drizzle marks the ends of statements; SQL of other make is one statement a file, or `;` at the end of a line. */
 function statementsOf(sql: string): string[] {
-  const parts = sql.includes('--> statement-breakpoint') ? sql.split('--> statement-breakpoint') : sql.split(/;[ \t]*$/m);
+  const parts = sql.includes('--> statement-breakpoint')
+    ? sql.split('--> statement-breakpoint')
+    : sql.split(/;[ \t]*$/m);
   return parts.filter((part) => part.replace(/--.*$/gm, '').trim() !== '');
 }

@@ -27,6 +27,8 @@ function secretNamesOf(credential: CredentialSpec): string[] {
     case 'query':
       return [credential.secret];
     case 'sigv4':
-      return [credential.accessKeyId, credential.secretAccessKey, credential.sessionToken].filter((name) => name !== null);
+      return [credential.accessKeyId, credential.secretAccessKey, credential.sessionToken].filter(
+        (name) => name !== null,
+      );
   }
 }

@@ -2,7 +2,12 @@ import { readFileSync, unlinkSync } from 'node:fs';
 import { Failure } from '../failure.ts';
 import { takeLock } from '../state/lock.ts';
 import { writePrivateFile } from '../state/private-file.ts';
-import { openStateDirectory, stateDirectoryAt, type EdgeRecord, type StateDirectory } from '../state/state-directory.ts';
+import {
+  openStateDirectory,
+  stateDirectoryAt,
+  type EdgeRecord,
+  type StateDirectory,
+} from '../state/state-directory.ts';
 import { isLoopback, offeredPort, urlOf } from './address.ts';
 import { planEdge, type EdgePlan, type PlanInput } from './edge-plan.ts';
 import { EdgeRuntime } from './edge-runtime.ts';
@@ -49,12 +54,16 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   try {
     const plan = await planEdge(input);
     for (const text of plan.notes) options.say(text);
-    if (!isLoopback(options.host)) options.say(`listening on ${options.host}: whoever reaches this port reaches the edge, without TLS`);
+    if (!isLoopback(options.host))
+      options.say(`listening on ${options.host}: whoever reaches this port reaches the edge, without TLS`);
     const port = await offeredPort(options.host, options.port);
     const url = urlOf(options.host, port);
     runtime = new EdgeRuntime({ host: options.host, port, url, storage: state.storage, say: options.say });
     await runtime.start(plan);
-    writePrivateFile(state.edgeFile, JSON.stringify({ url, pid: process.pid, started_at: new Date().toISOString() } satisfies EdgeRecord));
+    writePrivateFile(
+      state.edgeFile,
+      JSON.stringify({ url, pid: process.pid, started_at: new Date().toISOString() } satisfies EdgeRecord),
+    );
     return running(options, input, plan, runtime, state, url, unlock);
   } catch (error) {
     await runtime?.stop();
@@ -64,7 +73,13 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
 }
 
 function running(
-  options: EdgeOptions, input: PlanInput, first: EdgePlan, runtime: EdgeRuntime, state: StateDirectory, url: string, unlock: () => void,
+  options: EdgeOptions,
+  input: PlanInput,
+  first: EdgePlan,
+  runtime: EdgeRuntime,
+  state: StateDirectory,
+  url: string,
+  unlock: () => void,
 ): Edge {
   let current = first;
   let stopping: Promise<void> | null = null;
@@ -72,7 +87,8 @@ function running(
     if (stopping !== null) return;
     try {
       const next = await planEdge(input);
-      if (next.policies === current.policies && JSON.stringify(next.bindings) === JSON.stringify(current.bindings)) return;
+      if (next.policies === current.policies && JSON.stringify(next.bindings) === JSON.stringify(current.bindings))
+        return;
       await runtime.reload(next);
       current = next;
       options.say(`reloaded: ${next.services.length} ${next.services.length === 1 ? 'service' : 'services'}`);

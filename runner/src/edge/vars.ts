@@ -18,13 +18,14 @@ export function readVars(file: string): Record<string, string> {
   } catch (error) {
     throw new Failure(
       `cannot read the vars file ${file}: ${existsSync(file) ? (error as Error).message : 'it does not exist'}`,
-      'it holds the secrets, one NAME=value a line, as wrangler\'s .dev.vars',
+      "it holds the secrets, one NAME=value a line, as wrangler's .dev.vars",
     );
   }
   const vars: Record<string, string> = {};
   for (const [name, value] of Object.entries(parseEnv(text))) {
     if (value === undefined || value === '') continue;
-    if (TAKEN.has(name)) throw new Failure(`${file} sets ${name}, which keywarden dev sets itself`, `remove ${name} from the file`);
+    if (TAKEN.has(name))
+      throw new Failure(`${file} sets ${name}, which keywarden dev sets itself`, `remove ${name} from the file`);
     vars[name] = value;
   }
   return vars;

@@ -38,6 +38,9 @@ export async function bundleWorker(policies: string, entry: string = inProject('
     if (file === undefined) throw new Error('esbuild wrote nothing');
     return file.text;
   } catch (error) {
-    throw new Failure(`cannot bundle the Worker: ${(error as Error).message}`, 'npm install, or a change in src/ does not compile');
+    throw new Failure(
+      `cannot bundle the Worker: ${(error as Error).message}`,
+      'npm install, or a change in src/ does not compile',
+    );
   }
 }

@@ -10,7 +10,11 @@ export interface WorkerSettings {
   /** Durable Objects: binding → class. All of them are SQLite-backed. */
   readonly durableObjects: Readonly<Record<string, string>>;
   /** D1 bindings, with where their migrations are. */
-  readonly databases: readonly { readonly binding: string; readonly migrations: string; readonly migrationsTable: string }[];
+  readonly databases: readonly {
+    readonly binding: string;
+    readonly migrations: string;
+    readonly migrationsTable: string;
+  }[];
   readonly vars: Readonly<Record<string, string>>;
 }
 
@@ -41,6 +45,8 @@ export function readWorkerSettings(file: string = inProject('wrangler.toml')): W
       migrations: inProject(d.migrations_dir ?? 'migrations'),
       migrationsTable: d.migrations_table ?? 'd1_migrations',
     })),
-    vars: Object.fromEntries(Object.entries(toml.vars ?? {}).filter((e): e is [string, string] => typeof e[1] === 'string')),
+    vars: Object.fromEntries(
+      Object.entries(toml.vars ?? {}).filter((e): e is [string, string] => typeof e[1] === 'string'),
+    ),
   };
 }

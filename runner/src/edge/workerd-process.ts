@@ -51,12 +51,16 @@ export class WorkerdWatch {
 }
 
 function guard(pid: number): ChildProcess {
-  const child = spawn('/bin/sh', ['-c', 'trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null', 'keywarden-guard', String(pid)], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    // Its own process group, so that Ctrl-C in the terminal does not reach it before it reaches workerd.
-    detached: true,
-    env: {},
-  });
+  const child = spawn(
+    '/bin/sh',
+    ['-c', 'trap "" INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null', 'keywarden-guard', String(pid)],
+    {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // Its own process group, so that Ctrl-C in the terminal does not reach it before it reaches workerd.
+      detached: true,
+      env: {},
+    },
+  );
   child.on('error', () => {});
   child.stdin?.on('error', () => {});
   child.unref();

@@ -18,7 +18,10 @@ export async function tryCompileDirectory(directory: string, options: CompileOpt
   const { compilePolicies } = await offline();
   const compiled = compilePolicies(readPolicyFiles(directory), options);
   if (compiled.ok) return compiled;
-  return { ok: false, error: compiled.error.map((problem) => ({ ...problem, file: shownName(directory, problem.file) })) };
+  return {
+    ok: false,
+    error: compiled.error.map((problem) => ({ ...problem, file: shownName(directory, problem.file) })),
+  };
 }
 
 /** @throws Failure with every problem, as `file:line:col: message`. */

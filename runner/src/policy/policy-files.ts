@@ -22,10 +22,15 @@ export function readPolicyFiles(directory: string): PolicyFile[] {
 
 function namesIn(directory: string, optional = false): string[] {
   try {
-    return readdirSync(directory).filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.')).sort();
+    return readdirSync(directory)
+      .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))
+      .sort();
   } catch (error) {
     if (optional) return [];
-    throw new Failure(`cannot read the policies in ${directory}: ${(error as Error).message}`, 'name the directory that holds them');
+    throw new Failure(
+      `cannot read the policies in ${directory}: ${(error as Error).message}`,
+      'name the directory that holds them',
+    );
   }
 }
 

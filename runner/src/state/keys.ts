@@ -78,7 +78,10 @@ export function checkSigningKey(text: string, where: string, mend: string): Sign
 export function checkOperatorKey(text: string, where: string): string {
   const key = text.trim();
   if (!/^[\x21-\x7e]{16,512}$/.test(key)) {
-    throw new Failure(`${where} holds no operator key`, 'delete the file and start keywarden dev again: it makes a new one');
+    throw new Failure(
+      `${where} holds no operator key`,
+      'delete the file and start keywarden dev again: it makes a new one',
+    );
   }
   return key;
 }

@@ -1,5 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, chmodSync, writeSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  chmodSync,
+  writeSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Failure } from '../failure.ts';
 
@@ -15,7 +28,10 @@ export function readPrivateFile(path: string): string | null {
     fd = openSync(path, 'r');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
-    throw new Failure(`cannot read ${path}: ${(error as Error).message}`, `it must be readable by you: chmod 600 ${path}`);
+    throw new Failure(
+      `cannot read ${path}: ${(error as Error).message}`,
+      `it must be readable by you: chmod 600 ${path}`,
+    );
   }
   try {
     const { mode, uid } = fstatSync(fd);
@@ -26,7 +42,8 @@ export function readPrivateFile(path: string): string | null {
       ]);
     }
     const self = process.getuid?.();
-    if (self !== undefined && self !== 0 && uid !== self) throw new Failure(`${path} belongs to another user`, `chown it, or use another --state DIR`);
+    if (self !== undefined && self !== 0 && uid !== self)
+      throw new Failure(`${path} belongs to another user`, `chown it, or use another --state DIR`);
     return readFileSync(fd, 'utf8');
   } catch (error) {
     if (error instanceof Failure) throw error;
@@ -59,7 +76,10 @@ export function openPrivateDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700);
   } catch (error) {
-    throw new Failure(`cannot use the state directory ${path}: ${(error as Error).message}`, 'name another with --state DIR');
+    throw new Failure(
+      `cannot use the state directory ${path}: ${(error as Error).message}`,
+      'name another with --state DIR',
+    );
   }
 }
 

@@ -12,7 +12,7 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
 
   const client = (apiKey: string, { service = world.service, retries = 0 as number | undefined } = {}): Anthropic =>
     new Anthropic({ apiKey, baseURL: world.edge.proxy(service), ...(retries === undefined ? {} : { maxRetries: retries }) });
-  const message = { model: 'claude-sonnet-4-5', max_tokens: 64, messages: [{ role: 'user' as const, content: 'good day to you' }] };
+  const message = { model: 'claude-sonnet-5-5', max_tokens: 64, messages: [{ role: 'user' as const, content: 'good day to you' }] };
 
   beforeAll(async () => {
     const gate = await startGate({ credential: { header: 'x-api-key', value: KEY }, routes: anthropicRoutes, unauthorized: anthropicUnauthorized });

@@ -95,14 +95,22 @@ describe('git through the edge', () => {
     expect(upstream.seen.some((s) => s.headers['content-encoding'] === 'gzip')).toBe(true);
   });
 
-  test('a push without that capability fails, and git shows our message', async () => {
+  test('a push with a token that may only clone fails, and git shows our message', async () => {
     const reader = await world.edge.mint('reader', ['git:clone']);
     const refusal = await git(['-C', join(home, 'extraHeader'), ...byHeader(reader)], 'push', 'origin', 'HEAD:refs/heads/sneaky');
     expect(refusal.code).toBe(128);
     expect(refusal.output).toContain('The requested URL returned error: 403');
-    expect(refusal.output).toMatch(WORDS.missing);
-    expect(refusal.output).toContain('git:push');
+    expect(refusal.output).toMatch(/remote: .*(does not hold|allows this call only when)/);
     expect(upstream.inside('branch', '--list', 'sneaky')).toBe('');
+  });
+
+  test('a token without any capability for git fails, and git shows which it lacks', async () => {
+    const stranger = await world.edge.mint('stranger', [`${world.tight}:clone`]);
+    const refusal = await git(byHelper(stranger), 'ls-remote', GITHUB);
+    expect(refusal.code).toBe(128);
+    expect(refusal.output).toContain('The requested URL returned error: 403');
+    expect(refusal.output).toMatch(WORDS.missing);
+    expect(refusal.output).toContain('git:clone');
   });
 
   test('an expired token is an authentication failure, and git shows our message', async () => {

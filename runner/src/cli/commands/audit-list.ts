@@ -59,17 +59,30 @@ function printRows(rows: readonly AuditRowJson[], heading: boolean): void {
     printTable(table, (r, c) => {
       if (heading && r === 0) return 'dim';
       const row = rows[heading ? r - 1 : r];
-      return c === 2 && row !== undefined ? COLOUR_OF[row.event.split('.')[1] ?? ''] ?? null : null;
+      return c === 2 && row !== undefined ? (COLOUR_OF[row.event.split('.')[1] ?? ''] ?? null) : null;
     });
   }
 }
 
 const COLOUR_OF: Readonly<Record<string, 'red' | 'green' | 'yellow'>> = {
-  denied: 'red', refused: 'red', failed: 'yellow', unknown: 'yellow', echoed: 'yellow', completed: 'green',
+  denied: 'red',
+  refused: 'red',
+  failed: 'yellow',
+  unknown: 'yellow',
+  echoed: 'yellow',
+  completed: 'green',
 };
 
 function cellsOf(row: AuditRowJson): string[] {
   const query = row.query_names ? `?${row.query_names}` : '';
   const call = row.method === null ? '' : `${row.method} ${row.service ?? ''}${row.path ?? ''}${query}`;
-  return [row.at, row.agent ?? '-', row.event, row.capability ?? '-', call, row.status === null ? '-' : String(row.status), row.reason ?? ''];
+  return [
+    row.at,
+    row.agent ?? '-',
+    row.event,
+    row.capability ?? '-',
+    call,
+    row.status === null ? '-' : String(row.status),
+    row.reason ?? '',
+  ];
 }

@@ -19,18 +19,22 @@ const JwksShape = z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
 export async function verifyAudit(file: string | undefined, options: VerifyOptions): Promise<number> {
   if (file !== undefined) return verifyFile(file, options);
   const client = new EdgeClient(findEdge(options.state));
-  const jwks = options.jwks === undefined ? await client.get('/.well-known/jwks.json', JwksShape) : await jwksAt(options.jwks);
+  const jwks =
+    options.jwks === undefined ? await client.get('/.well-known/jwks.json', JwksShape) : await jwksAt(options.jwks);
   const { body } = await client.stream('/v1/audit/export');
   if (body === null) throw new Failure('the edge sent an empty export');
   // What the edge says about itself comes second: the rows are judged here first.
   const here = await verifyExport(body, jwks);
   const edge = await client.get('/v1/audit/verify', AuditVerifyResponse);
   const ok = sound(here, true) && edge.ok;
-  if (options.json) printJson({ ...here, ok, edge: { ok: edge.ok, rows: edge.rows, ledgers: edge.ledgers, problems: edge.problems } });
+  if (options.json)
+    printJson({ ...here, ok, edge: { ok: edge.ok, rows: edge.rows, ledgers: edge.ledgers, problems: edge.problems } });
   else {
     report(here, `export of ${client.url}`);
     for (const problem of edge.problems) printProblem(problem, 'the edge says: ');
-    print(`the edge ${edge.ok ? 'agrees' : 'finds its chain broken'}: ${edge.rows} rows in ${edge.ledgers} ledgers, against their live heads`);
+    print(
+      `the edge ${edge.ok ? 'agrees' : 'finds its chain broken'}: ${edge.rows} rows in ${edge.ledgers} ledgers, against their live heads`,
+    );
     verdict(ok);
   }
   return ok ? EXIT.ok : EXIT.negative;
@@ -46,7 +50,7 @@ async function verifyFile(file: string, options: VerifyOptions): Promise<number>
     report(result, file);
     verdict(ok);
   }
-  if (jwks === null) note('the checkpoint\'s signature was not checked: --jwks FILE|URL names the edge\'s keys');
+  if (jwks === null) note("the checkpoint's signature was not checked: --jwks FILE|URL names the edge's keys");
   return ok ? EXIT.ok : EXIT.negative;
 }
 
@@ -67,12 +71,21 @@ function report(result: ExportReport, source: string): void {
   print(`${harmlessLine(source)}: ${result.rows} rows in ${result.ledgers} ledgers; ${CHECKPOINT[result.checkpoint]}`);
 }
 
-function printProblem({ ledger, seq, problem }: { ledger: string; seq: number | null; problem: string }, from: string): void {
-  print(`${coloured('red', 'broken')}: ${from}ledger ${harmlessLine(ledger)}${seq === null ? '' : ` row ${seq}`}: ${harmlessLine(problem)}`);
+function printProblem(
+  { ledger, seq, problem }: { ledger: string; seq: number | null; problem: string },
+  from: string,
+): void {
+  print(
+    `${coloured('red', 'broken')}: ${from}ledger ${harmlessLine(ledger)}${seq === null ? '' : ` row ${seq}`}: ${harmlessLine(problem)}`,
+  );
 }
 
 function verdict(ok: boolean): void {
-  print(ok ? `${coloured('green', 'ok')}: nothing was altered, dropped or reordered` : `${coloured('red', 'not ok')}: the audit cannot be trusted as it is`);
+  print(
+    ok
+      ? `${coloured('green', 'ok')}: nothing was altered, dropped or reordered`
+      : `${coloured('red', 'not ok')}: the audit cannot be trusted as it is`,
+  );
 }
 
 async function jwksAt(place: string): Promise<Jwks> {
@@ -82,6 +95,9 @@ async function jwksAt(place: string): Promise<Jwks> {
       : readFileSync(place, 'utf8');
     return JwksShape.parse(JSON.parse(text));
   } catch (error) {
-    throw new Failure(`${place} holds no JWKS: ${(error as Error).message.split('\n')[0]}`, "the edge's is at /.well-known/jwks.json");
+    throw new Failure(
+      `${place} holds no JWKS: ${(error as Error).message.split('\n')[0]}`,
+      "the edge's is at /.well-known/jwks.json",
+    );
   }
 }

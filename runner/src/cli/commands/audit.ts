@@ -27,10 +27,13 @@ function listCommand(): Command {
     .option('--follow', 'go on with new rows as they come')
     .addOption(stateOption())
     .option('--json', 'print { rows, next_cursor }; with --follow one row a line')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   keywarden audit list --since 1h --decision deny
-  keywarden audit list --agent demo --follow`)
+  keywarden audit list --agent demo --follow`,
+    )
     .action(listAudit);
 }
 
@@ -41,12 +44,15 @@ function verifyCommand(setExit: SetExit): Command {
     .option('--jwks <file-or-url>', "the edge's public keys, to check an export's signed checkpoint with")
     .addOption(stateOption())
     .option('--json', 'print { ok, rows, ledgers, problems, … }')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Exit code 1 when the chain is broken; each problem is named by ledger and row number.
 
 Examples:
   keywarden audit verify
-  keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`)
+  keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`,
+    )
     .action(async (file: string | undefined, options: { jwks?: string; state?: string; json?: boolean }) => {
       setExit(await verifyAudit(file, options));
     });
@@ -57,8 +63,11 @@ function exportCommand(): Command {
     .description('all rows as NDJSON, with a signed checkpoint as the last line')
     .option('--out <file>', 'write to a new file of mode 0600 instead of stdout')
     .addOption(stateOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  keywarden audit export --out audit.ndjson`)
+  keywarden audit export --out audit.ndjson`,
+    )
     .action(exportAudit);
 }

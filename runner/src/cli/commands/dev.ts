@@ -24,13 +24,16 @@ export function devCommand(): Command {
     .option('--vars <file>', "the secrets, in .dev.vars form (default for the project's policies: its .dev.vars)")
     .option('--state <dir>', 'keys and storage; keys it lacks are made there', '.keywarden')
     .option('--no-watch', 'do not reload when policies or secrets change')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Prints one line, "ready http://127.0.0.1:PORT", on stdout when it serves; everything else goes to stderr.
 Only here may a policy's origin be http:// on loopback.
 
 Examples:
   keywarden dev
-  keywarden dev --policies ./policies --vars ./secrets.env --port 0 --state /tmp/edge`)
+  keywarden dev --policies ./policies --vars ./secrets.env --port 0 --state /tmp/edge`,
+    )
     .action(dev);
 }
 

@@ -26,12 +26,15 @@ export function doctorCommand(setExit: SetExit): Command {
     .option('--vars <file>', 'the secrets to look for')
     .addOption(stateOption())
     .option('--json', 'print { ok, checks: [{ name, state, detail, mend }] }')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Exit code 1 when something that the edge needs is broken. Layers of isolation are only told:
 present or absent, and how to get them.
 
 Example:
-  keywarden doctor --json`)
+  keywarden doctor --json`,
+    )
     .action(async (options: DoctorOptions) => setExit(await examine(options)));
 }
 

@@ -21,19 +21,23 @@ export function keysCommand(): Command {
     .option('--roles <roles...>', `what the operator may: ${ROLES.join(', ')} (default: all)`, collectNames)
     .option('--out <file>', 'write them to a new file of mode 0600 instead of printing them')
     .option('--json', 'print or write them as JSON')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 The operator key is for the operator alone: the edge gets only its SHA-256.
 
 Examples:
   keywarden keys create
-  keywarden keys create --operator ci --roles mint --out keys.env`)
+  keywarden keys create --operator ci --roles mint --out keys.env`,
+    )
     .action(createKeys);
   return new Command('keys').description('keys of an edge').addCommand(create);
 }
 
 function createKeys(options: CreateOptions): void {
   const roles = (options.roles ?? ROLES).map(roleOf);
-  if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(options.operator)) throw usage('an operator id is 1 to 64 of A-Z a-z 0-9 . _ @ -');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(options.operator))
+    throw usage('an operator id is 1 to 64 of A-Z a-z 0-9 . _ @ -');
   const operatorKey = makeOperatorKey();
   const made = {
     KEYWARDEN_SIGNING_KEY: JSON.stringify(makeSigningKey()),
@@ -52,13 +56,19 @@ function createKeys(options: CreateOptions): void {
 
 function writeKeys(file: string, made: Readonly<Record<string, string>>, json: boolean): void {
   if (existsSync(file)) throw new Failure(`${file} exists already and is left as it is`, 'name a new file');
-  const text = json ? JSON.stringify(made, null, 2) : Object.entries(made).map(([name, value]) => `${name}='${value}'`).join('\n');
+  const text = json
+    ? JSON.stringify(made, null, 2)
+    : Object.entries(made)
+        .map(([name, value]) => `${name}='${value}'`)
+        .join('\n');
   try {
     writePrivateFile(file, `${text}\n`);
   } catch (error) {
     throw new Failure(`cannot write ${file}: ${(error as Error).message}`);
   }
-  note(`wrote ${file} (mode 0600): the edge needs KEYWARDEN_SIGNING_KEY and KEYWARDEN_OPERATORS, the operator KEYWARDEN_OPERATOR_KEY`);
+  note(
+    `wrote ${file} (mode 0600): the edge needs KEYWARDEN_SIGNING_KEY and KEYWARDEN_OPERATORS, the operator KEYWARDEN_OPERATOR_KEY`,
+  );
 }
 
 function roleOf(name: string): OperatorRole {

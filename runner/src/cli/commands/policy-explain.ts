@@ -21,12 +21,17 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
   const capabilities = words.filter((word) => /^[^/]+:[^/]+$/.test(word));
   const [method, path, ...rest] = words.filter((word) => !capabilities.includes(word));
   if (method === undefined || path === undefined || rest.length > 0) {
-    throw usage('name one METHOD and one PATH', 'keywarden policy explain --agent demo --can stripe:read_balance GET stripe/v1/balance');
+    throw usage(
+      'name one METHOD and one PATH',
+      'keywarden policy explain --agent demo --can stripe:read_balance GET stripe/v1/balance',
+    );
   }
   const { service, target } = splitPath(path);
   const body = bodyOf(options.body);
   const contentType = options.contentType ?? (body === null ? undefined : 'application/json');
-  const bundle = await compileDirectory(options.policies ?? inProject('policies'), { allowLoopbackHttp: options.dev === true });
+  const bundle = await compileDirectory(options.policies ?? inProject('policies'), {
+    allowLoopbackHttp: options.dev === true,
+  });
   const { explainAccess } = await offline();
   const request = {
     service,

@@ -5,7 +5,7 @@ import type { SetExit } from '../program.ts';
 import { checkPolicies, testPolicies } from './policy-check.ts';
 import { explainPolicy, type ExplainOptions } from './policy-explain.ts';
 
-const LOCAL_HELP = "also accept http:// origins on loopback, as keywarden dev does";
+const LOCAL_HELP = 'also accept http:// origins on loopback, as keywarden dev does';
 
 export function policyCommand(setExit: SetExit): Command {
   return new Command('policy')
@@ -48,13 +48,16 @@ function explainCommand(setExit: SetExit): Command {
     .option('--policies <dir>', "the policies (default: the project's policies/)")
     .option('--dev', LOCAL_HELP)
     .option('--json', 'print the decision and its evidence')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Exit code 0 when it would be allowed, 1 when not.
 
 Examples:
   keywarden policy explain --agent demo --can stripe:read_balance GET /proxy/stripe/v1/balance
   keywarden policy explain --agent demo --can stripe:refund POST stripe/v1/refunds --body amount=100 \\
-    --content-type application/x-www-form-urlencoded`)
+    --content-type application/x-www-form-urlencoded`,
+    )
     .action(async (words: string[], options: ExplainOptions) => {
       setExit(await explainPolicy(words, options));
     });

@@ -28,28 +28,39 @@ export function tokenCommand(): Command {
     .description('mint a capability token, or revoke what was minted')
     .usage('--agent ID --can CAP… [options]')
     .option('--agent <id>', 'whom the token speaks for')
-    .option('--can <capabilities...>', 'what it allows, as in stripe:read_balance; repeatable, several, or comma-separated', collectNames)
+    .option(
+      '--can <capabilities...>',
+      'what it allows, as in stripe:read_balance; repeatable, several, or comma-separated',
+      collectNames,
+    )
     .option('--ttl <time>', 'how long it lives: 90s, 15m, 1h; at most 24h (default: 15m)', parseDuration)
     .option('--session <id>', 'the session it belongs to')
     .addOption(stateOption())
     .option('--json', 'print { token, agent_id, capabilities, expires_at, token_id }')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   keywarden token --agent demo --can stripe:read_balance
   keywarden token --agent demo --can stripe:refund stripe:read_balance --ttl 1h --json
   export STRIPE_API_KEY=$(keywarden token --agent demo --can stripe:read_balance)
   keywarden token revoke --agent demo
 
-Prints the bare token on stdout, so that it can be piped.`)
+Prints the bare token on stdout, so that it can be piped.`,
+    )
     .action(mint);
   command.addCommand(revokeCommand());
   return command;
 }
 
 async function mint(options: MintOptions): Promise<void> {
-  if (options.agent === undefined) throw usage('whose token? --agent is missing', 'keywarden token --agent demo --can stripe:read_balance');
+  if (options.agent === undefined)
+    throw usage('whose token? --agent is missing', 'keywarden token --agent demo --can stripe:read_balance');
   if (options.can === undefined || options.can.length === 0) {
-    throw usage('a token for what? --can is missing', 'keywarden policy check lists the capabilities that the policies define');
+    throw usage(
+      'a token for what? --can is missing',
+      'keywarden policy check lists the capabilities that the policies define',
+    );
   }
   const request = MintRequest.safeParse({
     agent_id: options.agent,
@@ -57,15 +68,27 @@ async function mint(options: MintOptions): Promise<void> {
     ...(options.ttl === undefined ? {} : { ttl_seconds: options.ttl }),
     ...(options.session === undefined ? {} : { session_id: options.session }),
   });
-  if (!request.success) throw usage(request.error.issues.map((issue) => `${OPTION_OF[String(issue.path[0])] ?? String(issue.path[0])}: ${issue.message}`).join('\n'));
+  if (!request.success)
+    throw usage(
+      request.error.issues
+        .map((issue) => `${OPTION_OF[String(issue.path[0])] ?? String(issue.path[0])}: ${issue.message}`)
+        .join('\n'),
+    );
   const minted = await new EdgeClient(findEdge(options.state)).post('/v1/tokens', request.data, MintResponse);
   if (minted.warning !== undefined) note(minted.warning);
   if (options.json) return printJson(minted);
   print(minted.token);
-  note(`${minted.agent_id} may ${minted.capabilities.join(', ')} until ${minted.expires_at} (token ${minted.token_id})`);
+  note(
+    `${minted.agent_id} may ${minted.capabilities.join(', ')} until ${minted.expires_at} (token ${minted.token_id})`,
+  );
 }
 
-const OPTION_OF: Readonly<Record<string, string>> = { agent_id: '--agent', capabilities: '--can', ttl_seconds: '--ttl', session_id: '--session' };
+const OPTION_OF: Readonly<Record<string, string>> = {
+  agent_id: '--agent',
+  capabilities: '--can',
+  ttl_seconds: '--ttl',
+  session_id: '--session',
+};
 
 function revokeCommand(): Command {
   return new Command('revoke')
@@ -75,10 +98,13 @@ function revokeCommand(): Command {
     .option('--agent <id>', 'every token that an agent holds now; with --token-id, the agent it belongs to')
     .addOption(stateOption())
     .option('--json', 'print { revoked, agents }')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   keywarden token revoke --token-id 01J… --agent demo
-  keywarden token revoke --agent demo`)
+  keywarden token revoke --agent demo`,
+    )
     .action(async (own: RevokeOptions, command: Command) => {
       // The parent has options of the same names: commander gives it what stands before the subcommand's name.
       const options: RevokeOptions = { ...command.parent?.opts(), ...own };
@@ -91,7 +117,8 @@ Examples:
 
 function revocationOf(options: RevokeOptions): Record<string, string> {
   const { tokenId, session, agent } = options;
-  if (tokenId !== undefined && session === undefined) return { token_id: tokenId, ...(agent === undefined ? {} : { agent_id: agent }) };
+  if (tokenId !== undefined && session === undefined)
+    return { token_id: tokenId, ...(agent === undefined ? {} : { agent_id: agent }) };
   if (session !== undefined && tokenId === undefined && agent === undefined) return { session_id: session };
   if (agent !== undefined && session === undefined) return { agent_id: agent };
   throw usage('name what to revoke: --token-id, --session or --agent', 'keywarden token revoke --agent demo');
