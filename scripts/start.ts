@@ -1,12 +1,12 @@
-import { parseArgs } from 'node:util';
 import { join, relative, resolve } from 'node:path';
-import { prepareDemo, type Demo } from '../runner/src/demo/prepare.ts';
+import { parseArgs } from 'node:util';
+import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
 import { firstCalls } from '../runner/src/demo/first-calls.ts';
-import { startEdge, type Edge } from '../runner/src/edge/start-edge.ts';
+import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
 import { offeredPort } from '../runner/src/edge/address.ts';
+import { type Edge, startEdge } from '../runner/src/edge/start-edge.ts';
 import { Failure } from '../runner/src/failure.ts';
 import { inProject } from '../runner/src/project.ts';
-import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
 
 /**
  * `npm start`: a local edge, a demo service behind it, and a first agent's calls, so that there is something to see.

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { begin, ended, keywarden, scratch, type Ended } from './command-line.ts';
+import { begin, type Ended, ended, keywarden, scratch } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
 let place: ReturnType<typeof scratch>;

@@ -1,9 +1,9 @@
-import { readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { descendants, type Dev, dev, isAlive, keywarden, oldNode, scratch, until } from './command-line.ts';
+import { type Dev, descendants, dev, isAlive, keywarden, oldNode, scratch, until } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
 let place: ReturnType<typeof scratch>;

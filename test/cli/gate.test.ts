@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openGate, type Gate } from '../../runner/src/demo/gate.ts';
+import { type Gate, openGate } from '../../runner/src/demo/gate.ts';
 
 const KEY = 'sk_demo_real';
 const TOKEN = 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ';

@@ -1,8 +1,8 @@
 import { createHash, createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
 import { importJWK, jwtVerify, SignJWT } from 'jose';
+import { afterAll, describe, expect, it } from 'vitest';
 import { keywarden, scratch } from './command-line.ts';
 
 const place = scratch();

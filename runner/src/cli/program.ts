@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { complain } from './terminal.ts';
 import { auditCommand } from './commands/audit.ts';
 import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { keysCommand } from './commands/keys.ts';
 import { policyCommand } from './commands/policy.ts';
 import { tokenCommand } from './commands/token.ts';
+import { complain } from './terminal.ts';
 
 /** Sets the exit code of a command that worked but whose answer is no. */
 export type SetExit = (code: number) => void;

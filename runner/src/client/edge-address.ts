@@ -4,8 +4,8 @@ import { readPrivateFile } from '../state/private-file.ts';
 import {
   nearestStateDirectory,
   readEdgeRecord,
-  stateDirectoryAt,
   type StateDirectory,
+  stateDirectoryAt,
 } from '../state/state-directory.ts';
 
 /** Where the edge is, and the key that makes us one of its operators. */

@@ -1,6 +1,6 @@
 import type * as z from 'zod/mini';
-import { Failure } from '../failure.ts';
 import { Problem } from '../../../src/protocol.ts';
+import { Failure } from '../failure.ts';
 import type { EdgeAddress } from './edge-address.ts';
 
 const TIMEOUT_MS = 30_000;

@@ -1,7 +1,7 @@
+import { MintResponse } from '../../../src/protocol.ts';
+import { harmlessLine } from '../cli/terminal.ts';
 import { findEdge } from '../client/edge-address.ts';
 import { EdgeClient } from '../client/edge-client.ts';
-import { harmlessLine } from '../cli/terminal.ts';
-import { MintResponse } from '../../../src/protocol.ts';
 
 const CALLS = [
   { method: 'GET', path: '/proxy/stripe/v1/customers' },

@@ -1,8 +1,8 @@
 import { AuditListResponse, Health } from '../../../src/protocol.ts';
-import { findEdge, type EdgeAddress } from '../client/edge-address.ts';
+import { type EdgeAddress, findEdge } from '../client/edge-address.ts';
 import { EdgeClient } from '../client/edge-client.ts';
 import { Failure } from '../failure.ts';
-import { type Check, broken, fine, skipped } from './check.ts';
+import { broken, type Check, fine, skipped } from './check.ts';
 
 const MAX_SKEW_SECONDS = 30;
 

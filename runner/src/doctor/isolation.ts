@@ -1,6 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { spawnSync } from 'node:child_process';
 import { type Check, layer } from './check.ts';
 
 /** The layers of isolation that this host offers to the runner of sandboxes. Nothing here is needed for the edge. */

@@ -1,12 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
-import { Failure } from '../failure.ts';
-import { tryCompileDirectory, problemLine } from '../policy/compile.ts';
 import { missingSecrets } from '../edge/required-secrets.ts';
 import { readVars } from '../edge/vars.ts';
+import { Failure } from '../failure.ts';
+import { problemLine, tryCompileDirectory } from '../policy/compile.ts';
+import { checkSigningKey } from '../state/keys.ts';
 import { octal, readPrivateFile } from '../state/private-file.ts';
 import type { StateDirectory } from '../state/state-directory.ts';
-import { checkSigningKey } from '../state/keys.ts';
-import { type Check, broken, fine, skipped } from './check.ts';
+import { broken, type Check, fine, skipped } from './check.ts';
 
 /** Do the policies compile, and is every secret that they want in the vars file? */
 export async function policyChecks(directory: string, varsFile: string | null): Promise<Check[]> {

@@ -1,5 +1,5 @@
 import { Miniflare } from 'miniflare';
-import { type Check, broken, fine } from './check.ts';
+import { broken, type Check, fine } from './check.ts';
 
 export function nodeCheck(): Check {
   const version = process.versions.node;

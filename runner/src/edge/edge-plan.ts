@@ -1,7 +1,7 @@
 import { Failure } from '../failure.ts';
-import type { LocalKeys } from '../state/state-directory.ts';
-import { checkSigningKey, operatorEntryOf, ROLES } from '../state/keys.ts';
 import { compileDirectory } from '../policy/compile.ts';
+import { checkSigningKey, operatorEntryOf, ROLES } from '../state/keys.ts';
+import type { LocalKeys } from '../state/state-directory.ts';
 import { missingSecrets } from './required-secrets.ts';
 import { readVars } from './vars.ts';
 

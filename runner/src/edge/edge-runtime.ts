@@ -1,10 +1,10 @@
 import { Miniflare, type MiniflareOptions } from 'miniflare';
 import { Failure } from '../failure.ts';
-import { applyMigrations, type Database } from './migrations.ts';
 import type { EdgePlan } from './edge-plan.ts';
 import { awaitHealth } from './health.ts';
-import { readWorkerSettings, type WorkerSettings } from './worker-settings.ts';
+import { applyMigrations, type Database } from './migrations.ts';
 import { bundleWorker } from './worker-bundle.ts';
+import { readWorkerSettings, type WorkerSettings } from './worker-settings.ts';
 import { WorkerdWatch } from './workerd-process.ts';
 
 export interface RuntimeOptions {

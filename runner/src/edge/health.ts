@@ -1,5 +1,5 @@
-import { Failure } from '../failure.ts';
 import { Health } from '../../../src/protocol.ts';
+import { Failure } from '../failure.ts';
 
 /**
  * Waits until the edge serves.

@@ -3,13 +3,13 @@ import { Failure } from '../failure.ts';
 import { takeLock } from '../state/lock.ts';
 import { writePrivateFile } from '../state/private-file.ts';
 import {
-  openStateDirectory,
-  stateDirectoryAt,
   type EdgeRecord,
+  openStateDirectory,
   type StateDirectory,
+  stateDirectoryAt,
 } from '../state/state-directory.ts';
 import { isLoopback, offeredPort, urlOf } from './address.ts';
-import { planEdge, type EdgePlan, type PlanInput } from './edge-plan.ts';
+import { type EdgePlan, type PlanInput, planEdge } from './edge-plan.ts';
 import { EdgeRuntime } from './edge-runtime.ts';
 import { watchFiles } from './watch-files.ts';
 

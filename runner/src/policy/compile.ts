@@ -1,6 +1,6 @@
-import { Failure, EXIT } from '../failure.ts';
-import { readPolicyFiles, shownName } from './policy-files.ts';
 import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { readPolicyFiles, shownName } from './policy-files.ts';
 
 export interface CompileOptions {
   /** Whether an origin may be `http://` on loopback: only for a local edge. */

@@ -1,7 +1,7 @@
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { Failure } from '../failure.ts';
-import { processIsAlive, startTimeOf } from './process-identity.ts';
 import { codeOf } from './private-file.ts';
+import { processIsAlive, startTimeOf } from './process-identity.ts';
 
 interface Holder {
   readonly pid: number;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   fstatSync,
@@ -9,9 +10,8 @@ import {
   readFileSync,
   renameSync,
   statSync,
-  chmodSync,
-  writeSync,
   unlinkSync,
+  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Failure } from '../failure.ts';

@@ -1,4 +1,4 @@
-import { openSync, closeSync, writeSync, unlinkSync, fsyncSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { Failure } from '../../failure.ts';

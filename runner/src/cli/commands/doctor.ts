@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import type { Check } from '../../doctor/check.ts';
 import { edgeChecks } from '../../doctor/edge.ts';
 import { isolationChecks } from '../../doctor/isolation.ts';
 import { policyChecks, stateCheck } from '../../doctor/local.ts';
-import type { Check } from '../../doctor/check.ts';
 import { EXIT } from '../../failure.ts';
 import { inProject } from '../../project.ts';
 import { nearestStateDirectory, stateDirectoryAt } from '../../state/state-directory.ts';

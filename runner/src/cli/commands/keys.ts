@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { Failure, usage } from '../../failure.ts';
-import { makeOperatorKey, makeSigningKey, operatorEntryOf, ROLES, type OperatorRole } from '../../state/keys.ts';
+import { makeOperatorKey, makeSigningKey, type OperatorRole, operatorEntryOf, ROLES } from '../../state/keys.ts';
 import { writePrivateFile } from '../../state/private-file.ts';
 import { collectNames } from '../arguments.ts';
 import { note, print, printJson } from '../terminal.ts';

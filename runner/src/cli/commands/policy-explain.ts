@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { EXIT, Failure, usage } from '../../failure.ts';
-import { inProject } from '../../project.ts';
 import { compileDirectory, offline } from '../../policy/compile.ts';
+import { inProject } from '../../project.ts';
 import { harmless, print, printJson } from '../terminal.ts';
 
 export interface ExplainOptions {

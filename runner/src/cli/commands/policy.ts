@@ -3,7 +3,7 @@ import { inProject } from '../../project.ts';
 import { collectNames } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 import { checkPolicies, testPolicies } from './policy-check.ts';
-import { explainPolicy, type ExplainOptions } from './policy-explain.ts';
+import { type ExplainOptions, explainPolicy } from './policy-explain.ts';
 
 const LOCAL_HELP = 'also accept http:// origins on loopback, as keywarden dev does';
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { MintRequest, MintResponse, RevokeResponse } from '../../../../src/protocol.ts';
-import { EdgeClient } from '../../client/edge-client.ts';
 import { findEdge } from '../../client/edge-address.ts';
+import { EdgeClient } from '../../client/edge-client.ts';
 import { usage } from '../../failure.ts';
 import { collectNames, parseDuration, stateOption } from '../arguments.ts';
 import { note, print, printJson } from '../terminal.ts';
