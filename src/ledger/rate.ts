@@ -40,7 +40,9 @@ const GRID = 1024;
 export function decideRate(state: RateState, limits: readonly NamedLimit[], now: number): RateDecision {
   const clock = Math.max(now, state.clock);
   if (limits.length === 0) return { effect: 'granted', state: { clock, tats: state.tats }, limits: [] };
-  const tats = new Map(state.tats);
+  const tats = withDebtsCapped(state.tats, limits, clock);
+  // What stays when the call is refused: the caps, so that they do not move on with the clock, but no charge.
+  const uncharged = new Map(tats);
   let slowest: { name: string; waitMs: number } | null = null;
   for (const { name, spec } of limits) {
     const interval = intervalMs(spec);
@@ -52,7 +54,7 @@ export function decideRate(state: RateState, limits: readonly NamedLimit[], now:
     } else tats.set(name, tat + interval);
   }
   if (slowest !== null) {
-    const held = { clock, tats: state.tats };
+    const held = { clock, tats: uncharged };
     return {
       effect: 'limited',
       state: held,
@@ -91,7 +93,17 @@ export function intervalMs(spec: RateSpec): number {
   return Math.ceil((spec.periodMs / spec.count) * GRID) / GRID;
 }
 
-/** A policy that was loosened since the last charge must not make its callers wait out the old debt: hence the cap. */
+/** A policy that was loosened since the last charge must not make its callers wait out the old debt. */
+function withDebtsCapped(tats: ReadonlyMap<string, number>, limits: readonly NamedLimit[], clock: number): Map<string, number> {
+  const capped = new Map(tats);
+  for (const { name, spec } of limits) {
+    const tat = tatOf(tats, name, spec, clock);
+    // An infinite one would not survive JSON, nor a policy that is mended.
+    if (capped.has(name) && Number.isFinite(tat)) capped.set(name, tat);
+  }
+  return capped;
+}
+
 function tatOf(tats: ReadonlyMap<string, number>, name: string, spec: RateSpec, clock: number): number {
   const interval = intervalMs(spec);
   if (interval === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
