@@ -1,8 +1,8 @@
 import { Hono } from 'hono';
-import { bundle } from './policy/bundle.ts';
 import { edgeOf } from './edge.ts';
 import { fault } from './fault.ts';
 import openapi from './openapi.generated.json' with { type: 'json' };
+import { bundle } from './policy/bundle.ts';
 import { problemResponse, REQUEST_ID_FIELD } from './problem/response.ts';
 import type { Health } from './protocol.ts';
 import { audit } from './routes/audit.ts';
@@ -31,7 +31,10 @@ app.get('/healthz', async (c) => {
         status: 'ok',
         policy_hash: bundle.hash,
         services,
-        notes: edge.value.dev && bundle.agents.source === 'absent' ? ['no agents.yaml: any agent may hold anything (keywarden dev only)'] : [],
+        notes:
+          edge.value.dev && bundle.agents.source === 'absent'
+            ? ['no agents.yaml: any agent may hold anything (keywarden dev only)']
+            : [],
         problems: [],
       }
     : { status: 'broken', policy_hash: bundle.hash, services, notes: [], problems: [...edge.error] };
@@ -45,7 +48,12 @@ app.use('*', async (c, next) => {
   if (!edge.ok) {
     const names = edge.error.map((p) => p.problem).join('; ');
     console.error(`keywarden: error: refuses to serve: ${names}`);
-    return problemResponse(fault('environment_broken', names), { requestId: c.get('requestId'), shape: 'problem', limits: [], method: c.req.method });
+    return problemResponse(fault('environment_broken', names), {
+      requestId: c.get('requestId'),
+      shape: 'problem',
+      limits: [],
+      method: c.req.method,
+    });
   }
   c.set('edge', edge.value);
   return next();
@@ -59,5 +67,29 @@ app.route('/v1/tokens', tokens);
 app.route('/v1/capabilities', capabilities);
 app.route('/v1/audit', audit);
 
-app.notFound((c) => refuse(c, 404, 'not_found', 'There is nothing here. /openapi.json tells what there is; agents call /proxy/<service>/<path>.'));
-app.onError((bug, c) => bugResponse(bug, c.get('requestId') ?? crypto.randomUUID(), c.req.method));
+app.notFound((c) =>
+  refuse(
+    c,
+    404,
+    'not_found',
+    'There is nothing here. /openapi.json tells what there is; agents call /proxy/<service>/<path>.',
+  ),
+);
+app.onError((error, c) => {
+  if (!isOfDatabase(error)) return bugResponse(error, c.get('requestId') ?? crypto.randomUUID(), c.req.method);
+  console.error(`keywarden: error: ${c.get('requestId')}: D1 failed: ${databaseWords(error)}`);
+  return refuse(
+    c,
+    503,
+    'database_unavailable',
+    "The D1 database cannot be read or written, so nothing was done. Agents' calls are recorded all the same and wait in the ledgers.",
+  );
+});
+
+/** Drizzle wraps what D1 threw. */
+const databaseWords = (error: unknown): string => {
+  const { message, cause } = error as Partial<Error>;
+  return [message, cause instanceof Error ? cause.message : ''].find((text) => text?.startsWith('D1_')) ?? '';
+};
+
+const isOfDatabase = (error: unknown): boolean => databaseWords(error) !== '';

@@ -12,7 +12,9 @@ interface Row {
   readonly must: 'allow' | 'deny';
   readonly why: string;
 }
-const CORPUS = JSON.parse(readFileSync(new URL('../data/body-corpus.json', import.meta.url), 'utf8')) as { rows: Row[] };
+const CORPUS = JSON.parse(readFileSync(new URL('../data/body-corpus.json', import.meta.url), 'utf8')) as {
+  rows: Row[];
+};
 
 let world: World;
 let token: string;
@@ -23,7 +25,11 @@ beforeAll(async () => {
       'github.yaml': shippedPolicy('github', { origin }),
       'openai.yaml': shippedPolicy('openai', { origin }),
     }),
-    vars: { ...VARS, GITHUB_TOKEN: 'ghp_githubGITHUBgithub0123456789', OPENAI_API_KEY: 'sk-openaiOPENAIopenai0123456789' },
+    vars: {
+      ...VARS,
+      GITHUB_TOKEN: 'ghp_githubGITHUBgithub0123456789',
+      OPENAI_API_KEY: 'sk-openaiOPENAIopenai0123456789',
+    },
   });
   token = await world.token([...ALL, 'github:graphql_read', 'openai:chat']);
 }, 120_000);
@@ -41,7 +47,9 @@ describe('threats 14c, 14d and 15: what a rule cannot read in one way only is re
     const body = utf8(row.body);
     const fields = [
       ...(row.contentType === '' ? [] : [`Content-Type: ${row.contentType}`]),
-      ...(row.contentEncoding === undefined ? [] : [`Content-Encoding: ${row.contentEncoding.replace('-declared-but-plain', '')}`]),
+      ...(row.contentEncoding === undefined
+        ? []
+        : [`Content-Encoding: ${row.contentEncoding.replace('-declared-but-plain', '')}`]),
       ...(body === '' ? ['Content-Length: 0'] : []),
     ];
     const response = await refund(body, fields);
@@ -61,7 +69,12 @@ describe('threats 14c, 14d and 15: what a rule cannot read in one way only is re
     ['br', brotliCompressSync],
   ])('14c: a really %s-coded body is refused, not passed unread', async (coding, code) => {
     const body = code('{"amount":999999}').toString('latin1');
-    await expectRefused(world, await refund(body, ['Content-Type: application/json', `Content-Encoding: ${coding}`]), 415, 'body_refused');
+    await expectRefused(
+      world,
+      await refund(body, ['Content-Type: application/json', `Content-Encoding: ${coding}`]),
+      415,
+      'body_refused',
+    );
   });
 
   it('14: a method override in a form or the query cannot change the method that was judged', async () => {
@@ -72,10 +85,13 @@ describe('threats 14c, 14d and 15: what a rule cannot read in one way only is re
 });
 
 describe('threat 16: nothing hides behind the inspection limit', () => {
-  it.each([16 * 1024, 1024 * 1024 - 100])('%i bytes of padding before the forbidden field are read through', async (padding) => {
-    const response = await refund(`{"pad":"${'x'.repeat(padding)}","amount":999999}`);
-    await expectRefused(world, response, 403, 'condition_unmet');
-  });
+  it.each([16 * 1024, 1024 * 1024 - 100])(
+    '%i bytes of padding before the forbidden field are read through',
+    async (padding) => {
+      const response = await refund(`{"pad":"${'x'.repeat(padding)}","amount":999999}`);
+      await expectRefused(world, response, 403, 'condition_unmet');
+    },
+  );
 
   it('a body over the bound is refused, with a length or chunked, and never judged by its first part', async () => {
     const body = `{"amount":1,"pad":"${'x'.repeat(1024 * 1024)}","amount":999999}`;
@@ -89,7 +105,11 @@ describe('threat 16: nothing hides behind the inspection limit', () => {
 
 describe('threat 17: GraphQL cannot hide a mutation (the shipped policy)', () => {
   const graphql = (document: unknown, target = '/graphql', type = 'application/json') =>
-    world.call('github', 'POST', target, { token, body: utf8(JSON.stringify(document)), fields: [`Content-Type: ${type}`] });
+    world.call('github', 'POST', target, {
+      token,
+      body: utf8(JSON.stringify(document)),
+      fields: [`Content-Type: ${type}`],
+    });
 
   it('a query passes', async () => {
     await expectPassed(world, await graphql({ query: '{ viewer { login } }' }));
@@ -97,8 +117,20 @@ describe('threat 17: GraphQL cannot hide a mutation (the shipped policy)', () =>
 
   it.each<[string, unknown]>([
     ['a mutation', { query: 'mutation { deleteRef(input: {refId: "x"}) { clientMutationId } }' }],
-    ['the second of two operations, picked by name', { query: 'query a { viewer { login } } mutation b { deleteRef(input: {refId: "x"}) { clientMutationId } }', operationName: 'b' }],
-    ['behind an alias and @skip', { query: 'query a { viewer { login } }\n#\nmutation b { x: deleteRef(input: {refId: "x"}) @skip(if: false) { clientMutationId } }' }],
+    [
+      'the second of two operations, picked by name',
+      {
+        query: 'query a { viewer { login } } mutation b { deleteRef(input: {refId: "x"}) { clientMutationId } }',
+        operationName: 'b',
+      },
+    ],
+    [
+      'behind an alias and @skip',
+      {
+        query:
+          'query a { viewer { login } }\n#\nmutation b { x: deleteRef(input: {refId: "x"}) @skip(if: false) { clientMutationId } }',
+      },
+    ],
     ['a subscription', { query: 'subscription { x }' }],
     ['a batch', [{ query: '{ viewer { login } }' }, { query: 'mutation { x }' }]],
     ['a persisted query', { extensions: { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } }],
@@ -125,15 +157,25 @@ describe('threat 17: GraphQL cannot hide a mutation (the shipped policy)', () =>
   });
 });
 
-describe('threat 22: the provider is not sent to fetch addresses of the agent\'s choice (the shipped policy)', () => {
+describe("threat 22: the provider is not sent to fetch addresses of the agent's choice (the shipped policy)", () => {
   const chat = (url: string) => {
     const content = [{ type: 'image_url', image_url: { url } }];
-    return world.call('openai', 'POST', '/v1/chat/completions', { token, body: JSON.stringify({ model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content }] }), fields: ['Content-Type: application/json'] });
+    return world.call('openai', 'POST', '/v1/chat/completions', {
+      token,
+      body: JSON.stringify({ model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content }] }),
+      fields: ['Content-Type: application/json'],
+    });
   };
 
   it('an image in the body passes, an image by address does not', async () => {
     await expectPassed(world, await chat('data:image/png;base64,AAAA'));
-    for (const url of ['https://evil.example/?q=secret', 'http://169.254.169.254/', ' data:image/png,', 'DATA:image/png;base64,AAAA', '//evil.example/x.png']) {
+    for (const url of [
+      'https://evil.example/?q=secret',
+      'http://169.254.169.254/',
+      ' data:image/png,',
+      'DATA:image/png;base64,AAAA',
+      '//evil.example/x.png',
+    ]) {
       world.upstream.forget();
       const response = await chat(url);
       expect(world.upstream.seen, url).toHaveLength(0);

@@ -20,7 +20,8 @@ describe('threat 32: a limit is never exceeded', () => {
     expect(world.upstream.seen).toHaveLength(1);
     expect(statuses.filter((status) => status === 200)).toHaveLength(1);
     expect(statuses.filter((status) => status === 429)).toHaveLength(99);
-    for (const { headers } of answers.filter(({ status }) => status === 429)) expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    for (const { headers } of answers.filter(({ status }) => status === 429))
+      expect(Number(headers['retry-after'])).toBeGreaterThan(0);
     const rows = await world.edge.audit({ agent: 'racer', capability: 'bank:once' });
     expect(rows.filter((row) => row.event === 'call.admitted')).toHaveLength(1);
     expect(rows.filter((row) => row.event === 'call.denied' && row.reason === 'rate_limited')).toHaveLength(99);
@@ -33,12 +34,18 @@ describe('threat 32: a limit is never exceeded', () => {
     expect((await once(await world.token(['bank:once'], 'walker'))).status).toBe(200);
   });
 
-  it('a client\'s own request ids, times and retry marks do not make a call free', async () => {
+  it("a client's own request ids, times and retry marks do not make a call free", async () => {
     const token = await world.token(['bank:once'], 'forger');
     world.upstream.forget();
     const first = await once(token);
     const id = first.headers['keywarden-request-id'];
-    for (const fields of [[`Keywarden-Request-Id: ${id}`], [`X-Request-Id: ${id}`], [`Idempotency-Key: ${id}`], ['X-Stripe-Retry-Count: 1'], ['Date: Thu, 01 Jan 2099 00:00:00 GMT']]) {
+    for (const fields of [
+      [`Keywarden-Request-Id: ${id}`],
+      [`X-Request-Id: ${id}`],
+      [`Idempotency-Key: ${id}`],
+      ['X-Stripe-Retry-Count: 1'],
+      ['Date: Thu, 01 Jan 2099 00:00:00 GMT'],
+    ]) {
       expect((await world.call('bank', 'GET', '/once', { token, fields })).status).toBe(429);
     }
     expect(world.upstream.seen).toHaveLength(1);
@@ -60,14 +67,19 @@ describe('threat 32: a limit is never exceeded', () => {
     world.upstream.handle((req) => void req.resume());
     const pending = once(token).catch(() => null);
     const deadline = Date.now() + 5_000;
-    while (world.upstream.seen.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (world.upstream.seen.length === 0 && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     expect(world.upstream.seen).toHaveLength(1);
     await world.edge.kill9Workerd();
     await pending;
 
     const { upstream, edge } = world;
     const before = edge.directory;
-    const again = await startWorld({ ...options, policies: () => policiesFor(upstream.origin), edge: { directory: before } });
+    const again = await startWorld({
+      ...options,
+      policies: () => policiesFor(upstream.origin),
+      edge: { directory: before },
+    });
     try {
       // The token is good after the restart: the signing key is kept. So is the charge.
       const retry = await again.call('bank', 'GET', '/once', { token });

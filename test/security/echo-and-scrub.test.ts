@@ -1,7 +1,19 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { answer, echo, garbage, type Handler } from '../support/upstream.ts';
-import { ALL, AWS_ID, AWS_SECRET, BANK_KEY, expectRefused, KEYED_KEY, PAIR_KEY, QUERY_KEY, rowOf, startWorld, type World } from './world.ts';
+import {
+  ALL,
+  AWS_ID,
+  AWS_SECRET,
+  BANK_KEY,
+  expectRefused,
+  KEYED_KEY,
+  PAIR_KEY,
+  QUERY_KEY,
+  rowOf,
+  startWorld,
+  type World,
+} from './world.ts';
 
 let world: World;
 let token: string;
@@ -12,10 +24,12 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
-const get = (service: string, target = '/echo/x', fields: readonly string[] = []) => world.call(service, 'GET', target, { token, fields });
+const get = (service: string, target = '/echo/x', fields: readonly string[] = []) =>
+  world.call(service, 'GET', target, { token, fields });
 
 const percent = (s: string): string => [...Buffer.from(s)].map((b) => `%${b.toString(16).padStart(2, '0')}`).join('');
-const escaped = (s: string): string => [...s].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+const escaped = (s: string): string =>
+  [...s].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
 const reversed = (s: string): string => [...s].toReversed().join('');
 const b64 = (s: string): string => Buffer.from(s).toString('base64');
 
@@ -72,7 +86,9 @@ describe('threat 1: an echo endpoint returns the injected key', () => {
 
   it('an error page of any status that quotes the Authorization field is scrubbed', async () => {
     for (const status of [400, 401, 403, 404, 500, 503]) {
-      world.upstream.handle(answer(status, `<h1>bad</h1> Authorization: Bearer ${BANK_KEY}`, { 'content-type': 'text/html' }));
+      world.upstream.handle(
+        answer(status, `<h1>bad</h1> Authorization: Bearer ${BANK_KEY}`, { 'content-type': 'text/html' }),
+      );
       const response = await get('bank');
       expect(response.status).toBe(status);
       expectGone(response.wire.toString('latin1'), BANK_KEY);
@@ -88,7 +104,9 @@ describe('threat 1: an echo endpoint returns the injected key', () => {
 describe('threat 2: the key in every spelling', () => {
   it.each(SPELLINGS)('%s', async (_, spell) => {
     const spelling = spell(BANK_KEY);
-    world.upstream.handle(answer(200, Buffer.from(`before ${spelling} after`, 'latin1'), { 'content-type': 'text/plain' }));
+    world.upstream.handle(
+      answer(200, Buffer.from(`before ${spelling} after`, 'latin1'), { 'content-type': 'text/plain' }),
+    );
     const response = await get('bank');
     const text = response.body.toString('latin1');
     expectGone(text, spelling);
@@ -96,7 +114,9 @@ describe('threat 2: the key in every spelling', () => {
   });
 
   it('split at every border by a slow upstream', async () => {
-    const spelled = SPELLINGS.filter(([name]) => /^(raw|base64|hex|percent-encoded everywhere, lower case|in \\u escapes|reversed)$/.test(name));
+    const spelled = SPELLINGS.filter(([name]) =>
+      /^(raw|base64|hex|percent-encoded everywhere, lower case|in \\u escapes|reversed)$/.test(name),
+    );
     world.upstream.handle(borders(spelled));
     const calls = spelled.flatMap(([name, spell], i) =>
       Array.from({ length: spell(BANK_KEY).length + 1 }, (_, at) => async () => {
@@ -126,21 +146,26 @@ describe('threat 2: the key in every spelling', () => {
     ['gzip', gzipSync],
     ['br', brotliCompressSync],
   ])('in a %s-coded answer', async (coding, code) => {
-    world.upstream.handle(answer(200, code(`before ${BANK_KEY} after`), { 'content-type': 'text/plain', 'content-encoding': coding }));
+    world.upstream.handle(
+      answer(200, code(`before ${BANK_KEY} after`), { 'content-type': 'text/plain', 'content-encoding': coding }),
+    );
     const response = await get('bank', '/echo/x', ['Accept-Encoding: gzip, br, zstd']);
     expect(world.upstream.seen[0]?.headers['accept-encoding'] ?? 'identity').not.toMatch(/zstd|deflate/);
     expect(response.headers['content-encoding']).toBeUndefined();
     expect(response.body.toString()).toBe('before [redacted] after');
   });
 
-  it.each(['zstd', 'deflate', 'compress', 'gzip, zstd', 'x-odd', 'gzip, gzip'])('an answer in a coding that we cannot look into (%s) is refused', async (coding) => {
-    const body = coding === 'deflate' ? deflateSync(BANK_KEY) : Buffer.from(BANK_KEY);
-    world.upstream.handle(answer(200, body, { 'content-type': 'text/plain', 'content-encoding': coding }));
-    const response = await get('bank');
-    expect(response.status).toBe(502);
-    expect(response.wire.includes(BANK_KEY)).toBe(false);
-    expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_coding_unsupported' });
-  });
+  it.each(['zstd', 'deflate', 'compress', 'gzip, zstd', 'x-odd', 'gzip, gzip'])(
+    'an answer in a coding that we cannot look into (%s) is refused',
+    async (coding) => {
+      const body = coding === 'deflate' ? deflateSync(BANK_KEY) : Buffer.from(BANK_KEY);
+      world.upstream.handle(answer(200, body, { 'content-type': 'text/plain', 'content-encoding': coding }));
+      const response = await get('bank');
+      expect(response.status).toBe(502);
+      expect(response.wire.includes(BANK_KEY)).toBe(false);
+      expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_coding_unsupported' });
+    },
+  );
 
   it('in a multipart answer', async () => {
     const body = `--x\r\ncontent-type: text/plain\r\n\r\n${BANK_KEY}\r\n--x\r\ncontent-transfer-encoding: base64\r\n\r\n${b64(BANK_KEY)}\r\n--x--\r\n`;
@@ -163,7 +188,12 @@ describe('threat 2: the key in every spelling', () => {
     );
     const response = await world.call('bank', method, '/echo/x', { token });
     const wire = response.wire.toString('latin1').toLowerCase();
-    for (const s of [BANK_KEY, b64(`Bearer ${BANK_KEY}`), Buffer.from(BANK_KEY).toString('hex'), encodeURIComponent(BANK_KEY)]) {
+    for (const s of [
+      BANK_KEY,
+      b64(`Bearer ${BANK_KEY}`),
+      Buffer.from(BANK_KEY).toString('hex'),
+      encodeURIComponent(BANK_KEY),
+    ]) {
       expect(wire.includes(s.toLowerCase())).toBe(false);
     }
     expect(response.headers['x-echo']).toContain('[redacted]');
@@ -172,15 +202,28 @@ describe('threat 2: the key in every spelling', () => {
   it('in the status line, an early hint and a trailer', async () => {
     world.upstream.handle(garbage(`HTTP/1.1 200 OK ${BANK_KEY}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`));
     expect((await get('bank')).wire.includes(BANK_KEY)).toBe(false);
-    world.upstream.handle(garbage(`HTTP/1.1 103 Early Hints\r\nlink: <${BANK_KEY}>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`));
+    world.upstream.handle(
+      garbage(
+        `HTTP/1.1 103 Early Hints\r\nlink: <${BANK_KEY}>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`,
+      ),
+    );
     expect((await get('bank')).wire.includes(BANK_KEY)).toBe(false);
-    world.upstream.handle(garbage(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-echo\r\nconnection: close\r\n\r\n2\r\nok\r\n0\r\nx-echo: ${BANK_KEY}\r\n\r\n`));
+    world.upstream.handle(
+      garbage(
+        `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-echo\r\nconnection: close\r\n\r\n2\r\nok\r\n0\r\nx-echo: ${BANK_KEY}\r\n\r\n`,
+      ),
+    );
     expect((await get('bank')).wire.includes(BANK_KEY)).toBe(false);
   });
 
   it('cannot be fetched in pieces: Range and its like do not reach the upstream', async () => {
     world.upstream.handle(echo());
-    await get('bank', '/echo/x', ['Range: bytes=0-3', 'If-Range: "x"', 'X-Amz-Range: bytes=0-3', 'Request-Range: bytes=0-3']);
+    await get('bank', '/echo/x', [
+      'Range: bytes=0-3',
+      'If-Range: "x"',
+      'X-Amz-Range: bytes=0-3',
+      'Request-Range: bytes=0-3',
+    ]);
     const names = Object.keys(world.upstream.seen[0]?.headers ?? {});
     expect(names.filter((name) => name.includes('range'))).toEqual([]);
   });
@@ -198,7 +241,7 @@ describe('threat 3: a decoy does not use up the scrubber', () => {
   });
 });
 
-describe('threats 20 and 35: answers are nobody else\'s, and no session comes along', () => {
+describe("threats 20 and 35: answers are nobody else's, and no session comes along", () => {
   it('no-store in the place of what the upstream says about caching; cookies and challenges are dropped', async () => {
     world.upstream.handle(
       answer(200, 'ok', {
@@ -214,7 +257,15 @@ describe('threats 20 and 35: answers are nobody else\'s, and no session comes al
     );
     const { headers } = await get('bank');
     expect(headers['cache-control']).toBe('no-store');
-    for (const name of ['expires', 'age', 'cdn-cache-control', 'set-cookie', 'www-authenticate', 'clear-site-data', 'access-control-allow-origin']) {
+    for (const name of [
+      'expires',
+      'age',
+      'cdn-cache-control',
+      'set-cookie',
+      'www-authenticate',
+      'clear-site-data',
+      'access-control-allow-origin',
+    ]) {
       expect(headers[name], name).toBeUndefined();
     }
   });

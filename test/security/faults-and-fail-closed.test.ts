@@ -19,14 +19,19 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
-describe('threat 27: a broken upstream is a fault with an outcome row, in the service\'s shape, and tells nothing', () => {
+describe("threat 27: a broken upstream is a fault with an outcome row, in the service's shape, and tells nothing", () => {
   // workerd says "Network connection lost." to whatever is no HTTP response: what is not told apart there is not told apart here.
   const faults: [string, Handler, number, string][] = [
     ['never answers', hang(), 504, 'upstream_timeout'],
     ['resets the connection', reset(), 502, 'upstream_unreachable'],
     ['speaks no HTTP', garbage(`SSH-2.0-OpenSSH_9.2 ${BANK_KEY}\r\n`), 502, 'upstream_unreachable'],
     ['has a broken status line', garbage(`HTTP/1.1 banana ${BANK_KEY}\r\n\r\n`), 502, 'upstream_unreachable'],
-    ['has two lengths', garbage('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nokk'), 502, 'upstream_unreachable'],
+    [
+      'has two lengths',
+      garbage('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nokk'),
+      502,
+      'upstream_unreachable',
+    ],
     ['closes before its header section ends', garbage('HTTP/1.1 200 OK\r\ncontent-le'), 502, 'upstream_unreachable'],
   ];
   it.each(faults)('an upstream that %s', async (_, handler, status, reason) => {
@@ -51,26 +56,46 @@ describe('threat 27: a broken upstream is a fault with an outcome row, in the se
   it.each<[string, Handler, string]>([
     ['breaks off', reset('x'.repeat(100)), 'upstream_protocol_error'],
     ['falls silent', stall('x'.repeat(100)), 'upstream_timeout'],
-    ['says it is gzip and is not', answer(200, `plain ${BANK_KEY}`, { 'content-encoding': 'gzip' }), 'upstream_protocol_error'],
+    [
+      'says it is gzip and is not',
+      answer(200, `plain ${BANK_KEY}`, { 'content-encoding': 'gzip' }),
+      'upstream_protocol_error',
+    ],
   ])('an answer that %s looks broken to the client, and its outcome says so', async (_, handler, reason) => {
     world.upstream.handle(handler);
-    const response = await fetch(`${world.edge.proxy('bank')}/v1/balance`, { headers: { authorization: `Bearer ${token}` } });
+    const response = await fetch(`${world.edge.proxy('bank')}/v1/balance`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
     const id = response.headers.get('keywarden-request-id') ?? '';
-    const whole = response.ok ? await response.text().then(() => true, () => false) : false;
+    const whole = response.ok
+      ? await response.text().then(
+          () => true,
+          () => false,
+        )
+      : false;
     world.upstream.handle(json({ ok: true }));
     expect(whole).toBe(false);
-    await expect.poll(async () => (await world.edge.audit({ request_id: id })).map((row) => [row.event, row.reason]), { timeout: 8_000 }).toContainEqual(['call.failed', reason]);
+    await expect
+      .poll(async () => (await world.edge.audit({ request_id: id })).map((row) => [row.event, row.reason]), {
+        timeout: 8_000,
+      })
+      .toContainEqual(['call.failed', reason]);
   });
 
   it('a fault does not lift a limit or spare a record: every call of this file has exactly one intent and one outcome', async () => {
     const response = await world.call('bank', 'GET', '/v1/balance', { token });
     await rowOf(world, response, 'call.completed');
     expect((await rowsOf(world, response)).map((row) => row.event)).toEqual(['call.admitted', 'call.completed']);
-    await expect.poll(async () => {
-      const rows = (await world.edge.audit()).filter((row) => row.event.startsWith('call.'));
-      const admitted = rows.filter((row) => row.event === 'call.admitted').length;
-      return admitted - rows.filter((row) => ['call.completed', 'call.failed'].includes(row.event)).length;
-    }, { timeout: 8_000 }).toBe(0);
+    await expect
+      .poll(
+        async () => {
+          const rows = (await world.edge.audit()).filter((row) => row.event.startsWith('call.'));
+          const admitted = rows.filter((row) => row.event === 'call.admitted').length;
+          return admitted - rows.filter((row) => ['call.completed', 'call.failed'].includes(row.event)).length;
+        },
+        { timeout: 8_000 },
+      )
+      .toBe(0);
     expect(await world.edge.verify()).toMatchObject({ ok: true, problems: [] });
   });
 });

@@ -21,11 +21,20 @@ describe('threat 12: hop-by-hop fields of the client end at the edge', () => {
     ['keyed', 'x-acme-key', KEYED_KEY],
     ['pair', 'authorization', `Basic ${Buffer.from(`robot:${PAIR_KEY}`).toString('base64')}`],
   ])('%s: naming our field in Connection does not take it away', async (service, field, value) => {
-    const fields = ['Connection: close, authorization, x-acme-key, x-api-key, x-forwarded-host, x-own', 'X-Own: 1', 'TE: trailers', 'Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'Proxy-Authorization: Basic eDp5', 'Trailer: x'];
+    const fields = [
+      'Connection: close, authorization, x-acme-key, x-api-key, x-forwarded-host, x-own',
+      'X-Own: 1',
+      'TE: trailers',
+      'Keep-Alive: timeout=5',
+      'Proxy-Connection: keep-alive',
+      'Proxy-Authorization: Basic eDp5',
+      'Trailer: x',
+    ];
     const response = await world.call(service, 'GET', '/echo/x', { token, fields });
     await expectPassed(world, response);
     expect(world.upstream.seen[0]?.headers[field]).toBe(value);
-    for (const name of ['x-own', 'te', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'trailer']) expect(seenNames()).not.toContain(name);
+    for (const name of ['x-own', 'te', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'trailer'])
+      expect(seenNames()).not.toContain(name);
   });
 });
 
@@ -35,7 +44,11 @@ describe('threat 13: no request smuggling', () => {
 
   it.each<[string, string[], string]>([
     ['Content-Length with Transfer-Encoding', ['Content-Length: 4', 'Transfer-Encoding: chunked'], `0\r\n\r\n${inner}`],
-    ['Transfer-Encoding with Content-Length', ['Transfer-Encoding: chunked', `Content-Length: ${5 + inner.length}`], `0\r\n\r\n${inner}`],
+    [
+      'Transfer-Encoding with Content-Length',
+      ['Transfer-Encoding: chunked', `Content-Length: ${5 + inner.length}`],
+      `0\r\n\r\n${inner}`,
+    ],
     ['two Content-Lengths', ['Content-Length: 0', `Content-Length: ${inner.length}`], inner],
     ['a list of Content-Lengths', [`Content-Length: 0, ${inner.length}`], inner],
     ['a signed Content-Length', [`Content-Length: +${inner.length}`], inner],
@@ -60,16 +73,21 @@ describe('threat 13: no request smuggling', () => {
       // What came after the first request has no token of its own: it must never pass.
       expect(seen.target).toBe('/echo/outer');
       expect(seen.headers['x-evil']).toBeUndefined();
-      expect(seen.headers['content-length'] !== undefined && seen.headers['transfer-encoding'] !== undefined).toBe(false);
+      expect(seen.headers['content-length'] !== undefined && seen.headers['transfer-encoding'] !== undefined).toBe(
+        false,
+      );
     }
     expect(world.upstream.seen.length).toBeLessThanOrEqual(1);
     if (world.upstream.seen.length === 0 && response !== null) expect(response.status).toBeGreaterThanOrEqual(400);
   });
 
   it('Expect other than 100-continue is refused', async () => {
-    const response = await world.call('bank', 'POST', '/echo/x', { token, fields: ['Expect: 200-maybe'], body: 'x' }).catch(() => null);
+    const response = await world
+      .call('bank', 'POST', '/echo/x', { token, fields: ['Expect: 200-maybe'], body: 'x' })
+      .catch(() => null);
     expect(world.upstream.seen).toHaveLength(0);
-    if (response?.headers['keywarden-request-id'] !== undefined) await expectRefused(world, response, 400, 'header_refused');
+    if (response?.headers['keywarden-request-id'] !== undefined)
+      await expectRefused(world, response, 400, 'header_refused');
     else expect(response === null || response.status >= 400).toBe(true);
   });
 
@@ -79,7 +97,10 @@ describe('threat 13: no request smuggling', () => {
   });
 
   it('h2c: neither the upgrade nor prior knowledge reaches the upstream', async () => {
-    const response = await world.call('bank', 'GET', '/v1/balance', { token, fields: ['Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'] });
+    const response = await world.call('bank', 'GET', '/v1/balance', {
+      token,
+      fields: ['Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'],
+    });
     await expectRefused(world, response, 400, 'header_refused');
     await sendRaw(world.edge.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', { timeoutMs: 2_000 }).catch(() => null);
     expect(world.upstream.seen).toHaveLength(0);
@@ -87,8 +108,21 @@ describe('threat 13: no request smuggling', () => {
 });
 
 describe('threat 14: only our credential leaves', () => {
-  it('the client\'s own keys, cookies and duplicates in any case are stripped', async () => {
-    const fields = ['X-API-KEY: theirs', 'x-api-Key: theirs2', 'X-Acme-Key: theirs', 'x-acme-KEY: theirs2', 'Cookie: session=theirs', 'X-Auth-Token: theirs', 'Api-Key: theirs', 'X-Goog-Api-Key: theirs', 'X-Amz-Security-Token: theirs', 'Proxy-Authorization: Bearer theirs', 'X-Access-Token: theirs', 'Private-Token: theirs'];
+  it("the client's own keys, cookies and duplicates in any case are stripped", async () => {
+    const fields = [
+      'X-API-KEY: theirs',
+      'x-api-Key: theirs2',
+      'X-Acme-Key: theirs',
+      'x-acme-KEY: theirs2',
+      'Cookie: session=theirs',
+      'X-Auth-Token: theirs',
+      'Api-Key: theirs',
+      'X-Goog-Api-Key: theirs',
+      'X-Amz-Security-Token: theirs',
+      'Proxy-Authorization: Bearer theirs',
+      'X-Access-Token: theirs',
+      'Private-Token: theirs',
+    ];
     const response = await world.call('keyed', 'GET', '/echo/x', { token, fields });
     await expectPassed(world, response);
     const [seen] = world.upstream.seen;
@@ -99,21 +133,41 @@ describe('threat 14: only our credential leaves', () => {
   });
 
   it('a duplicate of the query parameter is stripped in every spelling', async () => {
-    const response = await world.call('queried', 'GET', '/echo/x?a=1&key=theirs&KEY=theirs&%6bey=theirs&key[]=theirs&b=2', { token });
+    const response = await world.call(
+      'queried',
+      'GET',
+      '/echo/x?a=1&key=theirs&KEY=theirs&%6bey=theirs&key[]=theirs&b=2',
+      { token },
+    );
     await expectPassed(world, response);
     const target = world.upstream.seen[0]?.target ?? '';
     expect(target).not.toContain('theirs');
     expect(target).toMatch(/^\/echo\/x\?a=1&b=2&key=/);
   });
 
-  it.each(['X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'x-http-method-override'])('%s is refused', async (name) => {
-    const response = await world.call('bank', 'POST', '/echo/x', { token, fields: [`${name}: DELETE`], body: 'x' });
-    await expectRefused(world, response, 400, 'header_refused');
-  });
+  it.each(['X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'x-http-method-override'])(
+    '%s is refused',
+    async (name) => {
+      const response = await world.call('bank', 'POST', '/echo/x', { token, fields: [`${name}: DELETE`], body: 'x' });
+      await expectRefused(world, response, 400, 'header_refused');
+    },
+  );
 });
 
 describe('threat 14b: odd methods', () => {
-  it.each(['TRACE', 'TRACK', 'PROPFIND', 'get', 'Get', 'DEBUG', 'PURGE', 'SEARCH', 'LOCK', 'X'.repeat(300), 'GET,POST'])('%s is not forwarded', async (method) => {
+  it.each([
+    'TRACE',
+    'TRACK',
+    'PROPFIND',
+    'get',
+    'Get',
+    'DEBUG',
+    'PURGE',
+    'SEARCH',
+    'LOCK',
+    'X'.repeat(300),
+    'GET,POST',
+  ])('%s is not forwarded', async (method) => {
     const response = await world.call('bank', method, '/echo/x', { token }).catch(() => null);
     expect(world.upstream.seen).toHaveLength(0);
     if (response?.headers['keywarden-request-id'] === undefined) {
@@ -129,8 +183,18 @@ describe('threat 14b: odd methods', () => {
 
 describe('threats 18 and 19: nothing is tunnelled', () => {
   it('a WebSocket upgrade is refused, and bytes sent after it go nowhere', async () => {
-    const fields = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Protocol: mcp'];
-    const bytes = rawRequest('GET', '/proxy/bank/v1/balance', [`Host: 127.0.0.1:${world.edge.port}`, `Authorization: Bearer ${token}`, ...fields]);
+    const fields = [
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Protocol: mcp',
+    ];
+    const bytes = rawRequest('GET', '/proxy/bank/v1/balance', [
+      `Host: 127.0.0.1:${world.edge.port}`,
+      `Authorization: Bearer ${token}`,
+      ...fields,
+    ]);
     const response = await sendRaw(world.edge.port, [bytes, '\x81\x85\x00\x00\x00\x00hello']);
     expect(response?.status).toBe(400);
     if (response !== null) await expectRefused(world, response, 400, 'header_refused');
@@ -150,7 +214,9 @@ describe('threats 18 and 19: nothing is tunnelled', () => {
     const received: Buffer[] = [];
     socket.on('data', (chunk) => received.push(chunk));
     socket.on('error', () => {});
-    socket.write(`CONNECT 127.0.0.1:${world.upstream.port} HTTP/1.1\r\nHost: 127.0.0.1:${world.upstream.port}\r\n\r\nGET /tunnelled HTTP/1.1\r\nHost: x\r\n\r\n`);
+    socket.write(
+      `CONNECT 127.0.0.1:${world.upstream.port} HTTP/1.1\r\nHost: 127.0.0.1:${world.upstream.port}\r\n\r\nGET /tunnelled HTTP/1.1\r\nHost: x\r\n\r\n`,
+    );
     await new Promise((resolve) => setTimeout(resolve, 500));
     socket.destroy();
     expect(world.upstream.seen).toHaveLength(0);

@@ -47,7 +47,10 @@ describe('threat 36: what a client names cannot break a log line, a terminal or 
       world.call('bank', 'GET', `/v1/customers/${evil}`, { token }),
       world.call('bank', 'GET', `/v1/nothing?${evil}=1&ok=2`, { token }),
       world.call(`bank${evil}`, 'GET', '/v1/balance', { token }),
-      world.call('bank', 'GET', '/v1/nothing', { token, fields: [`User-Agent: ${evil}`, `X-Evil: ${evil}`, `Referer: ${evil}`] }),
+      world.call('bank', 'GET', '/v1/nothing', {
+        token,
+        fields: [`User-Agent: ${evil}`, `X-Evil: ${evil}`, `Referer: ${evil}`],
+      }),
       world.call('bank', 'GET', `/v1/nothing/${evil}`, {}),
     ];
     let rows = 0;
@@ -67,7 +70,7 @@ describe('threat 36: what a client names cannot break a log line, a terminal or 
     expect(rows).toBeGreaterThan(0);
   });
 
-  it('an upstream\'s status text and fields do not get into the row', async () => {
+  it("an upstream's status text and fields do not get into the row", async () => {
     world.upstream.handle(answer(418, 'x', { 'x-evil': 'a\u00e9\u009b31m' }));
     const response = await world.call('bank', 'GET', '/echo/x', { token });
     expectHarmless(await rowOf(world, response, 'call.completed'));

@@ -11,7 +11,9 @@ interface Row {
   readonly wire?: string;
   readonly why: string;
 }
-const CORPUS = JSON.parse(readFileSync(new URL('../data/path-corpus.json', import.meta.url), 'utf8')) as { rows: Row[] };
+const CORPUS = JSON.parse(readFileSync(new URL('../data/path-corpus.json', import.meta.url), 'utf8')) as {
+  rows: Row[];
+};
 
 let world: World;
 let token: string;
@@ -43,7 +45,17 @@ describe('threat 7: one canonical path, or none (data/path-corpus.json)', () => 
   });
 
   it('a service segment in any other spelling is no service', async () => {
-    for (const segment of ['BANK', 'ban%6B', 'bank;x=1', 'bank.', './bank', 'x/../bank', '%2e%2e/bank', 'bank%00', 'bank%2f']) {
+    for (const segment of [
+      'BANK',
+      'ban%6B',
+      'bank;x=1',
+      'bank.',
+      './bank',
+      'x/../bank',
+      '%2e%2e/bank',
+      'bank%00',
+      'bank%2f',
+    ]) {
       world.upstream.forget();
       const response = await world.call(segment, 'GET', '/v1/balance', { token });
       expect(world.upstream.seen, segment).toHaveLength(0);
@@ -64,14 +76,24 @@ describe('threat 7: one canonical path, or none (data/path-corpus.json)', () => 
   });
 });
 
-describe('threat 5: the dialled host is the policy\'s, whatever Host says', () => {
+describe("threat 5: the dialled host is the policy's, whatever Host says", () => {
   const auth = (): string => `Authorization: Bearer ${token}`;
   const send = (target: string, fields: readonly string[], method = 'GET') =>
-    sendRaw(world.edge.port, rawRequest(method, target, [...fields, 'Connection: close']), { timeoutMs: 5_000 }).catch(() => null);
+    sendRaw(world.edge.port, rawRequest(method, target, [...fields, 'Connection: close']), { timeoutMs: 5_000 }).catch(
+      () => null,
+    );
 
   it('an odd Host field is refused, or does not change where the call goes nor what the upstream is told', async () => {
     world.upstream.handle(echo());
-    for (const host of ['evil.example', `127.0.0.1:${world.edge.port}:x@attacker`, 'evil.example/x', '169.254.169.254', '', 'a b', 'evil.example:80:80']) {
+    for (const host of [
+      'evil.example',
+      `127.0.0.1:${world.edge.port}:x@attacker`,
+      'evil.example/x',
+      '169.254.169.254',
+      '',
+      'a b',
+      'evil.example:80:80',
+    ]) {
       world.upstream.forget();
       const response = await send('/proxy/bank/v1/balance', [`Host: ${host}`, auth()]);
       const [seen] = world.upstream.seen;
@@ -97,7 +119,11 @@ describe('threat 5: the dialled host is the policy\'s, whatever Host says', () =
       world.upstream.forget();
       const response = await send(target, fields, method);
       const what = `${method} ${target}`;
-      for (const seen of world.upstream.seen) expect(seen, what).toMatchObject({ target: '/v1/balance', headers: { host: `127.0.0.1:${world.upstream.port}` } });
+      for (const seen of world.upstream.seen)
+        expect(seen, what).toMatchObject({
+          target: '/v1/balance',
+          headers: { host: `127.0.0.1:${world.upstream.port}` },
+        });
       if (method !== 'GET') expect(response === null || response.status >= 400, what).toBe(true);
     }
   });
@@ -107,10 +133,23 @@ describe('threat 8: the client does not choose the base URL', () => {
   it('fields, parameters and body members that name another host change nothing', async () => {
     world.upstream.handle(echo());
     const evil = 'http://evil.example/';
-    const fields = ['Base-Url-Override: http://0.0.0.0', `X-Portkey-Custom-Host: ${evil}`, `X-Forwarded-Host: evil.example`, `X-Original-URL: ${evil}`, `X-Rewrite-URL: /admin`, `X-Host: evil.example`, `Forwarded: host=evil.example`, `X-Api-Base: ${evil}`];
+    const fields = [
+      'Base-Url-Override: http://0.0.0.0',
+      `X-Portkey-Custom-Host: ${evil}`,
+      `X-Forwarded-Host: evil.example`,
+      `X-Original-URL: ${evil}`,
+      `X-Rewrite-URL: /admin`,
+      `X-Host: evil.example`,
+      `Forwarded: host=evil.example`,
+      `X-Api-Base: ${evil}`,
+    ];
     const query = `?api_base=${encodeURIComponent(evil)}&resourceName=httpbin.org%23&base_url=${encodeURIComponent(evil)}`;
     const body = JSON.stringify({ amount: 1, api_base: evil, metadata: { api_base: evil } });
-    const response = await world.call('bank', 'POST', `/v1/refunds${query}`, { token, body, fields: [...fields, 'Content-Type: application/json'] });
+    const response = await world.call('bank', 'POST', `/v1/refunds${query}`, {
+      token,
+      body,
+      fields: [...fields, 'Content-Type: application/json'],
+    });
     await expectPassed(world, response);
     const [seen] = world.upstream.seen;
     expect(seen?.target).toBe(`/v1/refunds${query}`);
@@ -120,20 +159,56 @@ describe('threat 8: the client does not choose the base URL', () => {
 
 describe('threats 9 and 11: an origin is one public https host, written plainly; anything else does not compile', () => {
   const compiles = (origin: string, allowLoopbackHttp = false) =>
-    compilePolicies([{ name: 'x.yaml', text: `service: x\norigin: ${JSON.stringify(origin)}\ncredential: { scheme: bearer, secret: X_KEY }\ncapabilities:\n  read: { allow: GET /x }\n` }], { allowLoopbackHttp });
+    compilePolicies(
+      [
+        {
+          name: 'x.yaml',
+          text: `service: x\norigin: ${JSON.stringify(origin)}\ncredential: { scheme: bearer, secret: X_KEY }\ncapabilities:\n  read: { allow: GET /x }\n`,
+        },
+      ],
+      { allowLoopbackHttp },
+    );
 
   it('a plain one does', () => {
     expect(compiles('https://api.example.com').ok).toBe(true);
   });
 
   it.each([
-    'http://api.example.com', 'https://2130706433', 'https://0x7f.1', 'https://0177.0.0.1', 'https://127.1', 'https://127.0.0.1',
-    'https://[::ffff:127.0.0.1]', 'https://[::]', 'https://[::1]', 'https://[64:ff9b::7f00:1]', 'https://[2002:7f00:1::]',
-    'https://169.254.169.254', 'https://metadata.google.internal', 'https://metadata.google.internal.', 'https://api.example.com.',
-    'https://evil\u3002example', 'https://10.0.0.1', 'https://192.168.1.1', 'https://100.64.0.1', 'https://0.0.0.0', 'https://localhost',
-    'https://127.0.0.1.nip.io', 'https://*.example.com', 'https://api.example.com/v1', 'https://a@api.example.com', 'https://api.example.com?x',
-    'https://api.example.com#', 'https://API.example.com', 'https://api.example.com:443', 'ftp://api.example.com', 'https://b\u00fccher.example', 'https://intranet',
-    '//api.example.com', 'https:\\\\api.example.com', 'https://api.example.com\\@evil.example',
+    'http://api.example.com',
+    'https://2130706433',
+    'https://0x7f.1',
+    'https://0177.0.0.1',
+    'https://127.1',
+    'https://127.0.0.1',
+    'https://[::ffff:127.0.0.1]',
+    'https://[::]',
+    'https://[::1]',
+    'https://[64:ff9b::7f00:1]',
+    'https://[2002:7f00:1::]',
+    'https://169.254.169.254',
+    'https://metadata.google.internal',
+    'https://metadata.google.internal.',
+    'https://api.example.com.',
+    'https://evil\u3002example',
+    'https://10.0.0.1',
+    'https://192.168.1.1',
+    'https://100.64.0.1',
+    'https://0.0.0.0',
+    'https://localhost',
+    'https://127.0.0.1.nip.io',
+    'https://*.example.com',
+    'https://api.example.com/v1',
+    'https://a@api.example.com',
+    'https://api.example.com?x',
+    'https://api.example.com#',
+    'https://API.example.com',
+    'https://api.example.com:443',
+    'ftp://api.example.com',
+    'https://b\u00fccher.example',
+    'https://intranet',
+    '//api.example.com',
+    'https:\\\\api.example.com',
+    'https://api.example.com\\@evil.example',
   ])('refused: %s', (origin) => {
     expect(compiles(origin).ok).toBe(false);
   });

@@ -51,20 +51,27 @@ describe('threat 6: a redirect takes the credential nowhere', () => {
     }
   });
 
-  it.each([301, 302, 303, 307, 308])('%i to the same origin is not followed but rewritten to the proxy, where policy judges it again', async (status) => {
-    world.upstream.handle(answer(status, '', { location: `http://127.0.0.1:${world.upstream.port}/v1/charges?x=1` }));
-    const response = await world.call('bank', 'GET', '/echo/x', { token });
-    expect(world.upstream.seen).toHaveLength(1);
-    expect(response.headers['location']).toBe(`${world.edge.url}/proxy/bank/v1/charges?x=1`);
-    world.upstream.forget();
-    const followed = await world.call('bank', 'GET', '/v1/charges?x=1', { token });
-    expect(followed.status).toBe(403);
-    expect(world.upstream.seen).toHaveLength(0);
-  });
+  it.each([301, 302, 303, 307, 308])(
+    '%i to the same origin is not followed but rewritten to the proxy, where policy judges it again',
+    async (status) => {
+      world.upstream.handle(answer(status, '', { location: `http://127.0.0.1:${world.upstream.port}/v1/charges?x=1` }));
+      const response = await world.call('bank', 'GET', '/echo/x', { token });
+      expect(world.upstream.seen).toHaveLength(1);
+      expect(response.headers['location']).toBe(`${world.edge.url}/proxy/bank/v1/charges?x=1`);
+      world.upstream.forget();
+      const followed = await world.call('bank', 'GET', '/v1/charges?x=1', { token });
+      expect(followed.status).toBe(403);
+      expect(world.upstream.seen).toHaveLength(0);
+    },
+  );
 
   it('a Location, Refresh or Content-Location that holds the key is scrubbed or dropped, under a query scheme too', async () => {
     const origin = world.upstream.origin;
-    for (const [service, key] of [['bank', BANK_KEY], ['keyed', KEYED_KEY], ['queried', QUERY_KEY]] as const) {
+    for (const [service, key] of [
+      ['bank', BANK_KEY],
+      ['keyed', KEYED_KEY],
+      ['queried', QUERY_KEY],
+    ] as const) {
       const url = `${origin}/echo/y?key=${encodeURIComponent(key)}`;
       world.upstream.handle(answer(302, '', { location: url, 'content-location': url, refresh: `0; url=${url}` }));
       const response = await world.call(service, 'GET', '/echo/x', { token });

@@ -23,7 +23,11 @@ beforeAll(async () => {
   });
   // Whatever an agent can be given at all, it is given.
   const every = SHIPPED.flatMap((name) => {
-    const policy = parse(shippedPolicy(name, { origin: 'http://127.0.0.1:1' })) as { service: string; prefix?: string; capabilities: object };
+    const policy = parse(shippedPolicy(name, { origin: 'http://127.0.0.1:1' })) as {
+      service: string;
+      prefix?: string;
+      capabilities: object;
+    };
     return Object.keys(policy.capabilities).map((capability) => `${policy.prefix ?? policy.service}:${capability}`);
   });
   token = await world.token(every);
@@ -32,7 +36,11 @@ afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const send = (service: string, method: string, target: string, fields: readonly string[] = [], body = '') =>
-  world.call(service, method, target, { token, fields: [...(body === '' ? [] : ['Content-Type: application/json']), ...fields], body });
+  world.call(service, method, target, {
+    token,
+    fields: [...(body === '' ? [] : ['Content-Type: application/json']), ...fields],
+    body,
+  });
 
 describe('threat 34: what makes new credentials is denied, whatever the agent holds (shipped policies)', () => {
   it.each([
@@ -61,27 +69,54 @@ describe('threat 34: what makes new credentials is denied, whatever the agent ho
   });
 });
 
-describe('threat 21: the agent\'s own key, account or bucket is not used on an allowed host', () => {
+describe("threat 21: the agent's own key, account or bucket is not used on an allowed host", () => {
   it('its own key is stripped: the account is ours', async () => {
-    const response = await send('openai', 'GET', '/v1/models', ['Api-Key: sk-attacker', 'X-Api-Key: sk-attacker', 'OpenAI-Beta: x', 'Cookie: sk-attacker']);
+    const response = await send('openai', 'GET', '/v1/models', [
+      'Api-Key: sk-attacker',
+      'X-Api-Key: sk-attacker',
+      'OpenAI-Beta: x',
+      'Cookie: sk-attacker',
+    ]);
     await expectPassed(world, response);
     expect(world.upstream.seen[0]?.headers['authorization']).toBe('Bearer sk-openaiOPENAIopenai0123456789');
     expect(JSON.stringify(world.upstream.seen[0])).not.toContain('sk-attacker');
   });
 
   it('a field that would act on another account is refused', async () => {
-    await expectRefused(world, await send('openai', 'GET', '/v1/models', ['OpenAI-Organization: org-attacker']), 403, 'rule_denied');
-    await expectRefused(world, await send('stripe', 'GET', '/v1/balance', ['Stripe-Account: acct_attacker']), 403, 'rule_denied');
+    await expectRefused(
+      world,
+      await send('openai', 'GET', '/v1/models', ['OpenAI-Organization: org-attacker']),
+      403,
+      'rule_denied',
+    );
+    await expectRefused(
+      world,
+      await send('stripe', 'GET', '/v1/balance', ['Stripe-Account: acct_attacker']),
+      403,
+      'rule_denied',
+    );
   });
 
   it('no gist, fork, hook or import carries data out of GitHub', async () => {
-    for (const target of ['/gists', '/repos/acme/x/forks', '/repos/acme/x/hooks', '/repos/acme/x/import', '/repos/acme/x/transfer']) {
+    for (const target of [
+      '/gists',
+      '/repos/acme/x/forks',
+      '/repos/acme/x/hooks',
+      '/repos/acme/x/import',
+      '/repos/acme/x/transfer',
+    ]) {
       await expectRefused(world, await send('github', 'POST', target, [], '{}'), 403, 'rule_denied');
     }
   });
 
   it('an S3 object is not copied to or from another bucket, published, or signed for by the client', async () => {
-    for (const field of ['x-amz-copy-source: /theirs/key', 'x-amz-acl: public-read', 'x-amz-grant-read: uri=x', 'x-amz-website-redirect-location: https://evil.example/', 'x-amz-server-side-encryption-customer-key: AAAA']) {
+    for (const field of [
+      'x-amz-copy-source: /theirs/key',
+      'x-amz-acl: public-read',
+      'x-amz-grant-read: uri=x',
+      'x-amz-website-redirect-location: https://evil.example/',
+      'x-amz-server-side-encryption-customer-key: AAAA',
+    ]) {
       const response = await send('s3', 'PUT', '/bucket/key', [field], 'x');
       expect(world.upstream.seen, field).toHaveLength(0);
       expect(await rowOf(world, response, 'call.denied')).toMatchObject({ reason: 'rule_denied' });

@@ -20,8 +20,16 @@ afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
 
 const mint = async (body: unknown, key = world.edge.operatorKey) => {
-  const response = await fetch(`${world.edge.url}/v1/tokens`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) });
-  return { status: response.status, requestId: response.headers.get('keywarden-request-id') ?? '', body: (await response.json()) as { code?: string; token?: string } };
+  const response = await fetch(`${world.edge.url}/v1/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return {
+    status: response.status,
+    requestId: response.headers.get('keywarden-request-id') ?? '',
+    body: (await response.json()) as { code?: string; token?: string },
+  };
 };
 
 describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
@@ -39,7 +47,11 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     ['an id that breaks a line', 'agent-1\nagent-2', ['bank:read'], undefined, 400, 'request_invalid'],
     ['a prefix that is spelt otherwise', 'Reader', ['bank:read'], undefined, 403, 'agent_unknown'],
   ] as const)('no token for %s', async (_, agent, can, ttl, status, code) => {
-    const answer = await mint({ agent_id: agent, capabilities: can, ...(ttl === undefined ? {} : { ttl_seconds: ttl }) });
+    const answer = await mint({
+      agent_id: agent,
+      capabilities: can,
+      ...(ttl === undefined ? {} : { ttl_seconds: ttl }),
+    });
     expect(answer).toMatchObject({ status, body: { code } });
     expect(answer.body.token).toBeUndefined();
     if (status === 403) {
@@ -62,9 +74,18 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     }
   });
 
-  it('a right that policy took away since is not taken from the token\'s word: an unknown one is just nothing', async () => {
+  it("a right that policy took away since is not taken from the token's word: an unknown one is just nothing", async () => {
     const token = await world.token(['bank:read'], 'reader');
-    await expectRefused(world, await world.call('bank', 'POST', '/v1/refunds', { token, body: '{"amount":1}', fields: ['Content-Type: application/json'] }), 403, 'capability_missing');
+    await expectRefused(
+      world,
+      await world.call('bank', 'POST', '/v1/refunds', {
+        token,
+        body: '{"amount":1}',
+        fields: ['Content-Type: application/json'],
+      }),
+      403,
+      'capability_missing',
+    );
     await expectRefused(world, await world.call('keyed', 'GET', '/echo/x', { token }), 403, 'capability_missing');
   });
 
@@ -75,14 +96,28 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     await expectPassed(world, first);
     expect(await rowOf(world, first, 'call.admitted')).toMatchObject({ agent: 'agent-1' });
     world.upstream.forget();
-    expect(await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: two }), 403, 'capability_missing')).toMatchObject({ agent: 'agent-2' });
-    await world.edge.operate('/v1/tokens/revoke', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ agent_id: 'agent-1' }) });
+    expect(
+      await expectRefused(
+        world,
+        await world.call('bank', 'GET', '/v1/balance', { token: two }),
+        403,
+        'capability_missing',
+      ),
+    ).toMatchObject({ agent: 'agent-2' });
+    await world.edge.operate('/v1/tokens/revoke', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ agent_id: 'agent-1' }),
+    });
     await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: one }), 401, 'token_revoked');
     world.upstream.forget();
     await expectPassed(world, await world.call('keyed', 'GET', '/echo/x', { token: two }));
     // A fresh token of the same agent is good again: revoking an agent ends what was issued until then.
     world.upstream.forget();
-    await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-1') }));
+    await expectPassed(
+      world,
+      await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-1') }),
+    );
   });
 
   it('a request from loopback without a token is nobody', async () => {
@@ -90,30 +125,47 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
   });
 });
 
-describe('threat 29: Wycheproof\'s JWS vectors, sent as a bearer token, are all 401 (every seventh; the unit test has all)', () => {
+describe("threat 29: Wycheproof's JWS vectors, sent as a bearer token, are all 401 (every seventh; the unit test has all)", () => {
   interface Wycheproof {
     testGroups: { comment: string; tests: { tcId: number; comment: string; jws: unknown }[] }[];
   }
-  const file = JSON.parse(readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8')) as Wycheproof;
-  const vectors = file.testGroups.flatMap((group) => group.tests.map((test) => ({ ...test, group: group.comment }))).filter(({ jws }, i) => i % 7 === 0 && typeof jws === 'string');
+  const file = JSON.parse(
+    readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8'),
+  ) as Wycheproof;
+  const vectors = file.testGroups
+    .flatMap((group) => group.tests.map((test) => ({ ...test, group: group.comment })))
+    .filter(({ jws }, i) => i % 7 === 0 && typeof jws === 'string');
 
   it('there are some', () => expect(vectors.length).toBeGreaterThan(45));
 
-  it.each(vectors.map((v) => [v.tcId, v.group, v.comment, String(v.jws)] as const))('%i %s: %s', async (_, __, ___, jws) => {
-    const response = await world.call('bank', 'GET', '/v1/balance', { token: jws });
-    expect({ status: response.status, seen: world.upstream.seen.length }).toEqual({ status: 401, seen: 0 });
-    expect((await rowOf(world, response, 'call.denied')).reason).toMatch(/^token_(malformed|untrusted)$/);
-  });
+  it.each(vectors.map((v) => [v.tcId, v.group, v.comment, String(v.jws)] as const))(
+    '%i %s: %s',
+    async (_, __, ___, jws) => {
+      const response = await world.call('bank', 'GET', '/v1/balance', { token: jws });
+      expect({ status: response.status, seen: world.upstream.seen.length }).toEqual({ status: 401, seen: 0 });
+      expect((await rowOf(world, response, 'call.denied')).reason).toMatch(/^token_(malformed|untrusted)$/);
+    },
+  );
 });
 
 describe('threat 29: a capability token never travels on', () => {
-  it.each(['bank', 'keyed', 'pair', 'queried', 'aws'])('%s: not in any field, path, query or body that the upstream sees', async (service) => {
-    const token = await world.token(ALL.filter((name) => name.startsWith(`${service}:`)));
-    const places = [`X-Api-Key: ${token}`, `Api-Key: ${token}`, `X-Goog-Api-Key: ${token}`, `X-Amz-Security-Token: ${token}`, ...(service === 'keyed' ? [`X-Acme-Key: ${token}`] : [])];
-    const query = service === 'queried' ? `?key=${token}` : '';
-    const response = await world.call(service, 'GET', `/echo/x${query}`, { token, fields: places });
-    await expectPassed(world, response);
-    const [seen] = world.upstream.seen;
-    expect([seen?.target, ...(seen?.rawHeaders ?? [])].join('\n')).not.toContain(token.slice(-40));
-  });
+  it.each(['bank', 'keyed', 'pair', 'queried', 'aws'])(
+    '%s: not in any field, path, query or body that the upstream sees',
+    async (service) => {
+      const token = await world.token(ALL.filter((name) => name.startsWith(`${service}:`)));
+      const places = [
+        `X-Api-Key: ${token}`,
+        `Api-Key: ${token}`,
+        `X-Goog-Api-Key: ${token}`,
+        `X-Amz-Security-Token: ${token}`,
+        `X-Acme-Key: ${token}`,
+        `X-Unheard-Of: ${token}`,
+      ];
+      const query = service === 'queried' ? `?key=${token}` : '';
+      const response = await world.call(service, 'GET', `/echo/x${query}`, { token, fields: places });
+      await expectPassed(world, response);
+      const [seen] = world.upstream.seen;
+      expect([seen?.target, ...(seen?.rawHeaders ?? [])].join('\n')).not.toContain(token.slice(-40));
+    },
+  );
 });

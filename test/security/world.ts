@@ -4,7 +4,7 @@ import { importJWK, type JWTPayload, SignJWT } from 'jose';
 import { expect } from 'vitest';
 import type { AuditRowJson } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge, type TestEdgeOptions } from '../support/edge.ts';
-import { rawCall, type RawOptions, type RawResponse } from '../support/raw.ts';
+import { type RawOptions, type RawResponse, rawCall } from '../support/raw.ts';
 import { type Handler, json, startUpstream, type Upstream } from '../support/upstream.ts';
 
 /** The real edge before a real upstream, with one service for each injection scheme; every credential is unique. */
@@ -17,7 +17,11 @@ export interface World {
   readonly stop: () => Promise<void>;
 }
 
-export type CallOptions = RawOptions & { readonly token?: string; readonly fields?: readonly string[]; readonly body?: string };
+export type CallOptions = RawOptions & {
+  readonly token?: string;
+  readonly fields?: readonly string[];
+  readonly body?: string;
+};
 
 export const BANK_KEY = 'sk_live_Bank+7/Q"x=Zr0%';
 export const KEYED_KEY = 'key_KEYEDkeyed0123456789ab';
@@ -36,7 +40,15 @@ export const VARS: Readonly<Record<string, string>> = {
 };
 
 /** Everything that an agent can be given here. */
-export const ALL = ['bank:read', 'bank:refund', 'bank:echo', 'keyed:echo', 'pair:echo', 'queried:echo', 'aws:echo'] as const;
+export const ALL = [
+  'bank:read',
+  'bank:refund',
+  'bank:echo',
+  'keyed:echo',
+  'pair:echo',
+  'queried:echo',
+  'aws:echo',
+] as const;
 
 const echoPolicy = (service: string, origin: string, credential: string): string => `
 service: ${service}
@@ -74,7 +86,11 @@ capabilities:
     'keyed.yaml': echoPolicy('keyed', origin, '{ scheme: header, header: X-Acme-Key, secret: KEYED_KEY }'),
     'pair.yaml': echoPolicy('pair', origin, '{ scheme: basic, username: robot, secret: PAIR_KEY }'),
     'queried.yaml': echoPolicy('queried', origin, '{ scheme: query, param: key, secret: QUERY_KEY }'),
-    'aws.yaml': echoPolicy('aws', origin, '{ scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET, region: eu-central-1, service: s3 }'),
+    'aws.yaml': echoPolicy(
+      'aws',
+      origin,
+      '{ scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET, region: eu-central-1, service: s3 }',
+    ),
   };
 }
 
@@ -85,12 +101,19 @@ export interface WorldOptions {
   readonly edge?: Partial<TestEdgeOptions>;
 }
 
-export async function startWorld({ handler = json({ ok: true }), policies = policiesFor, vars = VARS, edge: more = {} }: WorldOptions = {}): Promise<World> {
+export async function startWorld({
+  handler = json({ ok: true }),
+  policies = policiesFor,
+  vars = VARS,
+  edge: more = {},
+}: WorldOptions = {}): Promise<World> {
   const upstream = await startUpstream(handler);
-  const edge = await startTestEdge({ policies: policies(upstream.origin), vars, ...more }).catch(async (error: unknown) => {
-    await upstream.stop();
-    throw error;
-  });
+  const edge = await startTestEdge({ policies: policies(upstream.origin), vars, ...more }).catch(
+    async (error: unknown) => {
+      await upstream.stop();
+      throw error;
+    },
+  );
   return {
     edge,
     upstream,
@@ -108,7 +131,8 @@ export async function startWorld({ handler = json({ ok: true }), policies = poli
 
 export const requestIdOf = (answer: RawResponse): string => {
   const id = answer.headers['keywarden-request-id'];
-  if (id === undefined) throw new Error(`no request id in ${answer.status} ${answer.body.toString('utf8').slice(0, 300)}`);
+  if (id === undefined)
+    throw new Error(`no request id in ${answer.status} ${answer.body.toString('utf8').slice(0, 300)}`);
   return id;
 };
 
@@ -124,13 +148,19 @@ export async function rowOf(world: World, answer: RawResponse, event: string): P
     const rows = (await rowsOf(world, answer)).filter((row) => row.event === event);
     if (rows.length > 1) throw new Error(`${rows.length} rows ${event}`);
     if (rows[0] !== undefined) return rows[0];
-    if (Date.now() > deadline) throw new Error(`no row ${event} for ${requestIdOf(answer)}: ${JSON.stringify(await rowsOf(world, answer))}`);
+    if (Date.now() > deadline)
+      throw new Error(`no row ${event} for ${requestIdOf(answer)}: ${JSON.stringify(await rowsOf(world, answer))}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
 
 /** It was refused: the upstream was not called since the last `forget`, the status is as said, and the row says why. */
-export async function expectRefused(world: World, answer: RawResponse, status: number, reason: string): Promise<AuditRowJson> {
+export async function expectRefused(
+  world: World,
+  answer: RawResponse,
+  status: number,
+  reason: string,
+): Promise<AuditRowJson> {
   const text = answer.body.toString('utf8').slice(0, 300);
   expect({ status: answer.status, seen: world.upstream.seen.length }, text).toEqual({ status, seen: 0 });
   const row = await rowOf(world, answer, 'call.denied');
@@ -141,7 +171,10 @@ export async function expectRefused(world: World, answer: RawResponse, status: n
 
 /** It went through: the upstream saw exactly one request, and intent and outcome stand in the audit. */
 export async function expectPassed(world: World, answer: RawResponse, status = 200): Promise<void> {
-  expect({ status: answer.status, seen: world.upstream.seen.length }, answer.body.toString('utf8').slice(0, 300)).toEqual({ status, seen: 1 });
+  expect(
+    { status: answer.status, seen: world.upstream.seen.length },
+    answer.body.toString('utf8').slice(0, 300),
+  ).toEqual({ status, seen: 1 });
   expect(await rowOf(world, answer, 'call.admitted')).toMatchObject({ decision: 'allow' });
   expect(await rowOf(world, answer, 'call.completed')).toMatchObject({ status });
 }
@@ -152,11 +185,24 @@ export const ISSUER = 'https://keywarden.localhost';
 /** Claims that the edge would accept, changed as said. */
 export function claimsFor(can: readonly string[], change: JWTPayload = {}): JWTPayload {
   const now = Math.floor(Date.now() / 1000);
-  return { iss: ISSUER, aud: ISSUER, sub: 'agent-1', iat: now - 10, exp: now + 600, jti: crypto.randomUUID(), capabilities: [...can], ...change };
+  return {
+    iss: ISSUER,
+    aud: ISSUER,
+    sub: 'agent-1',
+    iat: now - 10,
+    exp: now + 600,
+    jti: crypto.randomUUID(),
+    capabilities: [...can],
+    ...change,
+  };
 }
 
 /** Signs anything with the edge's very own key: what even a stolen signature must not get through. */
-export async function signedByEdge(world: World, claims: JWTPayload, header: Record<string, unknown> = {}): Promise<string> {
+export async function signedByEdge(
+  world: World,
+  claims: JWTPayload,
+  header: Record<string, unknown> = {},
+): Promise<string> {
   const jwk = JSON.parse(readFileSync(join(world.edge.state, 'signing.jwk'), 'utf8'));
   const key = await importJWK(jwk, 'EdDSA');
   return new SignJWT(claims).setProtectedHeader({ alg: 'EdDSA', kid: jwk.kid, typ: 'at+jwt', ...header }).sign(key);
