@@ -7,7 +7,17 @@ import { type Gate, startGate } from '../support/gate.ts';
 import { type GitUpstream, startGitUpstream } from '../support/git-upstream.ts';
 import { end, start } from '../support/process.ts';
 import { rawCall, rawRequest, sendRaw } from '../support/raw.ts';
-import { download, garbage, hang, ranged, reset, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
+import {
+  download,
+  garbage,
+  hang,
+  ranged,
+  reset,
+  sse,
+  startUpstream,
+  type Upstream,
+  upload,
+} from '../support/upstream.ts';
 
 /** The instruments of the other tests, without the edge: what they must see, they see. */
 
@@ -25,7 +35,8 @@ describe('the gate', () => {
     await behind.stop();
   });
 
-  const status = async (path: string, headers: Record<string, string> = {}): Promise<number> => (await fetch(gate.origin + path, { headers })).status;
+  const status = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
+    (await fetch(gate.origin + path, { headers })).status;
 
   test('opens to the real credential, and to no other', async () => {
     expect(await status('/a', { authorization: 'Bearer real' })).toBe(200);
@@ -40,18 +51,40 @@ describe('the gate', () => {
     ['in the path', `/a/${JWT}`, {}],
     ['in the query', `/a?x=${JWT}`, {}],
     ['percent-encoded in the query', `/a?x=${JWT.replaceAll('.', '%2E')}`, {}],
-    ['in Credential=', '/a', { authorization: `AWS4-HMAC-SHA256 Credential=${JWT}/20260101/us-east-1/s3/aws4_request` }],
-  ])('shouts when a capability token comes %s, even beside the real credential', async (_, path, headers: Record<string, string>) => {
-    gate.forget();
-    expect(await status(path, { cookie: 'none', authorization: 'Bearer real', ...headers })).toBe(418);
-    expect(gate.leaks).toHaveLength(1);
-  });
+    [
+      'in Credential=',
+      '/a',
+      { authorization: `AWS4-HMAC-SHA256 Credential=${JWT}/20260101/us-east-1/s3/aws4_request` },
+    ],
+  ])(
+    'shouts when a capability token comes %s, even beside the real credential',
+    async (_, path, headers: Record<string, string>) => {
+      gate.forget();
+      expect(await status(path, { cookie: 'none', authorization: 'Bearer real', ...headers })).toBe(418);
+      expect(gate.leaks).toHaveLength(1);
+    },
+  );
 
   test('passes target, fields and body on unchanged', async () => {
     behind.forget();
-    await sendRaw(gate.port, rawRequest('POST', '/a%2Fb//c?x=1&x=2', ['Host: here', 'Authorization: Bearer real', 'X-Odd:  Case ', 'Content-Length: 3', 'Connection: close'], 'abc'));
+    await sendRaw(
+      gate.port,
+      rawRequest(
+        'POST',
+        '/a%2Fb//c?x=1&x=2',
+        ['Host: here', 'Authorization: Bearer real', 'X-Odd:  Case ', 'Content-Length: 3', 'Connection: close'],
+        'abc',
+      ),
+    );
     expect(behind.seen[0]).toMatchObject({ method: 'POST', target: '/a%2Fb//c?x=1&x=2' });
-    expect(behind.seen[0]?.rawHeaders.slice(0, 6)).toEqual(['Host', 'here', 'Authorization', 'Bearer real', 'X-Odd', 'Case']);
+    expect(behind.seen[0]?.rawHeaders.slice(0, 6)).toEqual([
+      'Host',
+      'here',
+      'Authorization',
+      'Bearer real',
+      'X-Odd',
+      'Case',
+    ]);
     expect(behind.seen[0]?.body().toString()).toBe('abc');
   });
 });
@@ -64,7 +97,10 @@ describe('the upstream and the raw client', () => {
   afterAll(() => upstream.stop());
 
   test('what a client sent is remembered byte for byte', async () => {
-    await rawCall(upstream.port, 'PUT', '/a/../b', { fields: ['Transfer-Encoding: chunked', 'X-A: 1', 'x-a: 2'], body: '3\r\nabc\r\n0\r\n\r\n' });
+    await rawCall(upstream.port, 'PUT', '/a/../b', {
+      fields: ['Transfer-Encoding: chunked', 'X-A: 1', 'x-a: 2'],
+      body: '3\r\nabc\r\n0\r\n\r\n',
+    });
     const seen = upstream.seen.at(-1);
     expect(seen).toMatchObject({ method: 'PUT', target: '/a/../b' });
     expect(seen?.headers['x-a']).toBe('1, 2');
@@ -74,7 +110,9 @@ describe('the upstream and the raw client', () => {
 
   test('an upload is counted and hashed, not held', async () => {
     upstream.handle(upload());
-    const answer = (await (await fetch(upstream.origin, { method: 'POST', body: Buffer.alloc(8 * 1024 * 1024, 1) })).json()) as { bytes: number };
+    const answer = (await (
+      await fetch(upstream.origin, { method: 'POST', body: Buffer.alloc(8 * 1024 * 1024, 1) })
+    ).json()) as { bytes: number };
     expect(answer.bytes).toBe(8 * 1024 * 1024);
     expect(upstream.seen.at(-1)?.body().length).toBe(4 * 1024 * 1024);
   });
@@ -130,8 +168,14 @@ describe('the git upstream', () => {
   });
 
   test('serves git with the real credential, and not without', async () => {
-    const lsRemote = (user: string): string[] => ['-c', 'credential.helper=', 'ls-remote', `http://${user}@127.0.0.1:${upstream.port}/octocat/hello-world.git`];
-    const run = async (...args: string[]): Promise<number | null> => (await start('git', args, { env: { PATH: process.env['PATH'], HOME: home, GIT_TERMINAL_PROMPT: '0' } }).ended).code;
+    const lsRemote = (user: string): string[] => [
+      '-c',
+      'credential.helper=',
+      'ls-remote',
+      `http://${user}@127.0.0.1:${upstream.port}/octocat/hello-world.git`,
+    ];
+    const run = async (...args: string[]): Promise<number | null> =>
+      (await start('git', args, { env: { PATH: process.env.PATH, HOME: home, GIT_TERMINAL_PROMPT: '0' } }).ended).code;
     expect(await run(...lsRemote('x-access-token:real'))).toBe(0);
     expect(await run(...lsRemote('x-access-token:other'))).toBe(128);
     expect(execFileSync('git', ['--version'], { encoding: 'utf8' })).toContain('git version');

@@ -37,7 +37,11 @@ export async function startWorld({ service, gate, vars, onceAnHour, behind = [] 
     const edge = await startTestEdge({
       policies: {
         [`${service}.yaml`]: shippedPolicy(service, { origin: gate.origin }),
-        [`${tight}.yaml`]: shippedPolicy(service, { origin: gate.origin, service: tight, limits: Object.fromEntries(onceAnHour.map((c) => [c, '1/h'])) }),
+        [`${tight}.yaml`]: shippedPolicy(service, {
+          origin: gate.origin,
+          service: tight,
+          limits: Object.fromEntries(onceAnHour.map((c) => [c, '1/h'])),
+        }),
       },
       vars,
     });
@@ -56,7 +60,8 @@ export async function refused<E extends Error = Error>(call: () => Promise<unkno
     (error: unknown) => ({ error }),
   );
   const tookMs = Math.round(performance.now() - begin);
-  if (!('error' in outcome)) throw new Error(`this was to be refused, and succeeded with ${JSON.stringify(outcome.value)?.slice(0, 300)}`);
+  if (!('error' in outcome))
+    throw new Error(`this was to be refused, and succeeded with ${JSON.stringify(outcome.value)?.slice(0, 300)}`);
   expect(outcome.error).toBeInstanceOf(Error);
   expect(tookMs, 'milliseconds until the refusal surfaced').toBeLessThan(withinMs);
   return outcome.error as E;
@@ -78,7 +83,10 @@ export function promisesKept(world: () => World, secrets: () => readonly string[
     expect(gate.leaks).toEqual([]);
     expect(gate.opened.map((s) => `${s.method} ${s.target}`)).toEqual(gate.seen.map((s) => `${s.method} ${s.target}`));
     for (const seen of gate.seen) {
-      const everything = Buffer.concat([Buffer.from([seen.target, ...seen.rawHeaders].join('\n'), 'latin1'), seen.body()]).toString('latin1');
+      const everything = Buffer.concat([
+        Buffer.from([seen.target, ...seen.rawHeaders].join('\n'), 'latin1'),
+        seen.body(),
+      ]).toString('latin1');
       expect(everything).not.toMatch(/eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/);
     }
   });
@@ -86,7 +94,11 @@ export function promisesKept(world: () => World, secrets: () => readonly string[
   test('every call that reached the upstream has an intent and an outcome in the audit, and none stands there twice', async () => {
     const { edge, gate } = world();
     let rows: AuditRowJson[] = [];
-    const of = (...events: string[]): string[] => rows.filter((r) => events.includes(r.event)).map((r) => r.request_id).sort();
+    const of = (...events: string[]): string[] =>
+      rows
+        .filter((r) => events.includes(r.event))
+        .map((r) => r.request_id)
+        .sort();
     await until(
       'the outcomes of all calls',
       async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AuditListResponse, AuditRowJson, AuditVerifyResponse, MintResponse } from '../../src/protocol.ts';
-import { end, familyOf, start, type Started, until } from './process.ts';
+import { end, familyOf, type Started, start, until } from './process.ts';
 
 const CLI = fileURLToPath(new URL('../../runner/bin/keywarden.js', import.meta.url));
 const START_TIMEOUT_MS = 90_000;
@@ -61,16 +61,36 @@ export interface MintOptions {
 /** Starts the real command, `keywarden dev`, with policies and secrets of the test's own. */
 export async function startTestEdge(options: TestEdgeOptions): Promise<TestEdge> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'keywarden-edge-'));
-  const [policies, vars, state, home] = ['policies', 'secrets.vars', 'state', 'home'].map((name) => join(directory, name)) as [string, string, string, string];
+  const [policies, vars, state, home] = ['policies', 'secrets.vars', 'state', 'home'].map((name) =>
+    join(directory, name),
+  ) as [string, string, string, string];
   rmSync(policies, { recursive: true, force: true });
   for (const dir of [policies, home]) mkdirSync(dir, { recursive: true, mode: 0o700 });
   for (const [name, text] of Object.entries(options.policies)) writeFileSync(join(policies, name), text);
-  writeFileSync(vars, Object.entries(options.vars).map(([name, value]) => `${name}=${quoted(value)}\n`).join(''), { mode: 0o600 });
+  writeFileSync(
+    vars,
+    Object.entries(options.vars)
+      .map(([name, value]) => `${name}=${quoted(value)}\n`)
+      .join(''),
+    { mode: 0o600 },
+  );
 
-  const args = [CLI, 'dev', '--port', '0', '--policies', policies, '--vars', vars, '--state', state, ...(options.args ?? [])];
+  const args = [
+    CLI,
+    'dev',
+    '--port',
+    '0',
+    '--policies',
+    policies,
+    '--vars',
+    vars,
+    '--state',
+    state,
+    ...(options.args ?? []),
+  ];
   const program = start(process.execPath, args, {
     cwd: directory,
-    env: { PATH: process.env['PATH'], HOME: home, TMPDIR: tmpdir(), ...options.env },
+    env: { PATH: process.env.PATH, HOME: home, TMPDIR: tmpdir(), ...options.env },
   });
   const remove = (): void => {
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
@@ -90,20 +110,29 @@ async function readyAddress(program: Started): Promise<string> {
   const ready = (): string | undefined => /^ready (http:\/\/127\.0\.0\.1:\d+)$/m.exec(program.output())?.[1];
   let over = false;
   void program.ended.then(() => (over = true));
-  await until('the line "ready http://127.0.0.1:PORT"', () => over || ready() !== undefined, START_TIMEOUT_MS).catch((error: Error) => {
-    throw new Error(`${error.message}\n${program.output()}`);
-  });
+  await until('the line "ready http://127.0.0.1:PORT"', () => over || ready() !== undefined, START_TIMEOUT_MS).catch(
+    (error: Error) => {
+      throw new Error(`${error.message}\n${program.output()}`);
+    },
+  );
   const url = ready();
   if (url === undefined) throw new Error(`keywarden dev ended before it was ready:\n${program.output()}`);
   return url;
 }
 
-function handle(program: Started, url: string, place: { directory: string; state: string; remove: () => void }): TestEdge {
+function handle(
+  program: Started,
+  url: string,
+  place: { directory: string; state: string; remove: () => void },
+): TestEdge {
   const operatorKey = readFileSync(join(place.state, 'operator.key'), 'utf8').trim();
   const operate = (path: string, init: RequestInit = {}): Promise<Response> =>
-    fetch(url + path, { ...init, headers: { ...(init.headers as Record<string, string>), authorization: `Bearer ${operatorKey}` } });
+    fetch(url + path, {
+      ...init,
+      headers: { ...(init.headers as Record<string, string>), authorization: `Bearer ${operatorKey}` },
+    });
   const json = async <T>(response: Response): Promise<T> => {
-    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}\n${program.output().slice(-2000)}`);
     return (await response.json()) as T;
   };
   const mintFully = async (agent: string, can: readonly string[], options: MintOptions = {}): Promise<MintResponse> =>

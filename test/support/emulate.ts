@@ -15,7 +15,10 @@ export interface EmulatedOptions {
 }
 
 /** A service of npm `emulate`, which others wrote: stateful, but lenient about credentials, so put a gate before it. */
-export async function startEmulated(service: ServiceName, { port = 0, ...options }: EmulatedOptions = {}): Promise<Emulated> {
+export async function startEmulated(
+  service: ServiceName,
+  { port = 0, ...options }: EmulatedOptions = {},
+): Promise<Emulated> {
   const emulator = await createEmulator({ service, port, ...options });
   const origin = `http://127.0.0.1:${port === 0 ? new URL(emulator.url).port : port}`;
   return { origin, emulator, stop: () => emulator.close() };

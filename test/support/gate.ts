@@ -27,17 +27,23 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const leaks: Seen[] = [];
   const opened: Seen[] = [];
   const { credential } = options;
-  const opens = options.opens ?? ((seen: Seen): boolean => credential !== undefined && seen.headers[credential.header] === credential.value);
+  const opens =
+    options.opens ??
+    ((seen: Seen): boolean => credential !== undefined && seen.headers[credential.header] === credential.value);
   const upstream = await startUpstream((req, res, seen) => {
     if (holdsCapabilityToken([seen.target, ...seen.rawHeaders])) {
       leaks.push(seen);
       return json({ error: { message: 'capability token leaked upstream', type: 'gate' } }, 418)(req, res, seen);
     }
-    if (!opens(seen)) return (options.unauthorized ?? json({ error: { message: 'the real credential did not arrive', type: 'gate' } }, 401))(req, res, seen);
+    if (!opens(seen))
+      return (
+        options.unauthorized ?? json({ error: { message: 'the real credential did not arrive', type: 'gate' } }, 401)
+      )(req, res, seen);
     opened.push(seen);
     const route = options.routes?.[`${seen.method} ${seen.target.replace(/\?.*$/, '')}`];
     if (route !== undefined) return route(req, res, seen);
-    if (options.to === undefined) return json({ error: { message: `no route ${seen.method} ${seen.target}`, type: 'gate' } }, 404)(req, res, seen);
+    if (options.to === undefined)
+      return json({ error: { message: `no route ${seen.method} ${seen.target}`, type: 'gate' } }, 404)(req, res, seen);
     return forward(req, res, options.to);
   });
   return {
@@ -56,7 +62,14 @@ export async function startGate(options: GateOptions): Promise<Gate> {
 export function forward(req: IncomingMessage, res: ServerResponse, to: string): void {
   const { hostname, port } = new URL(to);
   // A request without a body must not get the chunked coding that Node would add.
-  const onward = request({ hostname, port, method: req.method, path: req.url, headers: req.rawHeaders as never, setHost: false });
+  const onward = request({
+    hostname,
+    port,
+    method: req.method,
+    path: req.url,
+    headers: req.rawHeaders as never,
+    setHost: false,
+  });
   onward.on('response', (answer) => {
     res.writeHead(answer.statusCode ?? 502, answer.statusMessage, answer.rawHeaders as never);
     answer.pipe(res);
@@ -73,6 +86,9 @@ const CAPABILITY_TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
 /** Whether a capability token stands in a text, plain, percent-encoded, or inside a base64 word (Basic). */
 export function holdsCapabilityToken(texts: readonly string[]): boolean {
   const words = texts.flatMap((text) => text.split(/[\s,;=&?]+/)).filter((word) => word.length > 40);
-  const decoded = words.flatMap((word) => [Buffer.from(word, 'base64').toString('latin1'), word.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))]);
+  const decoded = words.flatMap((word) => [
+    Buffer.from(word, 'base64').toString('latin1'),
+    word.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+  ]);
   return [...texts, ...decoded].some((text) => CAPABILITY_TOKEN.test(text));
 }

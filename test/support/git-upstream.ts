@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answer } from './upstream.ts';
 import { type Gate, startGate } from './gate.ts';
+import { answer } from './upstream.ts';
 
 export interface GitUpstream extends Gate {
   /** Where the bare repositories are. */
@@ -13,17 +13,26 @@ export interface GitUpstream extends Gate {
   readonly inside: (...args: string[]) => string;
 }
 
-const IDENTITY = { GIT_AUTHOR_NAME: 'Upstream', GIT_AUTHOR_EMAIL: 'upstream@example.com', GIT_COMMITTER_NAME: 'Upstream', GIT_COMMITTER_EMAIL: 'upstream@example.com' };
+const IDENTITY = {
+  GIT_AUTHOR_NAME: 'Upstream',
+  GIT_AUTHOR_EMAIL: 'upstream@example.com',
+  GIT_COMMITTER_NAME: 'Upstream',
+  GIT_COMMITTER_EMAIL: 'upstream@example.com',
+};
 
 /** git's own `http-backend` (CGI, RFC 3875) with one repository, `octocat/hello-world.git`, behind Basic `x-access-token:<secret>`. */
 export async function startGitUpstream(secret: string): Promise<GitUpstream> {
   const root = mkdtempSync(join(tmpdir(), 'keywarden-git-'));
   const repository = join(root, 'octocat', 'hello-world.git');
   execFileSync('git', ['init', '-q', '--bare', '-b', 'main', repository]);
-  const inside = (...args: string[]): string => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8', env: { ...process.env, ...IDENTITY } });
+  const inside = (...args: string[]): string =>
+    execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8', env: { ...process.env, ...IDENTITY } });
   inside('config', 'http.receivepack', 'true');
   const gate = await startGate({
-    credential: { header: 'authorization', value: `Basic ${Buffer.from(`x-access-token:${secret}`).toString('base64')}` },
+    credential: {
+      header: 'authorization',
+      value: `Basic ${Buffer.from(`x-access-token:${secret}`).toString('base64')}`,
+    },
     unauthorized: answer(401, '', { 'www-authenticate': 'Basic realm="git"' }),
     routes: new Proxy({}, { get: () => (req: IncomingMessage, res: ServerResponse) => httpBackend(req, res, root) }),
   });
@@ -43,11 +52,13 @@ function httpBackend(req: IncomingMessage, res: ServerResponse, root: string): v
   const field = (name: string): string => String(req.headers[name] ?? '');
   const cgi = spawn('git', ['http-backend'], {
     env: {
-      PATH: process.env['PATH'],
+      PATH: process.env.PATH,
       GIT_PROJECT_ROOT: root,
       GIT_HTTP_EXPORT_ALL: '1',
       // The repository may belong to another user than the one who runs the tests.
-      GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*',
+      GIT_CONFIG_COUNT: '1',
+      GIT_CONFIG_KEY_0: 'safe.directory',
+      GIT_CONFIG_VALUE_0: '*',
       REQUEST_METHOD: req.method,
       PATH_INFO: decodeURIComponent(path),
       QUERY_STRING: query,

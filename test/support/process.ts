@@ -75,7 +75,10 @@ const lives = (p: Identity): boolean => {
  * @throws when it had to be forced, or when a process that it had started is still there afterwards: a leftover is a
  *   failure of the test, not something to tidy up quietly.
  */
-export async function end(program: Started, { signal = 'SIGTERM' as NodeJS.Signals, graceMs = 20_000 } = {}): Promise<void> {
+export async function end(
+  program: Started,
+  { signal = 'SIGTERM' as NodeJS.Signals, graceMs = 20_000 } = {},
+): Promise<void> {
   const family = familyOf(program.pid);
   program.child.kill(signal);
   const asked = await Promise.race([program.ended.then(() => true), sleep(graceMs).then(() => false)]);
@@ -83,7 +86,10 @@ export async function end(program: Started, { signal = 'SIGTERM' as NodeJS.Signa
   for (let i = 0; i < 40 && family.some(lives); i += 1) await sleep(50);
   const leftover = family.filter(lives);
   for (const p of leftover) kill(p.pid);
-  if (!asked) throw new Error(`${program.child.spawnfile} (pid ${program.pid}) did not end within ${graceMs} ms of ${signal}\n${program.output()}`);
+  if (!asked)
+    throw new Error(
+      `${program.child.spawnfile} (pid ${program.pid}) did not end within ${graceMs} ms of ${signal}\n${program.output()}`,
+    );
   if (leftover.length > 0) throw new Error(`left over: ${leftover.map((p) => `${p.name} (pid ${p.pid})`).join(', ')}`);
 }
 

@@ -26,7 +26,11 @@ export interface RawOptions {
  * @param pieces  strings are Latin-1: one character, one byte. Several are sent one after the other.
  * @returns null when the server closed the connection without an answer.
  */
-export function sendRaw(port: number, pieces: string | Uint8Array | readonly (string | Uint8Array)[], options: RawOptions = {}): Promise<RawResponse | null> {
+export function sendRaw(
+  port: number,
+  pieces: string | Uint8Array | readonly (string | Uint8Array)[],
+  options: RawOptions = {},
+): Promise<RawResponse | null> {
   const list = typeof pieces === 'string' || pieces instanceof Uint8Array ? [pieces] : pieces;
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
@@ -38,7 +42,9 @@ export function sendRaw(port: number, pieces: string | Uint8Array | readonly (st
     };
     socket.setTimeout(options.timeoutMs ?? 15_000, () => {
       socket.destroy();
-      reject(new Error(`no whole response in time; so far: ${Buffer.concat(received).toString('latin1').slice(0, 500)}`));
+      reject(
+        new Error(`no whole response in time; so far: ${Buffer.concat(received).toString('latin1').slice(0, 500)}`),
+      );
     });
     socket.on('data', (data) => {
       received.push(data);
@@ -66,7 +72,12 @@ export function rawCall(
   port: number,
   method: string,
   target: string,
-  { token, fields = [], body = '', ...options }: RawOptions & { readonly token?: string; readonly fields?: readonly string[]; readonly body?: string } = {},
+  {
+    token,
+    fields = [],
+    body = '',
+    ...options
+  }: RawOptions & { readonly token?: string; readonly fields?: readonly string[]; readonly body?: string } = {},
 ): Promise<RawResponse | null> {
   const framed = fields.some((f) => /^(content-length|transfer-encoding)\s*:/i.test(f));
   const lines = [
@@ -87,7 +98,8 @@ async function writeAll(socket: Socket, pieces: readonly (string | Uint8Array)[]
   }
 }
 
-const latin1Of = (piece: string | Uint8Array): string => (typeof piece === 'string' ? piece : Buffer.from(piece).toString('latin1'));
+const latin1Of = (piece: string | Uint8Array): string =>
+  typeof piece === 'string' ? piece : Buffer.from(piece).toString('latin1');
 
 /** @returns null while it is not whole. */
 function parseResponse(wire: Buffer, { head, ended }: { head: boolean; ended: boolean }): RawResponse | null {
@@ -98,7 +110,10 @@ function parseResponse(wire: Buffer, { head, ended }: { head: boolean; ended: bo
   if (match === null) return null;
   const status = Number(match[1]);
   if (status >= 100 && status < 200 && status !== 101) return parseResponse(wire.subarray(end + 4), { head, ended });
-  const rawHeaders = lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
+  const rawHeaders = lines.flatMap((line) => [
+    line.slice(0, line.indexOf(':')),
+    line.slice(line.indexOf(':') + 1).trim(),
+  ]);
   const headers: Record<string, string> = {};
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? '').toLowerCase();
@@ -109,7 +124,11 @@ function parseResponse(wire: Buffer, { head, ended }: { head: boolean; ended: bo
   return body === null ? null : { status, statusText: match[2] ?? '', rawHeaders, headers, body, wire };
 }
 
-function bodyIn(rest: Buffer, headers: Readonly<Record<string, string>>, { none, ended }: { none: boolean; ended: boolean }): Buffer | null {
+function bodyIn(
+  rest: Buffer,
+  headers: Readonly<Record<string, string>>,
+  { none, ended }: { none: boolean; ended: boolean },
+): Buffer | null {
   if (none) return Buffer.alloc(0);
   if (/chunked/i.test(headers['transfer-encoding'] ?? '')) return dechunk(rest, ended);
   const length = headers['content-length'];
@@ -124,7 +143,8 @@ function dechunk(rest: Buffer, ended: boolean): Buffer | null {
     if (eol < 0) return ended ? Buffer.concat(parts) : null;
     const size = Number.parseInt(rest.subarray(at, eol).toString('latin1'), 16);
     if (size === 0) return Buffer.concat(parts);
-    if (rest.length < eol + 2 + size + 2) return ended ? Buffer.concat([...parts, rest.subarray(eol + 2, eol + 2 + size)]) : null;
+    if (rest.length < eol + 2 + size + 2)
+      return ended ? Buffer.concat([...parts, rest.subarray(eol + 2, eol + 2 + size)]) : null;
     parts.push(rest.subarray(eol + 2, eol + 2 + size));
     at = eol + 2 + size + 2;
   }

@@ -44,7 +44,10 @@ export interface Upstream {
 }
 
 /** A real HTTP server on loopback that remembers exactly what it was sent. */
-export async function startUpstream(handler: Handler = echo(), { keepBytes = 4 * 1024 * 1024 } = {}): Promise<Upstream> {
+export async function startUpstream(
+  handler: Handler = echo(),
+  { keepBytes = 4 * 1024 * 1024 } = {},
+): Promise<Upstream> {
   let current = handler;
   let connections = 0;
   const seen: Seen[] = [];
@@ -81,7 +84,9 @@ export async function startUpstream(handler: Handler = echo(), { keepBytes = 4 *
     port,
     seen,
     forget: () => void seen.splice(0),
-    handle: (next) => void (current = next),
+    handle(next) {
+      current = next;
+    },
     connections: () => connections,
     stop: () =>
       new Promise((resolve) => {
@@ -114,7 +119,9 @@ function record(req: IncomingMessage, res: ServerResponse, keepBytes: number): S
     method: req.method ?? '',
     target: req.url ?? '',
     rawHeaders: [...req.rawHeaders],
-    headers: Object.fromEntries(Object.entries(req.headersDistinct).map(([name, values]) => [name, (values ?? []).join(', ')])),
+    headers: Object.fromEntries(
+      Object.entries(req.headersDistinct).map(([name, values]) => [name, (values ?? []).join(', ')]),
+    ),
     body: () => Buffer.concat(kept),
     bodyBytes: () => bytes,
     bodySha256: () => hash.copy().digest('hex'),
@@ -135,7 +142,11 @@ export async function bodyOf(req: IncomingMessage): Promise<Buffer> {
 }
 
 /** One answer, whole. The body is drained first, so that the connection can be used again. */
-export function answer(status: number, body: string | Uint8Array = '', headers: Readonly<Record<string, string | string[]>> = {}): Handler {
+export function answer(
+  status: number,
+  body: string | Uint8Array = '',
+  headers: Readonly<Record<string, string | string[]>> = {},
+): Handler {
   return (req, res) => {
     req.resume();
     res.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers });
@@ -150,14 +161,22 @@ export const json = (value: unknown, status = 200, headers: Readonly<Record<stri
 export function echo(): Handler {
   return async (req, res, seen) => {
     const body = await bodyOf(req);
-    const text = JSON.stringify({ method: seen.method, target: seen.target, headers: seen.rawHeaders, body: body.toString('base64') });
+    const text = JSON.stringify({
+      method: seen.method,
+      target: seen.target,
+      headers: seen.rawHeaders,
+      body: body.toString('base64'),
+    });
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
     res.end(req.method === 'HEAD' ? undefined : text);
   };
 }
 
 /** First byte after `headMs`, then each chunk after `everyMs`. */
-export function slow(chunks: readonly (string | Uint8Array)[], { headMs = 0, everyMs = 100, headers = {} as Record<string, string> } = {}): Handler {
+export function slow(
+  chunks: readonly (string | Uint8Array)[],
+  { headMs = 0, everyMs = 100, headers = {} as Record<string, string> } = {},
+): Handler {
   return async (req, res) => {
     req.resume();
     await new Promise((resolve) => setTimeout(resolve, headMs));
@@ -173,7 +192,8 @@ export function slow(chunks: readonly (string | Uint8Array)[], { headMs = 0, eve
 }
 
 /** Server-sent events, each in a chunk of its own. */
-export const sse = (events: readonly string[], everyMs = 50): Handler => slow(events, { everyMs, headers: { 'content-type': 'text/event-stream' } });
+export const sse = (events: readonly string[], everyMs = 50): Handler =>
+  slow(events, { everyMs, headers: { 'content-type': 'text/event-stream' } });
 
 /** Takes the request and never answers. */
 export const hang = (): Handler => (req) => void req.resume();
@@ -191,7 +211,10 @@ export function stall(bytes: string, headers: Readonly<Record<string, string>> =
 export function reset(afterBytes?: string): Handler {
   return (req, res) => {
     if (afterBytes === undefined) return void req.socket.resetAndDestroy();
-    res.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': String(afterBytes.length + 1000) });
+    res.writeHead(200, {
+      'content-type': 'application/octet-stream',
+      'content-length': String(afterBytes.length + 1000),
+    });
     res.write(afterBytes, () => setTimeout(() => req.socket.resetAndDestroy(), 20));
   };
 }
@@ -241,11 +264,14 @@ export function upload(): Handler {
 /** A resource that knows single byte ranges (RFC 9110 §14). */
 export function ranged(content: Buffer, headers: Readonly<Record<string, string>> = {}): Handler {
   return (req, res, seen) => {
-    const range = /^bytes=(\d+)-(\d*)$/.exec(seen.headers['range'] ?? '');
+    const range = /^bytes=(\d+)-(\d*)$/.exec(seen.headers.range ?? '');
     if (range === null) return answer(200, content, { 'accept-ranges': 'bytes', ...headers })(req, res, seen);
     const from = Number(range[1]);
     const to = range[2] === '' ? content.length - 1 : Math.min(Number(range[2]), content.length - 1);
     if (from > to) return answer(416, '', { 'content-range': `bytes */${content.length}` })(req, res, seen);
-    return answer(206, content.subarray(from, to + 1), { 'content-range': `bytes ${from}-${to}/${content.length}`, ...headers })(req, res, seen);
+    return answer(206, content.subarray(from, to + 1), {
+      'content-range': `bytes ${from}-${to}/${content.length}`,
+      ...headers,
+    })(req, res, seen);
   };
 }

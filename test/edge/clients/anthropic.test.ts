@@ -11,12 +11,29 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
   let token: string;
 
   const client = (apiKey: string, { service = world.service, retries = 0 as number | undefined } = {}): Anthropic =>
-    new Anthropic({ apiKey, baseURL: world.edge.proxy(service), ...(retries === undefined ? {} : { maxRetries: retries }) });
-  const message = { model: 'claude-sonnet-5-5', max_tokens: 64, messages: [{ role: 'user' as const, content: 'good day to you' }] };
+    new Anthropic({
+      apiKey,
+      baseURL: world.edge.proxy(service),
+      ...(retries === undefined ? {} : { maxRetries: retries }),
+    });
+  const message = {
+    model: 'claude-sonnet-5-5',
+    max_tokens: 64,
+    messages: [{ role: 'user' as const, content: 'good day to you' }],
+  };
 
   beforeAll(async () => {
-    const gate = await startGate({ credential: { header: 'x-api-key', value: KEY }, routes: anthropicRoutes, unauthorized: anthropicUnauthorized });
-    world = await startWorld({ service: 'anthropic', gate, vars: { ANTHROPIC_API_KEY: KEY }, onceAnHour: ['create_message'] });
+    const gate = await startGate({
+      credential: { header: 'x-api-key', value: KEY },
+      routes: anthropicRoutes,
+      unauthorized: anthropicUnauthorized,
+    });
+    world = await startWorld({
+      service: 'anthropic',
+      gate,
+      vars: { ANTHROPIC_API_KEY: KEY },
+      onceAnHour: ['create_message'],
+    });
     token = await world.edge.mint('writer', ['anthropic:create_message', 'anthropic:count_tokens']);
   });
   afterAll(() => world?.stop());
@@ -27,7 +44,12 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
   });
 
   test('takes the token as a bearer token too', async () => {
-    const bearer = new Anthropic({ authToken: token, apiKey: null, baseURL: world.edge.proxy('anthropic'), maxRetries: 0 });
+    const bearer = new Anthropic({
+      authToken: token,
+      apiKey: null,
+      baseURL: world.edge.proxy('anthropic'),
+      maxRetries: 0,
+    });
     expect((await bearer.messages.create(message)).stop_reason).toBe('end_turn');
     expect(world.gate.seen.at(-1)?.headers).not.toHaveProperty('authorization');
   });
@@ -82,7 +104,9 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
   });
 
   test('a call over the limit is a RateLimitError', async () => {
-    const anthropic = client(await world.edge.mint('hasty', [`${world.tight}:create_message`]), { service: world.tight });
+    const anthropic = client(await world.edge.mint('hasty', [`${world.tight}:create_message`]), {
+      service: world.tight,
+    });
     await anthropic.messages.create(message);
     const error = await refused<InstanceType<typeof Anthropic.APIError>>(() => anthropic.messages.create(message));
     expect(error).toBeInstanceOf(Anthropic.RateLimitError);
@@ -90,5 +114,8 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
     expect(Number(error.headers?.get('retry-after'))).toBeGreaterThan(0);
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });

@@ -17,7 +17,9 @@ describe('curl through the edge', () => {
 
   async function curl(...args: string[]): Promise<{ readonly code: number | null; readonly output: string }> {
     // -q: no .curlrc of whoever runs the tests.
-    const program = start('curl', ['-q', '-sS', '--max-time', '20', '--fail-with-body', ...args], { env: { PATH: process.env['PATH'], HOME: home } });
+    const program = start('curl', ['-q', '-sS', '--max-time', '20', '--fail-with-body', ...args], {
+      env: { PATH: process.env.PATH, HOME: home },
+    });
     const { code } = await program.ended;
     return { code, output: program.output() };
   }
@@ -31,7 +33,13 @@ describe('curl through the edge', () => {
       credential: { header: 'authorization', value: `Bearer ${KEY}` },
       routes: { 'GET /v1/balance': json({ object: 'balance', available: [{ amount: 4200, currency: 'usd' }] }) },
     });
-    world = await startWorld({ service: 'stripe', gate, vars: { STRIPE_KEY: KEY }, onceAnHour: ['read_balance'], behind: [emulated] });
+    world = await startWorld({
+      service: 'stripe',
+      gate,
+      vars: { STRIPE_KEY: KEY },
+      onceAnHour: ['read_balance'],
+      behind: [emulated],
+    });
     token = await world.edge.mint('shell', ['stripe:read_balance', 'stripe:create_customer', 'stripe:list_customers']);
   });
   afterAll(async () => {
@@ -47,7 +55,7 @@ describe('curl through the edge', () => {
 
   test('sends the token as the user name of Basic, as Stripe teaches', async () => {
     expect(await curl('-u', `${token}:`, url('/v1/balance'))).toMatchObject({ code: 0 });
-    expect(world.gate.seen.at(-1)?.headers['authorization']).toBe(`Bearer ${KEY}`);
+    expect(world.gate.seen.at(-1)?.headers.authorization).toBe(`Bearer ${KEY}`);
   });
 
   test('sends the token as the password of Basic', async () => {
@@ -55,7 +63,15 @@ describe('curl through the edge', () => {
   });
 
   test('posts a form', async () => {
-    const { code, output } = await curl('-u', `${token}:`, url('/v1/customers'), '-d', 'email=a@example.com', '--data-urlencode', 'name=Åsa & Söhne');
+    const { code, output } = await curl(
+      '-u',
+      `${token}:`,
+      url('/v1/customers'),
+      '-d',
+      'email=a@example.com',
+      '--data-urlencode',
+      'name=Åsa & Söhne',
+    );
     expect(code).toBe(0);
     expect(JSON.parse(output)).toMatchObject({ email: 'a@example.com', name: 'Åsa & Söhne' });
   });
@@ -63,7 +79,9 @@ describe('curl through the edge', () => {
   test('posts a form from a file, announced by Expect: 100-continue', async () => {
     const file = join(home, 'form');
     writeFileSync(file, `email=b@example.com&description=${'x'.repeat(20_000)}`);
-    expect(await curl('-u', `${token}:`, '-H', 'Expect: 100-continue', '--data-binary', `@${file}`, url('/v1/customers'))).toMatchObject({ code: 0 });
+    expect(
+      await curl('-u', `${token}:`, '-H', 'Expect: 100-continue', '--data-binary', `@${file}`, url('/v1/customers')),
+    ).toMatchObject({ code: 0 });
   });
 
   test('a call for which the token holds no capability fails (22), with our message in the body', async () => {
@@ -80,7 +98,11 @@ describe('curl through the edge', () => {
   });
 
   test('an expired token fails (22), with our message in the body', async () => {
-    const { code, output } = await curl('-u', `${await world.edge.expired('shell', ['stripe:read_balance'])}:`, url('/v1/balance'));
+    const { code, output } = await curl(
+      '-u',
+      `${await world.edge.expired('shell', ['stripe:read_balance'])}:`,
+      url('/v1/balance'),
+    );
     expect(code).toBe(22);
     expect(output).toMatch(WORDS.expired);
   });
@@ -97,5 +119,8 @@ describe('curl through the edge', () => {
     expect(second.output).toMatch(WORDS.limited);
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });

@@ -16,22 +16,43 @@ describe('git through the edge', () => {
   let home: string;
   let token: string;
 
-  async function git(config: readonly string[], ...args: string[]): Promise<{ readonly code: number | null; readonly output: string }> {
+  async function git(
+    config: readonly string[],
+    ...args: string[]
+  ): Promise<{ readonly code: number | null; readonly output: string }> {
     const program = start('git', [...config, ...args], {
       cwd: home,
       env: {
-        PATH: process.env['PATH'], HOME: home, LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_NOSYSTEM: '1',
-        GIT_AUTHOR_NAME: 'Agent', GIT_AUTHOR_EMAIL: 'agent@example.com', GIT_COMMITTER_NAME: 'Agent', GIT_COMMITTER_EMAIL: 'agent@example.com',
+        PATH: process.env.PATH,
+        HOME: home,
+        LC_ALL: 'C',
+        GIT_TERMINAL_PROMPT: '0',
+        GIT_CONFIG_NOSYSTEM: '1',
+        GIT_AUTHOR_NAME: 'Agent',
+        GIT_AUTHOR_EMAIL: 'agent@example.com',
+        GIT_COMMITTER_NAME: 'Agent',
+        GIT_COMMITTER_EMAIL: 'agent@example.com',
       },
     });
     const { code } = await program.ended;
     return { code, output: program.output() };
   }
 
-  const instead = (service: string): string[] => ['-c', `url.${world.edge.proxy(service)}/.insteadOf=https://github.com/`];
+  const instead = (service: string): string[] => [
+    '-c',
+    `url.${world.edge.proxy(service)}/.insteadOf=https://github.com/`,
+  ];
   /** git asks without a token first, is challenged, and asks its helper. */
-  const byHelper = (secret: string, service = world.service): string[] => ['-c', `credential.helper=!f() { echo username=x-access-token; echo password=${secret}; }; f`, ...instead(service)];
-  const byHeader = (secret: string, service = world.service): string[] => ['-c', `http.${world.edge.url}/.extraHeader=Authorization: Bearer ${secret}`, ...instead(service)];
+  const byHelper = (secret: string, service = world.service): string[] => [
+    '-c',
+    `credential.helper=!f() { echo username=x-access-token; echo password=${secret}; }; f`,
+    ...instead(service),
+  ];
+  const byHeader = (secret: string, service = world.service): string[] => [
+    '-c',
+    `http.${world.edge.url}/.extraHeader=Authorization: Bearer ${secret}`,
+    ...instead(service),
+  ];
 
   beforeAll(async () => {
     home = mkdtempSync(join(tmpdir(), 'keywarden-git-client-'));
@@ -90,14 +111,23 @@ describe('git through the edge', () => {
       await git(['-C', tree], 'add', '.');
       await git(['-C', tree], 'commit', '-qm', String(i));
     }
-    upstream.inside('update-ref', 'refs/heads/elsewhere', upstream.inside('commit-tree', '-m', 'elsewhere', 'main^{tree}').trim());
+    upstream.inside(
+      'update-ref',
+      'refs/heads/elsewhere',
+      upstream.inside('commit-tree', '-m', 'elsewhere', 'main^{tree}').trim(),
+    );
     expect(await git(['-C', tree, ...byHelper(token)], 'fetch', 'origin')).toMatchObject({ code: 0 });
     expect(upstream.seen.some((s) => s.headers['content-encoding'] === 'gzip')).toBe(true);
   });
 
   test('a push with a token that may only clone fails, and git shows our message', async () => {
     const reader = await world.edge.mint('reader', ['git:clone']);
-    const refusal = await git(['-C', join(home, 'extraHeader'), ...byHeader(reader)], 'push', 'origin', 'HEAD:refs/heads/sneaky');
+    const refusal = await git(
+      ['-C', join(home, 'extraHeader'), ...byHeader(reader)],
+      'push',
+      'origin',
+      'HEAD:refs/heads/sneaky',
+    );
     expect(refusal.code).toBe(128);
     expect(refusal.output).toContain('The requested URL returned error: 403');
     expect(refusal.output).toMatch(/remote: .*(does not hold|allows this call only when)/);
@@ -137,5 +167,8 @@ describe('git through the edge', () => {
     expect(second.output).toMatch(WORDS.limited);
   });
 
-  promisesKept(() => world, () => [SECRET]);
+  promisesKept(
+    () => world,
+    () => [SECRET],
+  );
 });

@@ -2,22 +2,26 @@ import { Octokit } from '@octokit/rest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { promisesKept, refused, startWorld, WORDS, type World } from '../../support/client-world.ts';
 import { startEmulated } from '../../support/emulate.ts';
-import { freePort } from '../../support/process.ts';
 import { startGate } from '../../support/gate.ts';
+import { freePort } from '../../support/process.ts';
 import { bodyOf, json } from '../../support/upstream.ts';
 
 const KEY = 'ghp_Kanary0000000000000000000000000000';
 const REPO = { owner: 'octocat', repo: 'hello-world' };
 
 /** What octokit throws; its class is not exported by @octokit/rest. */
-type RequestError = Error & { readonly status: number; readonly response?: { readonly headers: Readonly<Record<string, string>>; readonly data: unknown } };
+type RequestError = Error & {
+  readonly status: number;
+  readonly response?: { readonly headers: Readonly<Record<string, string>>; readonly data: unknown };
+};
 
 describe('the official @octokit/rest client through the edge', () => {
   let world: World;
   let token: string;
 
   const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-  const client = (auth: string, service = world.service): Octokit => new Octokit({ auth, baseUrl: world.edge.proxy(service), log: quiet });
+  const client = (auth: string, service = world.service): Octokit =>
+    new Octokit({ auth, baseUrl: world.edge.proxy(service), log: quiet });
 
   beforeAll(async () => {
     const port = await freePort();
@@ -29,7 +33,11 @@ describe('the official @octokit/rest client through the edge', () => {
         // emulate has no GraphQL.
         'POST /graphql': async (req, res, seen) => {
           const { query } = JSON.parse((await bodyOf(req)).toString('utf8')) as { query: string };
-          return json(query.includes('login') ? { data: { viewer: { login: 'octocat' } } } : { errors: [{ type: 'undefinedField', message: "Field 'x' doesn't exist on type 'Query'" }] })(req, res, seen);
+          return json(
+            query.includes('login')
+              ? { data: { viewer: { login: 'octocat' } } }
+              : { errors: [{ type: 'undefinedField', message: "Field 'x' doesn't exist on type 'Query'" }] },
+          )(req, res, seen);
         },
       },
     });
@@ -39,11 +47,25 @@ describe('the official @octokit/rest client through the edge', () => {
       baseUrl: gate.origin,
       seed: {
         tokens: { [KEY]: { login: 'octocat', scopes: ['repo', 'user'] } },
-        github: { users: [{ login: 'octocat', name: 'The Octocat' }], repos: [{ owner: 'octocat', name: 'hello-world', auto_init: true }] },
+        github: {
+          users: [{ login: 'octocat', name: 'The Octocat' }],
+          repos: [{ owner: 'octocat', name: 'hello-world', auto_init: true }],
+        },
       },
     });
-    world = await startWorld({ service: 'github', gate, vars: { GITHUB_TOKEN: KEY }, onceAnHour: ['read_user'], behind: [emulated] });
-    token = await world.edge.mint('triage', ['read_user', 'read_repo', 'list_issues', 'create_issue', 'comment', 'close_issue', 'graphql_read'].map((c) => `github:${c}`));
+    world = await startWorld({
+      service: 'github',
+      gate,
+      vars: { GITHUB_TOKEN: KEY },
+      onceAnHour: ['read_user'],
+      behind: [emulated],
+    });
+    token = await world.edge.mint(
+      'triage',
+      ['read_user', 'read_repo', 'list_issues', 'create_issue', 'comment', 'close_issue', 'graphql_read'].map(
+        (c) => `github:${c}`,
+      ),
+    );
   });
   afterAll(() => world?.stop());
 
@@ -58,7 +80,11 @@ describe('the official @octokit/rest client through the edge', () => {
 
   test('opens an issue, comments on it, and closes it', async () => {
     const octokit = client(token);
-    const { data: issue } = await octokit.issues.create({ ...REPO, title: 'It “breaks” – sometimes', body: 'Steps:\n1. …' });
+    const { data: issue } = await octokit.issues.create({
+      ...REPO,
+      title: 'It “breaks” – sometimes',
+      body: 'Steps:\n1. …',
+    });
     expect(issue.title).toBe('It “breaks” – sometimes');
     await octokit.issues.createComment({ ...REPO, issue_number: issue.number, body: 'Seen.' });
     await octokit.issues.update({ ...REPO, issue_number: issue.number, state: 'closed' });
@@ -69,7 +95,9 @@ describe('the official @octokit/rest client through the edge', () => {
     const octokit = client(token);
     for (const title of ['two', 'three']) await octokit.issues.create({ ...REPO, title });
     const before = world.gate.seen.length;
-    const titles = (await octokit.paginate(octokit.issues.listForRepo, { ...REPO, state: 'all', per_page: 1 })).map((i) => i.title);
+    const titles = (await octokit.paginate(octokit.issues.listForRepo, { ...REPO, state: 'all', per_page: 1 })).map(
+      (i) => i.title,
+    );
     expect(titles).toEqual(expect.arrayContaining(['It “breaks” – sometimes', 'two', 'three']));
     expect(world.gate.seen.length - before).toBeGreaterThanOrEqual(3);
   });
@@ -79,7 +107,9 @@ describe('the official @octokit/rest client through the edge', () => {
   });
 
   test('an error of the service itself stays what it is, by REST and by GraphQL', async () => {
-    expect(await refused<RequestError>(() => client(token).repos.get({ owner: 'octocat', repo: 'no-such' }))).toMatchObject({ name: 'HttpError', status: 404 });
+    expect(
+      await refused<RequestError>(() => client(token).repos.get({ owner: 'octocat', repo: 'no-such' })),
+    ).toMatchObject({ name: 'HttpError', status: 404 });
     expect(await refused(() => client(token).graphql('query { x }'))).toMatchObject({ name: 'GraphqlResponseError' });
   });
 
@@ -91,7 +121,9 @@ describe('the official @octokit/rest client through the edge', () => {
   });
 
   test('a GraphQL mutation is an error with the condition', async () => {
-    const error = await refused<RequestError>(() => client(token).graphql('mutation { deleteIssue(input: { issueId: "x" }) { clientMutationId } }'));
+    const error = await refused<RequestError>(() =>
+      client(token).graphql('mutation { deleteIssue(input: { issueId: "x" }) { clientMutationId } }'),
+    );
     expect(error.message).toMatch(WORDS.condition);
   });
 
@@ -122,5 +154,8 @@ describe('the official @octokit/rest client through the edge', () => {
     expect(Number(error.response?.headers['retry-after'])).toBeGreaterThan(0);
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });

@@ -11,11 +11,19 @@ describe('the official openai client through the edge', () => {
   let token: string;
 
   const client = (apiKey: string, { service = world.service, retries = 0 as number | undefined } = {}): OpenAI =>
-    new OpenAI({ apiKey, baseURL: `${world.edge.proxy(service)}/v1`, ...(retries === undefined ? {} : { maxRetries: retries }) });
+    new OpenAI({
+      apiKey,
+      baseURL: `${world.edge.proxy(service)}/v1`,
+      ...(retries === undefined ? {} : { maxRetries: retries }),
+    });
   const chat = { model: 'gpt-4o-mini', messages: [{ role: 'user' as const, content: 'good day to you' }] };
 
   beforeAll(async () => {
-    const gate = await startGate({ credential: { header: 'authorization', value: `Bearer ${KEY}` }, routes: openaiRoutes, unauthorized: openaiUnauthorized });
+    const gate = await startGate({
+      credential: { header: 'authorization', value: `Bearer ${KEY}` },
+      routes: openaiRoutes,
+      unauthorized: openaiUnauthorized,
+    });
     world = await startWorld({ service: 'openai', gate, vars: { OPENAI_API_KEY: KEY }, onceAnHour: ['chat'] });
     token = await world.edge.mint('writer', ['openai:list_models', 'openai:chat', 'openai:respond']);
   });
@@ -26,7 +34,9 @@ describe('the official openai client through the edge', () => {
   });
 
   test('chats', async () => {
-    expect((await client(token).chat.completions.create(chat)).choices[0]?.message.content).toBe('You said: good day to you');
+    expect((await client(token).chat.completions.create(chat)).choices[0]?.message.content).toBe(
+      'You said: good day to you',
+    );
   });
 
   test('streams a chat, word by word as the service sends them', async () => {
@@ -68,7 +78,9 @@ describe('the official openai client through the edge', () => {
   });
 
   test('a call for which the token holds no capability is a PermissionDeniedError that names the capability', async () => {
-    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() => client(token).embeddings.create({ model: 'text-embedding-3-small', input: 'x' }));
+    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() =>
+      client(token).embeddings.create({ model: 'text-embedding-3-small', input: 'x' }),
+    );
     expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError);
     expect(error.status).toBe(403);
     expect(error.message).toMatch(WORDS.missing);
@@ -77,19 +89,26 @@ describe('the official openai client through the edge', () => {
   });
 
   test('a model that the policy does not name is refused with the condition', async () => {
-    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() => client(token).chat.completions.create({ ...chat, model: 'gpt-dear' }));
+    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() =>
+      client(token).chat.completions.create({ ...chat, model: 'gpt-dear' }),
+    );
     expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError);
     expect(error.message).toMatch(WORDS.condition);
   });
 
   test('a refused stream is an error as well, not an empty stream', async () => {
-    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() => client(token).chat.completions.create({ ...chat, model: 'gpt-dear', stream: true }));
+    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() =>
+      client(token).chat.completions.create({ ...chat, model: 'gpt-dear', stream: true }),
+    );
     expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError);
   });
 
   test('with the retries it comes with, a denial still surfaces at once and is asked for once', async () => {
     const before = (await world.edge.audit({ event: 'call.denied' })).length;
-    const error = await refused(() => client(token, { retries: undefined }).embeddings.create({ model: 'text-embedding-3-small', input: 'x' }), 5_000);
+    const error = await refused(
+      () => client(token, { retries: undefined }).embeddings.create({ model: 'text-embedding-3-small', input: 'x' }),
+      5_000,
+    );
     expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError);
     expect((await world.edge.audit({ event: 'call.denied' })).length).toBe(before + 1);
   });
@@ -110,5 +129,8 @@ describe('the official openai client through the edge', () => {
     expect(Number(error.headers?.get('retry-after'))).toBeGreaterThan(0);
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });

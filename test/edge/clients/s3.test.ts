@@ -2,18 +2,37 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { Readable } from 'node:stream';
 import {
-  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CopyObjectCommand, CreateBucketCommand, CreateMultipartUploadCommand, DeleteObjectCommand,
-  GetObjectCommand, HeadObjectCommand, ListBucketsCommand, ListObjectsV2Command, PutObjectAclCommand, PutObjectCommand, S3Client,
-  type S3ClientConfig, S3ServiceException, UploadPartCommand,
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListBucketsCommand,
+  ListObjectsV2Command,
+  PutObjectAclCommand,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+  S3ServiceException,
+  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { promisesKept, refused, startWorld, WORDS, type World } from '../../support/client-world.ts';
 import { startGate } from '../../support/gate.ts';
-import { startSwift, type Swift } from '../../support/swift.ts';
+import { type Swift, startSwift } from '../../support/swift.ts';
 
 const Bucket = 'agent-bucket';
 /** Keys that are spelled differently in a path, in a signature and in a listing. */
-const KEYS = ['plain.txt', 'dir with space/ünï+x.txt', "odd/!*'():@&=$,~ [x]#?.bin", '日本/ファイル 100.txt', 'folder/'];
+const KEYS = [
+  'plain.txt',
+  'dir with space/ünï+x.txt',
+  "odd/!*'():@&=$,~ [x]#?.bin",
+  '日本/ファイル 100.txt',
+  'folder/',
+];
 
 describe('the official @aws-sdk/client-s3 client through the edge, before OpenStack Swift', () => {
   let world: World;
@@ -25,12 +44,28 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     readonly attempts?: number | undefined;
   }
 
-  /** The capability token travels as the session token; the keys that the client signs with are dummies. */
-  const bySession = (secret: string): S3ClientConfig['credentials'] => ({ accessKeyId: 'PROXY', secretAccessKey: 'dummy', sessionToken: secret });
-  const byAccessKeyId = (secret: string): S3ClientConfig['credentials'] => ({ accessKeyId: secret, secretAccessKey: 'dummy' });
+  type Credentials = NonNullable<S3ClientConfig['credentials']>;
 
-  function client(credentials: S3ClientConfig['credentials'], { service = world.service, attempts = 1, ...more }: Options = {}): S3Client {
-    return new S3Client({ endpoint: world.edge.proxy(service), region: 'us-east-1', forcePathStyle: true, ...(credentials === undefined ? {} : { credentials }), maxAttempts: attempts, ...more });
+  /** The capability token travels as the session token; the keys that the client signs with are dummies. */
+  const bySession = (secret: string): Credentials => ({
+    accessKeyId: 'PROXY',
+    secretAccessKey: 'dummy',
+    sessionToken: secret,
+  });
+  const byAccessKeyId = (secret: string): Credentials => ({ accessKeyId: secret, secretAccessKey: 'dummy' });
+
+  function client(
+    credentials: Credentials,
+    { service = world.service, attempts = 1, ...more }: Options = {},
+  ): S3Client {
+    return new S3Client({
+      endpoint: world.edge.proxy(service),
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials,
+      maxAttempts: attempts,
+      ...more,
+    });
   }
 
   /** `<bucket>.localhost`, as browsers resolve it (RFC 6761 §6.3); not every libc does. */
@@ -38,19 +73,40 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     client(bySession(secret), {
       endpoint: `http://localhost:${world.edge.port}/proxy/s3`,
       forcePathStyle: false,
-      requestHandler: { httpAgent: new Agent({ lookup: (_name, options, done) => (options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)) }) },
+      requestHandler: {
+        httpAgent: new Agent({
+          lookup: (_name, options, done) =>
+            options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4),
+        }),
+      },
     });
 
   /** Everything that the policy offers; limits are an agent's own. */
-  const full = (agent: string): Promise<string> => world.edge.mint(agent, ['list_buckets', 'list_objects', 'read_object', 'write_object', 'upload_parts', 'delete_object'].map((c) => `aws:s3:${c}`));
+  const full = (agent: string): Promise<string> =>
+    world.edge.mint(
+      agent,
+      ['list_buckets', 'list_objects', 'read_object', 'write_object', 'upload_parts', 'delete_object'].map(
+        (c) => `aws:s3:${c}`,
+      ),
+    );
 
-  const read = async (s3: S3Client, Key: string): Promise<Buffer> => Buffer.from((await (await s3.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToByteArray()) ?? []);
+  const read = async (s3: S3Client, Key: string): Promise<Buffer> =>
+    Buffer.from((await (await s3.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToByteArray()) ?? []);
 
   beforeAll(async () => {
     swift = await startSwift();
-    const direct = new S3Client({ endpoint: swift.origin, region: 'us-east-1', forcePathStyle: true, credentials: swift, maxAttempts: 5 });
+    const direct = new S3Client({
+      endpoint: swift.origin,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: swift,
+      maxAttempts: 5,
+    });
     await direct.send(new CreateBucketCommand({ Bucket }));
-    const gate = await startGate({ to: swift.origin, opens: ({ headers }) => /^AWS4-HMAC-SHA256 Credential=test:tester\//.test(headers['authorization'] ?? '') });
+    const gate = await startGate({
+      to: swift.origin,
+      opens: ({ headers }) => /^AWS4-HMAC-SHA256 Credential=test:tester\//.test(headers.authorization ?? ''),
+    });
     world = await startWorld({
       service: 's3',
       gate,
@@ -63,8 +119,16 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
   afterAll(() => world?.stop());
 
   test('Swift itself refuses a wrong key: what passes below passes because the edge signed anew', async () => {
-    const wrong = new S3Client({ endpoint: swift.origin, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: swift.accessKeyId, secretAccessKey: 'wrong' }, maxAttempts: 1 });
-    expect(await refused(() => wrong.send(new ListBucketsCommand({})))).toMatchObject({ name: 'SignatureDoesNotMatch' });
+    const wrong = new S3Client({
+      endpoint: swift.origin,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: { accessKeyId: swift.accessKeyId, secretAccessKey: 'wrong' },
+      maxAttempts: 1,
+    });
+    expect(await refused(() => wrong.send(new ListBucketsCommand({})))).toMatchObject({
+      name: 'SignatureDoesNotMatch',
+    });
   });
 
   describe.each([
@@ -85,10 +149,23 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     test.each(KEYS)('writes, finds, reads and deletes %j', async (Key) => {
       const s3 = make();
       const Body = Key.endsWith('/') ? '' : `contents of ${Key}, ${name}`;
-      await s3.send(new PutObjectCommand({ Bucket, Key, Body, ContentLength: Buffer.byteLength(Body), ContentType: 'text/plain', Metadata: { origin: 'agent' } }));
+      await s3.send(
+        new PutObjectCommand({
+          Bucket,
+          Key,
+          Body,
+          ContentLength: Buffer.byteLength(Body),
+          ContentType: 'text/plain',
+          Metadata: { origin: 'agent' },
+        }),
+      );
       expect((await s3.send(new ListObjectsV2Command({ Bucket }))).Contents?.map((c) => c.Key)).toContain(Key);
       const head = await s3.send(new HeadObjectCommand({ Bucket, Key }));
-      expect(head).toMatchObject({ ContentLength: Buffer.byteLength(Body), ContentType: 'text/plain', Metadata: { origin: 'agent' } });
+      expect(head).toMatchObject({
+        ContentLength: Buffer.byteLength(Body),
+        ContentType: 'text/plain',
+        Metadata: { origin: 'agent' },
+      });
       expect((await read(s3, Key)).toString('utf8')).toBe(Body);
       await s3.send(new DeleteObjectCommand({ Bucket, Key }));
       expect(await refused(() => read(s3, Key))).toMatchObject({ name: 'NoSuchKey' });
@@ -98,7 +175,9 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
       const s3 = make();
       const content = randomBytes(300_000);
       const pieces = [content.subarray(0, 10), content.subarray(10, 200_001), content.subarray(200_001)];
-      await s3.send(new PutObjectCommand({ Bucket, Key: 'stream.bin', Body: Readable.from(pieces), ContentLength: content.length }));
+      await s3.send(
+        new PutObjectCommand({ Bucket, Key: 'stream.bin', Body: Readable.from(pieces), ContentLength: content.length }),
+      );
       expect(world.gate.seen.at(-1)?.headers['x-amz-content-sha256']).not.toMatch(/^STREAMING/);
       expect(digest(await read(s3, 'stream.bin'))).toBe(digest(content));
     });
@@ -112,24 +191,37 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     expect(part.ContentRange).toBe('bytes 2-4/10');
   });
 
-  test.each(['a/../b', 'a//b', '/a', 'a;v=1', '100%', 'back\\slash', 'line\nbreak'])('refuses the key %j, which two readers of a path could take for different keys', async (Key) => {
-    const before = world.gate.seen.length;
-    const error = await refused<S3ServiceException>(() => client(bySession(token)).send(new PutObjectCommand({ Bucket, Key, Body: 'x' })));
-    expect(error).toBeInstanceOf(S3ServiceException);
-    expect(error).toMatchObject({ name: 'InvalidRequest', $metadata: { httpStatusCode: 400 } });
-    expect(error.message).toContain('The path has no canonical form');
-    expect(world.gate.seen.length).toBe(before);
-  });
+  test.each(['a/../b', 'a//b', '/a', 'a;v=1', '100%', 'back\\slash', 'line\nbreak'])(
+    'refuses the key %j, which two readers of a path could take for different keys',
+    async (Key) => {
+      const before = world.gate.seen.length;
+      const error = await refused<S3ServiceException>(() =>
+        client(bySession(token)).send(new PutObjectCommand({ Bucket, Key, Body: 'x' })),
+      );
+      expect(error).toBeInstanceOf(S3ServiceException);
+      expect(error).toMatchObject({ name: 'InvalidRequest', $metadata: { httpStatusCode: 400 } });
+      expect(error.message).toContain('The path has no canonical form');
+      expect(world.gate.seen.length).toBe(before);
+    },
+  );
 
   test('lists by prefix and delimiter, page by page', async () => {
     const s3 = client(bySession(token));
-    for (const Key of ['tree/a b/1', 'tree/a b/2', 'tree/ü+/3']) await s3.send(new PutObjectCommand({ Bucket, Key, Body: 'x' }));
+    for (const Key of ['tree/a b/1', 'tree/a b/2', 'tree/ü+/3'])
+      await s3.send(new PutObjectCommand({ Bucket, Key, Body: 'x' }));
     const folders = await s3.send(new ListObjectsV2Command({ Bucket, Prefix: 'tree/', Delimiter: '/' }));
     expect(folders.CommonPrefixes?.map((p) => p.Prefix)).toEqual(['tree/a b/', 'tree/ü+/']);
     const keys: (string | undefined)[] = [];
     let next: string | undefined;
     do {
-      const page = await s3.send(new ListObjectsV2Command({ Bucket, Prefix: 'tree/', MaxKeys: 2, ...(next === undefined ? {} : { ContinuationToken: next }) }));
+      const page = await s3.send(
+        new ListObjectsV2Command({
+          Bucket,
+          Prefix: 'tree/',
+          MaxKeys: 2,
+          ...(next === undefined ? {} : { ContinuationToken: next }),
+        }),
+      );
       keys.push(...(page.Contents ?? []).map((c) => c.Key));
       next = page.NextContinuationToken;
     } while (next !== undefined);
@@ -144,7 +236,9 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     const done: { ETag: string | undefined; PartNumber: number }[] = [];
     for (const [i, part] of parts.entries()) {
       const Body = i === 1 ? Readable.from([part.subarray(0, 1_000_000), part.subarray(1_000_000)]) : part;
-      const { ETag } = await s3.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: i + 1, Body, ContentLength: part.length }));
+      const { ETag } = await s3.send(
+        new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: i + 1, Body, ContentLength: part.length }),
+      );
       done.push({ ETag, PartNumber: i + 1 });
     }
     await s3.send(new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts: done } }));
@@ -154,12 +248,16 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
   test('gives up an upload in parts', async () => {
     const s3 = client(bySession(token));
     const { UploadId } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key: 'given up' }));
-    expect((await s3.send(new AbortMultipartUploadCommand({ Bucket, Key: 'given up', UploadId }))).$metadata.httpStatusCode).toBe(204);
+    expect(
+      (await s3.send(new AbortMultipartUploadCommand({ Bucket, Key: 'given up', UploadId }))).$metadata.httpStatusCode,
+    ).toBe(204);
   });
 
   test('a call for which the token holds no capability is an S3ServiceException "AccessDenied" that names the capability', async () => {
     const reader = client(bySession(await world.edge.mint('reader', ['aws:s3:read_object'])));
-    const error = await refused<S3ServiceException>(() => reader.send(new PutObjectCommand({ Bucket, Key: 'x', Body: 'x' })));
+    const error = await refused<S3ServiceException>(() =>
+      reader.send(new PutObjectCommand({ Bucket, Key: 'x', Body: 'x' })),
+    );
     expect(error).toBeInstanceOf(S3ServiceException);
     expect(error).toMatchObject({ name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
     expect(error.message).toMatch(WORDS.missing);
@@ -188,7 +286,12 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
 
   test('with the retries it comes with, a denial still surfaces at once and is asked for once', async () => {
     const before = (await world.edge.audit({ event: 'call.denied' })).length;
-    const reader = new S3Client({ endpoint: world.edge.proxy('s3'), region: 'us-east-1', forcePathStyle: true, credentials: bySession(await world.edge.mint('reader', ['aws:s3:read_object']))! });
+    const reader = new S3Client({
+      endpoint: world.edge.proxy('s3'),
+      region: 'us-east-1',
+      forcePathStyle: true,
+      credentials: bySession(await world.edge.mint('reader', ['aws:s3:read_object'])),
+    });
     expect(await refused(() => reader.send(new ListBucketsCommand({})), 5_000)).toMatchObject({ name: 'AccessDenied' });
     expect((await world.edge.audit({ event: 'call.denied' })).length).toBe(before + 1);
   });
@@ -205,7 +308,9 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
   });
 
   test('a call over the limit is an S3ServiceException "SlowDown"', async () => {
-    const s3 = client(bySession(await world.edge.mint('hasty', [`${world.tight}:list_buckets`])), { service: world.tight });
+    const s3 = client(bySession(await world.edge.mint('hasty', [`${world.tight}:list_buckets`])), {
+      service: world.tight,
+    });
     await s3.send(new ListBucketsCommand({}));
     const error = await refused<S3ServiceException>(() => s3.send(new ListBucketsCommand({})));
     expect(error).toBeInstanceOf(S3ServiceException);
@@ -213,7 +318,10 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     expect(error.message).toMatch(WORDS.limited);
   });
 
-  promisesKept(() => world, () => []);
+  promisesKept(
+    () => world,
+    () => [],
+  );
 });
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

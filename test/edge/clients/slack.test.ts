@@ -7,21 +7,57 @@ import { json } from '../../support/upstream.ts';
 
 const KEY = 'xoxb-000000000000-Kanary00000000000000';
 
-type SlackError = Error & { readonly code: string; readonly data?: { readonly error: string }; readonly retryAfter?: number };
+type SlackError = Error & {
+  readonly code: string;
+  readonly data?: { readonly error: string };
+  readonly retryAfter?: number;
+};
 
 describe('the official @slack/web-api client through the edge', () => {
   let world: World;
   let token: string;
 
-  const client = (key: string, { service = world.service, ...more }: WebClientOptions & { readonly service?: string } = {}): WebClient =>
-    new WebClient(key, { slackApiUrl: `${world.edge.proxy(service)}/api/`, retryConfig: { retries: 0 }, rejectRateLimitedCalls: true, logger: silent, ...more });
-  const silent = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {}, getLevel: () => 'error' as never, setName() {} };
+  const client = (
+    key: string,
+    { service = world.service, ...more }: WebClientOptions & { readonly service?: string } = {},
+  ): WebClient =>
+    new WebClient(key, {
+      slackApiUrl: `${world.edge.proxy(service)}/api/`,
+      retryConfig: { retries: 0 },
+      rejectRateLimitedCalls: true,
+      logger: silent,
+      ...more,
+    });
+  const silent = {
+    debug() {},
+    info() {},
+    warn() {},
+    error() {},
+    setLevel() {},
+    getLevel: () => 'error' as never,
+    setName() {},
+  };
 
   beforeAll(async () => {
-    const emulated = await startEmulated('slack', { seed: { tokens: { [KEY]: { login: 'U000000001', scopes: ['chat:write', 'channels:read'] } } } });
-    const gate = await startGate({ to: emulated.origin, credential: { header: 'authorization', value: `Bearer ${KEY}` }, unauthorized: json({ ok: false, error: 'invalid_auth' }) });
-    world = await startWorld({ service: 'slack', gate, vars: { SLACK_BOT_TOKEN: KEY }, onceAnHour: ['list_channels'], behind: [emulated] });
-    token = await world.edge.mint('herald', ['list_channels', 'post_message', 'read_history', 'add_reaction'].map((c) => `slack:${c}`));
+    const emulated = await startEmulated('slack', {
+      seed: { tokens: { [KEY]: { login: 'U000000001', scopes: ['chat:write', 'channels:read'] } } },
+    });
+    const gate = await startGate({
+      to: emulated.origin,
+      credential: { header: 'authorization', value: `Bearer ${KEY}` },
+      unauthorized: json({ ok: false, error: 'invalid_auth' }),
+    });
+    world = await startWorld({
+      service: 'slack',
+      gate,
+      vars: { SLACK_BOT_TOKEN: KEY },
+      onceAnHour: ['list_channels'],
+      behind: [emulated],
+    });
+    token = await world.edge.mint(
+      'herald',
+      ['list_channels', 'post_message', 'read_history', 'add_reaction'].map((c) => `slack:${c}`),
+    );
   });
   afterAll(() => world?.stop());
 
@@ -58,7 +94,9 @@ describe('the official @slack/web-api client through the edge', () => {
   });
 
   test('a direct message is refused with the condition', async () => {
-    const error = await refused<SlackError>(() => client(token).chat.postMessage({ channel: 'D000000001', text: 'psst' }));
+    const error = await refused<SlackError>(() =>
+      client(token).chat.postMessage({ channel: 'D000000001', text: 'psst' }),
+    );
     expect(error.code).toBe(ErrorCode.PlatformError);
     expect(error.message).toMatch(WORDS.condition);
   });
@@ -89,5 +127,8 @@ describe('the official @slack/web-api client through the edge', () => {
     expect(error.message).toContain(String(error.retryAfter));
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });

@@ -34,11 +34,35 @@ describe('the official stripe client through the edge', () => {
       to: emulated.origin,
       credential: { header: 'authorization', value: `Bearer ${KEY}` },
       // emulate has no balance.
-      routes: { 'GET /v1/balance': json({ object: 'balance', available: [{ amount: 4200, currency: 'usd', source_types: { card: 4200 } }], livemode: false, pending: [] }) },
+      routes: {
+        'GET /v1/balance': json({
+          object: 'balance',
+          available: [{ amount: 4200, currency: 'usd', source_types: { card: 4200 } }],
+          livemode: false,
+          pending: [],
+        }),
+      },
       unauthorized: json({ error: { type: 'invalid_request_error', message: 'Invalid API Key provided' } }, 401),
     });
-    world = await startWorld({ service: 'stripe', gate, vars: { STRIPE_KEY: KEY }, onceAnHour: ['read_balance'], behind: [emulated] });
-    token = await world.edge.mint('till', ['read_balance', 'list_customers', 'read_customer', 'create_customer', 'create_payment_intent', 'read_payment_intent', 'list_charges'].map((c) => `stripe:${c}`));
+    world = await startWorld({
+      service: 'stripe',
+      gate,
+      vars: { STRIPE_KEY: KEY },
+      onceAnHour: ['read_balance'],
+      behind: [emulated],
+    });
+    token = await world.edge.mint(
+      'till',
+      [
+        'read_balance',
+        'list_customers',
+        'read_customer',
+        'create_customer',
+        'create_payment_intent',
+        'read_payment_intent',
+        'list_charges',
+      ].map((c) => `stripe:${c}`),
+    );
   });
   afterAll(() => world?.stop());
 
@@ -49,22 +73,40 @@ describe('the official stripe client through the edge', () => {
 
   test('creates a customer, finds it again, and pages through the list', async () => {
     const stripe = client(token);
-    const made = await stripe.customers.create({ email: 'åsa@example.com', name: 'Åsa & Söhne', metadata: { order: '7/8' } });
-    expect(await stripe.customers.retrieve(made.id)).toMatchObject({ id: made.id, email: 'åsa@example.com', name: 'Åsa & Söhne' });
+    const made = await stripe.customers.create({
+      email: 'åsa@example.com',
+      name: 'Åsa & Söhne',
+      metadata: { order: '7/8' },
+    });
+    expect(await stripe.customers.retrieve(made.id)).toMatchObject({
+      id: made.id,
+      email: 'åsa@example.com',
+      name: 'Åsa & Söhne',
+    });
     const ids: string[] = [];
     for await (const customer of stripe.customers.list({ limit: 1 })) ids.push(customer.id);
     expect(ids).toContain(made.id);
   });
 
   test('asks for a payment with an idempotency key, which reaches the upstream', async () => {
-    const intent = await client(token).paymentIntents.create({ amount: 500, currency: 'usd', metadata: { a: 'b' } }, { idempotencyKey: 'order-17' });
+    const intent = await client(token).paymentIntents.create(
+      { amount: 500, currency: 'usd', metadata: { a: 'b' } },
+      { idempotencyKey: 'order-17' },
+    );
     expect(intent).toMatchObject({ object: 'payment_intent', amount: 500, currency: 'usd' });
     expect(world.gate.seen.at(-1)?.headers['idempotency-key']).toBe('order-17');
   });
 
   test('reaches the edge with the path prefix in its host setting too, without any hook', async () => {
     const base = new URL(world.edge.proxy('stripe'));
-    const stripe = new Stripe(token, { protocol: 'http', host: base.hostname + base.pathname, port: base.port, telemetry: false, maxNetworkRetries: 0, httpClient: Stripe.createFetchHttpClient() });
+    const stripe = new Stripe(token, {
+      protocol: 'http',
+      host: base.hostname + base.pathname,
+      port: base.port,
+      telemetry: false,
+      maxNetworkRetries: 0,
+      httpClient: Stripe.createFetchHttpClient(),
+    });
     expect((await stripe.balance.retrieve()).object).toBe('balance');
   });
 
@@ -75,7 +117,9 @@ describe('the official stripe client through the edge', () => {
   });
 
   test('a call for which the token holds no capability is a StripePermissionError that names the capability', async () => {
-    const error = await refused<Stripe.errors.StripeError>(() => client(token).refunds.create({ payment_intent: 'pi_1', amount: 100 }));
+    const error = await refused<Stripe.errors.StripeError>(() =>
+      client(token).refunds.create({ payment_intent: 'pi_1', amount: 100 }),
+    );
     expect(error).toBeInstanceOf(Stripe.errors.StripePermissionError);
     expect(error.statusCode).toBe(403);
     expect(error.message).toMatch(WORDS.missing);
@@ -83,14 +127,19 @@ describe('the official stripe client through the edge', () => {
   });
 
   test('a payment above the bound is refused with the condition', async () => {
-    const error = await refused<Stripe.errors.StripeError>(() => client(token).paymentIntents.create({ amount: 10_001, currency: 'usd' }));
+    const error = await refused<Stripe.errors.StripeError>(() =>
+      client(token).paymentIntents.create({ amount: 10_001, currency: 'usd' }),
+    );
     expect(error).toBeInstanceOf(Stripe.errors.StripePermissionError);
     expect(error.message).toMatch(WORDS.condition);
   });
 
   test('with the retries it comes with, a denial still surfaces at once and is asked for once', async () => {
     const before = (await world.edge.audit({ event: 'call.denied' })).length;
-    const error = await refused(() => client(token, { retries: undefined }).refunds.create({ payment_intent: 'pi_1', amount: 100 }), 5_000);
+    const error = await refused(
+      () => client(token, { retries: undefined }).refunds.create({ payment_intent: 'pi_1', amount: 100 }),
+      5_000,
+    );
     expect(error).toBeInstanceOf(Stripe.errors.StripePermissionError);
     expect((await world.edge.audit({ event: 'call.denied' })).length).toBe(before + 1);
   });
@@ -111,5 +160,8 @@ describe('the official stripe client through the edge', () => {
     expect(Number(error.headers?.['retry-after'])).toBeGreaterThan(0);
   });
 
-  promisesKept(() => world, () => [KEY]);
+  promisesKept(
+    () => world,
+    () => [KEY],
+  );
 });
