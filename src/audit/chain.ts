@@ -114,7 +114,10 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
       const problems = gaps.map((gap) => missing(ledger, gap));
       if (end === null) return problems;
       if (last.seq < end.seq) problems.push({ kind: 'missing', ledger, seq: last.seq + 1, lastSeq: end.seq });
-      else if (last.seq === end.seq && last.hash !== end.hash && last.intact) {
+      else if (last.seq > end.seq) {
+        // The head became known only now, so that `take` could not tell.
+        problems.push({ kind: 'inserted', ledger, seq: end.seq + 1 });
+      } else if (last.seq === end.seq && last.hash !== end.hash && last.intact) {
         problems.push({ kind: 'replaced', ledger, seq: last.seq });
       }
       return problems;

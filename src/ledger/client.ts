@@ -163,13 +163,27 @@ async function ask<T>(
 ): Promise<Result<T, Fault>> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return ok(await send(env.LEDGER.get(env.LEDGER.idFromName(ledger)), attempt));
+      return ok(await send(env.LEDGER.get(idOf(env, ledger)), attempt));
     } catch (error) {
       const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
       const again = marked?.retryable === true && marked.overloaded !== true && attempt + 1 < MAX_ATTEMPTS;
       if (!again) return err(unavailable(error));
     }
   }
+}
+
+const ids = new Map<string, DurableObjectId>();
+const MAX_IDS = 10_000;
+
+/** Ids are plain names of objects, no connections: safe to keep across requests, unlike stubs. */
+function idOf(env: Bindings, ledger: string): DurableObjectId {
+  let id = ids.get(ledger);
+  if (id === undefined) {
+    if (ids.size >= MAX_IDS) ids.clear();
+    id = env.LEDGER.idFromName(ledger);
+    ids.set(ledger, id);
+  }
+  return id;
 }
 
 function unavailable(error: unknown): Fault {

@@ -17,7 +17,7 @@ export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
   readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
 }
 
-const PUSH_DELAY_MS = 250;
+const PUSH_DELAY_MS = 1_000;
 const PUSH_BACKOFF_MAX_MS = 30_000;
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
@@ -34,8 +34,8 @@ interface Job {
 /**
  * One agent's ledger: decides and records in one transaction.
  *
- * Calls that have arrived are committed together: they queue until the next tick, then one transaction takes all
- * decisions, rows and chained hashes, and no answer leaves before `storage.sync()` has said that they are durable.
+ * Calls that arrive while a group becomes durable form the next one: one transaction takes all their decisions, rows and
+ * chained hashes, and no answer leaves before `storage.sync()` has said that they are durable.
  */
 export class Ledger extends DurableObject<LedgerEnv> {
   readonly #log: LedgerLog;
@@ -48,6 +48,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
   readonly #open: Map<string, OpenEntry>;
   #waitingRows: number;
   #queue: Job[] = [];
+  #committing = false;
   /** Ids that came as a repeated send: a first send that was overtaken by it must not be charged again. */
   readonly #repeated = new Set<string>();
   #alarmAt: number | null = null;
@@ -158,8 +159,16 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #commit<T>(apply: (draft: GroupDraft, basis: GroupBasis) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ apply, resolve, reject });
-      if (this.#queue.length === 1) setTimeout(() => void this.#commitGroup(), 0);
+      if (this.#committing) return;
+      this.#committing = true;
+      queueMicrotask(() => void this.#commitGroups());
     });
+  }
+
+  /** While one group becomes durable the next gathers: the busier it is, the larger the groups. */
+  async #commitGroups(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commitGroup();
+    this.#committing = false;
   }
 
   async #commitGroup(): Promise<void> {
@@ -246,7 +255,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
       if (conflicts.length > 0) this.#complain('ledger.rows_conflict', `first at row ${conflicts[0]}, ${conflicts.length} in all`);
     } catch (error) {
       this.#failures += 1;
-      this.#complain('ledger.push_failed', error instanceof Error ? error.message.slice(0, 200) : 'unknown');
+      this.#complain('ledger.push_failed', reasonOf(error));
     }
     this.#conflicts = conflicts.slice(0, MAX_CONFLICTS);
   }
@@ -308,6 +317,12 @@ function keyOf(ledger: string, agent: string | null): LedgerKey {
   const key = candidates.find((candidate) => ledgerNameOf(candidate) === ledger);
   if (key === undefined) throw new Error('this ledger is not the agent\'s');
   return key;
+}
+
+/** D1's own words; drizzle's message around them would quote the statement. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.message.slice(0, 200) : 'unknown';
 }
 
 function headOf({ ledger, seq, hash }: LedgerHeadState): ChainHead {

@@ -30,8 +30,8 @@ export interface ScrubbedBody {
   readonly length: number | null;
 }
 
-/** A known length up to this is worth waiting for the first chunk, which mostly is the whole body. */
-const MAX_WHOLE_BYTES = 65_536;
+/** A body of a known length up to this is waited for. */
+const MAX_WHOLE_BYTES = 16_384;
 
 /**
  * Reads the upstream's body with backpressure: nothing is read ahead of what the client takes, so that memory stays
@@ -39,32 +39,42 @@ const MAX_WHOLE_BYTES = 65_536;
  */
 export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions): Promise<Result<ScrubbedBody, Fault>> {
   const { response, injected } = forwarded;
-  const source = new BodySource(forwarded, injected.admitted.authorized.policy.idleTimeoutMs);
-  const body = response.body as ReadableStream<Uint8Array>;
-  source.open(body);
-  const { length, scrubber, onEnd } = options;
+  const { length } = options;
+  if (length !== null && length <= MAX_WHOLE_BYTES && !isEventStream(response.headers)) return wholeScrubbed(forwarded, length, options);
 
-  if (length !== null && length <= MAX_WHOLE_BYTES) {
-    const first = await source.read();
-    if (!first.ok) {
-      return err(first.error);
-    }
-    if (first.value === null || first.value.byteLength === length) {
-      const bytes = first.value ?? new Uint8Array();
-      if (bytes.byteLength !== length) return err(fault('upstream_protocol_error', 'the body ended early'));
-      source.close();
-      const clean = scrubber?.bytes(bytes) ?? { bytes, hits: 0 };
-      onEnd({ bytes: clean.bytes.byteLength, redactions: options.redactions + clean.hits, reason: null });
-      return ok({ body: clean.bytes, length: clean.bytes.byteLength });
-    }
-    source.unread(first.value);
-  } else if (options.coded) {
+  const source = new BodySource(forwarded, injected.admitted.authorized.policy.idleTimeoutMs);
+  source.open(response.body as ReadableStream<Uint8Array>);
+  if (options.coded) {
     const first = await source.read();
     if (!first.ok) return err(first.error);
     if (first.value !== null) source.unread(first.value);
   }
   return ok(streamed(source, options));
 }
+
+/** A small body is read at once, in one step of the runtime: half the cost of a stream. */
+async function wholeScrubbed(forwarded: Forwarded, length: number, options: BodyOptions): Promise<Result<ScrubbedBody, Fault>> {
+  const { idleTimeoutMs } = forwarded.injected.admitted.authorized.policy;
+  let stalled = false;
+  const timer = setTimeout(() => {
+    stalled = true;
+    forwarded.abort();
+  }, idleTimeoutMs);
+  try {
+    const bytes = new Uint8Array(await forwarded.response.arrayBuffer());
+    if (bytes.byteLength !== length) return err(fault('upstream_protocol_error', 'the body ended early'));
+    const clean = options.scrubber?.bytes(bytes) ?? { bytes, hits: 0 };
+    options.onEnd({ bytes: clean.bytes.byteLength, redactions: options.redactions + clean.hits, reason: null });
+    return ok({ body: clean.bytes, length: clean.bytes.byteLength });
+  } catch {
+    if (stalled) return err(fault('upstream_timeout', `silent for ${idleTimeoutMs} ms`));
+    return err(fault('upstream_protocol_error', 'the body broke off'));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const isEventStream = (headers: Headers): boolean => /^text\/event-stream/i.test(headers.get('content-type') ?? '');
 
 function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: BodyOptions): ScrubbedBody {
   const scrub: ScrubRun | null = scrubber?.start({ keepLength: length !== null }) ?? null;
@@ -154,10 +164,6 @@ class BodySource {
 
   unread(chunk: Uint8Array): void {
     this.#unread = chunk;
-  }
-
-  close(): void {
-    this.#reader?.releaseLock();
   }
 
   abort(): void {
