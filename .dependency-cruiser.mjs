@@ -2,13 +2,24 @@
  * The layer rules of CONTRIBUTING.md, executable: down only, sibling rooms never.
  * Type-only imports count too, but for the few contracts that a lower layer's type legitimately names.
  */
-const pure = '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/rate|^src/audit/(event|chain)|^src/capability/(claims|locate|principal|cache)|^src/upstream/(credential|fields|redirect|virtual-host|schemes|scrub|outgoing|aws-chunked)';
+const pure =
+  '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/rate|^src/audit/(event|chain)|^src/capability/(claims|locate|principal|cache)|^src/upstream/(credential|fields|redirect|virtual-host|schemes|scrub|outgoing|aws-chunked)';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
   forbidden: [
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-    { name: 'unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '^cloudflare:|generated\\.json$' } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'unresolvable',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true, pathNot: '^cloudflare:|generated\\.json$' },
+    },
     {
       name: 'lib-knows-nobody',
       comment: 'lib, access, denial and fault are layer 0',
@@ -21,7 +32,9 @@ export default {
       comment: 'what decides takes data and the time: no shell, no binding, no router',
       severity: 'error',
       from: { path: pure },
-      to: { path: '(^src/(pipeline|routes|problem|db|env|edge|app|index|operator|protocol))|node_modules/(hono|drizzle-orm|miniflare|wrangler)/' },
+      to: {
+        path: '(^src/(pipeline|routes|problem|db|env|edge|app|index|operator|protocol))|node_modules/(hono|drizzle-orm|miniflare|wrangler)/',
+      },
     },
     {
       name: 'policy-knows-no-sibling',
@@ -84,6 +97,10 @@ export default {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['workerd', 'import', 'node', 'default'], extensions: ['.ts', '.js', '.json'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['workerd', 'import', 'node', 'default'],
+      extensions: ['.ts', '.js', '.json'],
+    },
   },
 };

@@ -1,10 +1,12 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-// Unit tests run in plain Node; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
+// Unit tests run in plain Node; test/ledger/worker runs inside workerd, beside its Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
 export default defineConfig({
   test: {
     reporters: process.env['KEYWARDEN_TEST_REPORT'] === undefined ? ['default'] : ['default', 'json'],
-    outputFile: process.env['KEYWARDEN_TEST_REPORT'] === undefined ? {} : { json: process.env['KEYWARDEN_TEST_REPORT'] },
+    outputFile:
+      process.env['KEYWARDEN_TEST_REPORT'] === undefined ? {} : { json: process.env['KEYWARDEN_TEST_REPORT'] },
     projects: [
       {
         test: {
@@ -12,6 +14,28 @@ export default defineConfig({
           include: ['test/{architecture,policy,upstream,capability,problem,audit,ledger,lib}{.test.ts,/**/*.test.ts}'],
           exclude: ['test/ledger/worker/**'],
         },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: './test/support/ledger-worker.ts',
+            miniflare: {
+              compatibilityDate: '2026-10-01',
+              d1Databases: ['DB'],
+              durableObjects: {
+                LEDGER: { className: 'Ledger', useSQLite: true },
+                DIRECTORY: { className: 'LedgerDirectory', useSQLite: true },
+              },
+              // Small, so that tests reach both bounds.
+              bindings: {
+                KEYWARDEN_LEDGER_MAX_WAITING_ROWS: '300',
+                KEYWARDEN_OUTCOME_TIMEOUT_SECONDS: '3',
+                TEST_MIGRATIONS: await readD1Migrations(new URL('migrations', import.meta.url).pathname),
+              },
+            },
+          }),
+        ],
+        test: { name: 'worker', include: ['test/ledger/worker/**/*.test.ts'], testTimeout: 30_000 },
       },
       {
         test: {

@@ -3,7 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod';
 import * as p from '../src/protocol.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 const schemas = {
   MintRequest: p.MintRequest,
   MintResponse: p.MintResponse,
@@ -17,7 +19,10 @@ const schemas = {
   Problem: p.Problem,
 };
 const schemaOf = (schema: z.core.$ZodType): Record<string, unknown> => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' }) as Record<string, unknown>;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' }) as Record<
+    string,
+    unknown
+  >;
   return rest;
 };
 const ref = (name: keyof typeof schemas) => ({ $ref: `#/components/schemas/${name}` });
@@ -25,7 +30,12 @@ const json = (name: keyof typeof schemas) => ({ content: { 'application/json': {
 const problem = (description: string) => ({ description, ...json('Problem') });
 const operator = [{ operatorKey: [] }, { cloudflareAccess: [] }];
 const capability = [{ capabilityToken: [] }];
-const refusals = { 400: problem('The request is not valid'), 401: problem('No valid operator key'), 403: problem('The role or the grant is missing'), 503: problem('A store is down or the edge is not configured') };
+const refusals = {
+  400: problem('The request is not valid'),
+  401: problem('No valid operator key'),
+  403: problem('The role or the grant is missing'),
+  503: problem('A store is down or the edge is not configured'),
+};
 
 const query = (schemaOf(p.AuditQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
 const proxyOperation = (method: string) => ({
@@ -34,34 +44,145 @@ const proxyOperation = (method: string) => ({
   security: capability,
   parameters: [
     { name: 'service', in: 'path', required: true, schema: { type: 'string' } },
-    { name: 'path', in: 'path', required: true, schema: { type: 'string' }, description: 'The path at the service, as its own documentation has it; may hold slashes' },
+    {
+      name: 'path',
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+      description: 'The path at the service, as its own documentation has it; may hold slashes',
+    },
   ],
   responses: {
-    default: { description: "The service's answer, or a refusal in the service's own error shape (RFC 9457 members unless it has another)", headers: { 'Proxy-Status': { description: 'RFC 9209: who spoke', schema: { type: 'string' } } } },
+    default: {
+      description:
+        "The service's answer, or a refusal in the service's own error shape (RFC 9457 members unless it has another)",
+      headers: { 'Proxy-Status': { description: 'RFC 9209: who spoke', schema: { type: 'string' } } },
+    },
   },
 });
 
 const document = {
   openapi: '3.1.0',
-  info: { title: 'Keywarden edge', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }, description: 'A credential proxy: an agent uses an API with a capability token and never holds its key.' },
+  info: {
+    title: 'Keywarden edge',
+    version,
+    license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    description: 'A credential proxy: an agent uses an API with a capability token and never holds its key.',
+  },
   paths: {
-    '/v1/tokens': { post: { operationId: 'mintToken', summary: 'Mint a capability token', security: operator, requestBody: { required: true, ...json('MintRequest') }, responses: { 200: { description: 'Minted', ...json('MintResponse') }, ...refusals, 409: problem('The session was revoked') } } },
-    '/v1/tokens/revoke': { post: { operationId: 'revokeTokens', summary: 'Revoke by token, session or agent; acts on the next call', security: operator, requestBody: { required: true, ...json('RevokeRequest') }, responses: { 200: { description: 'Revoked', ...json('RevokeResponse') }, ...refusals, 404: problem('No such token') } } },
-    '/v1/capabilities': { get: { operationId: 'listCapabilities', summary: 'What this token allows, with the limits left', security: capability, responses: { 200: { description: 'The capabilities', ...json('CapabilitiesResponse') }, 401: problem('No valid token') } } },
-    '/v1/audit': { get: { operationId: 'listAudit', summary: 'Audit rows, newest first', security: operator, parameters: Object.entries(query).map(([name, schema]) => ({ name, in: 'query', required: false, schema })), responses: { 200: { description: 'A page of rows', ...json('AuditListResponse') }, ...refusals } } },
-    '/v1/audit/verify': { get: { operationId: 'verifyAudit', summary: 'Check every chain against the ledgers\' heads', security: operator, responses: { 200: { description: 'What was checked and found', ...json('AuditVerifyResponse') }, ...refusals } } },
-    '/v1/audit/export': { get: { operationId: 'exportAudit', summary: 'All rows as NDJSON, then a signed checkpoint', security: operator, responses: { 200: { description: 'One row a line', content: { 'application/x-ndjson': { schema: { type: 'string' } } } }, ...refusals } } },
-    '/.well-known/jwks.json': { get: { operationId: 'jwks', summary: 'The public keys of capability tokens (RFC 7517)', responses: { 200: { description: 'A JWK set', content: { 'application/json': { schema: { type: 'object' } } } } } } },
-    '/healthz': { get: { operationId: 'health', summary: 'Whether the edge serves, and what it lacks', responses: { 200: { description: 'It serves', ...json('Health') }, 503: { description: 'It refuses to serve', ...json('Health') } } } },
-    '/openapi.json': { get: { operationId: 'openapi', summary: 'This document', responses: { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } } } } },
-    '/proxy/{service}/{path}': Object.fromEntries(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'].map((m) => [m, proxyOperation(m)])),
+    '/v1/tokens': {
+      post: {
+        operationId: 'mintToken',
+        summary: 'Mint a capability token',
+        security: operator,
+        requestBody: { required: true, ...json('MintRequest') },
+        responses: {
+          200: { description: 'Minted', ...json('MintResponse') },
+          ...refusals,
+          409: problem('The session was revoked'),
+        },
+      },
+    },
+    '/v1/tokens/revoke': {
+      post: {
+        operationId: 'revokeTokens',
+        summary: 'Revoke by token, session or agent; acts on the next call',
+        security: operator,
+        requestBody: { required: true, ...json('RevokeRequest') },
+        responses: {
+          200: { description: 'Revoked', ...json('RevokeResponse') },
+          ...refusals,
+          404: problem('No such token'),
+        },
+      },
+    },
+    '/v1/capabilities': {
+      get: {
+        operationId: 'listCapabilities',
+        summary: 'What this token allows, with the limits left',
+        security: capability,
+        responses: {
+          200: { description: 'The capabilities', ...json('CapabilitiesResponse') },
+          401: problem('No valid token'),
+        },
+      },
+    },
+    '/v1/audit': {
+      get: {
+        operationId: 'listAudit',
+        summary: 'Audit rows, newest first',
+        security: operator,
+        parameters: Object.entries(query).map(([name, schema]) => ({ name, in: 'query', required: false, schema })),
+        responses: { 200: { description: 'A page of rows', ...json('AuditListResponse') }, ...refusals },
+      },
+    },
+    '/v1/audit/verify': {
+      get: {
+        operationId: 'verifyAudit',
+        summary: "Check every chain against the ledgers' heads",
+        security: operator,
+        responses: { 200: { description: 'What was checked and found', ...json('AuditVerifyResponse') }, ...refusals },
+      },
+    },
+    '/v1/audit/export': {
+      get: {
+        operationId: 'exportAudit',
+        summary: 'All rows as NDJSON, then a signed checkpoint',
+        security: operator,
+        responses: {
+          200: { description: 'One row a line', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
+          ...refusals,
+        },
+      },
+    },
+    '/.well-known/jwks.json': {
+      get: {
+        operationId: 'jwks',
+        summary: 'The public keys of capability tokens (RFC 7517)',
+        responses: {
+          200: { description: 'A JWK set', content: { 'application/json': { schema: { type: 'object' } } } },
+        },
+      },
+    },
+    '/healthz': {
+      get: {
+        operationId: 'health',
+        summary: 'Whether the edge serves, and what it lacks',
+        responses: {
+          200: { description: 'It serves', ...json('Health') },
+          503: { description: 'It refuses to serve', ...json('Health') },
+        },
+      },
+    },
+    '/openapi.json': {
+      get: {
+        operationId: 'openapi',
+        summary: 'This document',
+        responses: {
+          200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } },
+        },
+      },
+    },
+    '/proxy/{service}/{path}': Object.fromEntries(
+      ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'].map((m) => [m, proxyOperation(m)]),
+    ),
   },
   components: {
     schemas: Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, schemaOf(schema)])),
     securitySchemes: {
       operatorKey: { type: 'http', scheme: 'bearer', description: 'An operator key' },
-      cloudflareAccess: { type: 'apiKey', in: 'header', name: 'Cf-Access-Jwt-Assertion', description: 'A Cloudflare Access JWT' },
-      capabilityToken: { type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt', description: "A capability token; also accepted wherever the service's SDK puts the API key" },
+      cloudflareAccess: {
+        type: 'apiKey',
+        in: 'header',
+        name: 'Cf-Access-Jwt-Assertion',
+        description: 'A Cloudflare Access JWT',
+      },
+      capabilityToken: {
+        type: 'http',
+        scheme: 'bearer',
+        bearerFormat: 'at+jwt',
+        description: "A capability token; also accepted wherever the service's SDK puts the API key",
+      },
     },
   },
 };

@@ -34,7 +34,9 @@ const schemas = editorSchemas();
 writeIfChanged(join(values.dir, 'schema.json'), schemas.service);
 writeIfChanged(join(values.dir, 'agents.schema.json'), schemas.agents);
 const capabilities = Object.values(services).reduce((sum, service) => sum + service.capabilities.length, 0);
-console.log(`policies: ${Object.keys(services).length} services, ${capabilities} capabilities, ${agents.grants.length} agents, hash ${hash.slice(0, 12)}`);
+console.log(
+  `policies: ${Object.keys(services).length} services, ${capabilities} capabilities, ${agents.grants.length} agents, hash ${hash.slice(0, 12)}`,
+);
 
 function filesOf(directory: string): PolicyFile[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })

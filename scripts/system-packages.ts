@@ -51,7 +51,10 @@ function install(names: readonly string[]): void {
   const apt = (args: readonly string[]): boolean =>
     spawnSync('apt-get', args, { stdio: ['ignore', 2, 2], env }).status === 0;
   const args = ['install', '-y', '-q', '--no-install-recommends', ...names];
-  if (apt(args) || (apt(['update', '-q']) && apt(args))) return say('installed');
+  if (apt(args) || (apt(['update', '-q']) && apt(args))) {
+    say('installed');
+    return;
+  }
   say(`apt-get failed; by hand: ${command}`);
   process.exit(values.optional ? 0 : 1);
 }

@@ -7,7 +7,10 @@ export type Denial =
   | { readonly kind: 'token_missing' }
   | { readonly kind: 'token_ambiguous'; readonly places: readonly string[] }
   | { readonly kind: 'token_malformed'; readonly why: string }
-  | { readonly kind: 'token_untrusted'; readonly why: 'unknown_kid' | 'bad_signature' | 'bad_algorithm' | 'critical_header' }
+  | {
+      readonly kind: 'token_untrusted';
+      readonly why: 'unknown_kid' | 'bad_signature' | 'bad_algorithm' | 'critical_header';
+    }
   | { readonly kind: 'token_wrong_type' }
   | { readonly kind: 'token_wrong_issuer' }
   | { readonly kind: 'token_wrong_audience' }
@@ -25,7 +28,12 @@ export type Denial =
   | { readonly kind: 'capability_missing'; readonly wouldAllow: readonly string[] }
   | { readonly kind: 'rule_denied'; readonly capability: string }
   | { readonly kind: 'condition_unmet'; readonly capability: string; readonly condition: string }
-  | { readonly kind: 'condition_unevaluable'; readonly capability: string; readonly condition: string; readonly why: string }
+  | {
+      readonly kind: 'condition_unevaluable';
+      readonly capability: string;
+      readonly condition: string;
+      readonly why: string;
+    }
   | { readonly kind: 'body_refused'; readonly why: BodyRefusal }
   | { readonly kind: 'approval_required'; readonly capability: string }
   // admit
@@ -38,13 +46,36 @@ export type Denial =
     };
 
 export type PathRefusal =
-  | 'empty' | 'too_long' | 'segment_too_long' | 'too_many_segments' | 'empty_segment' | 'dot_segment'
-  | 'encoded_separator' | 'double_encoding' | 'bad_escape' | 'control_character' | 'not_utf8'
-  | 'non_ascii' | 'backslash' | 'path_parameter' | 'illegal_character';
+  | 'empty'
+  | 'too_long'
+  | 'segment_too_long'
+  | 'too_many_segments'
+  | 'empty_segment'
+  | 'dot_segment'
+  | 'encoded_separator'
+  | 'double_encoding'
+  | 'bad_escape'
+  | 'control_character'
+  | 'not_utf8'
+  | 'non_ascii'
+  | 'backslash'
+  | 'path_parameter'
+  | 'illegal_character';
 
 export type BodyRefusal =
-  | 'too_large' | 'content_type_missing' | 'content_type_unsupported' | 'content_type_ambiguous' | 'charset_unsupported'
-  | 'content_coding' | 'not_utf8' | 'byte_order_mark' | 'malformed' | 'duplicate_key' | 'too_deep' | 'number_not_finite'
-  | 'control_character' | 'semicolon_separator';
+  | 'too_large'
+  | 'content_type_missing'
+  | 'content_type_unsupported'
+  | 'content_type_ambiguous'
+  | 'charset_unsupported'
+  | 'content_coding'
+  | 'not_utf8'
+  | 'byte_order_mark'
+  | 'malformed'
+  | 'duplicate_key'
+  | 'too_deep'
+  | 'number_not_finite'
+  | 'control_character'
+  | 'semicolon_separator';
 
 export type DenialKind = Denial['kind'];

@@ -3,8 +3,8 @@ import type { ExpectedClaims } from './capability/claims.ts';
 import { importKeys, type TokenKeys } from './capability/keys.ts';
 import type { Env } from './env.ts';
 import { err, ok, type Result } from './lib/result.ts';
-import { parseAccessSettings, type AccessSettings } from './operator/access.ts';
-import { parseOperatorKeys, type OperatorKeys } from './operator/operator-keys.ts';
+import { type AccessSettings, parseAccessSettings } from './operator/access.ts';
+import { type OperatorKeys, parseOperatorKeys } from './operator/operator-keys.ts';
 import { bundle } from './policy/bundle.ts';
 import type { PolicyBundle } from './policy/ruled.ts';
 import { missingSecrets } from './upstream/secrets.ts';
@@ -54,12 +54,23 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
       mend: 'make it with "keywarden keys create" and set it with "wrangler secret put KEYWARDEN_OPERATORS"',
     });
   }
-  const access = parseAccessSettings(env.KEYWARDEN_ACCESS_ISSUER, env.KEYWARDEN_ACCESS_AUDIENCE, env.KEYWARDEN_ACCESS_ROLES, dev);
+  const access = parseAccessSettings(
+    env.KEYWARDEN_ACCESS_ISSUER,
+    env.KEYWARDEN_ACCESS_AUDIENCE,
+    env.KEYWARDEN_ACCESS_ROLES,
+    dev,
+  );
   if (!access.ok) problems.push({ problem: access.error, mend: 'set all three in wrangler.toml [vars], or none' });
   for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
-    if (!env[name]) problems.push({ problem: `${name} is not set`, mend: 'set it in wrangler.toml [vars] to the edge\'s public URL' });
+    if (!env[name])
+      problems.push({ problem: `${name} is not set`, mend: "set it in wrangler.toml [vars] to the edge's public URL" });
   }
-  problems.push(...missingSecrets(env, bundle).map(({ secret, detail }) => ({ problem: detail, mend: `wrangler secret put ${secret}` })));
+  problems.push(
+    ...missingSecrets(env, bundle).map(({ secret, detail }) => ({
+      problem: detail,
+      mend: `wrangler secret put ${secret}`,
+    })),
+  );
   const unmigrated = await migrationProblem(env);
   if (unmigrated !== null) problems.push(unmigrated);
 
@@ -79,7 +90,10 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
 
 async function migrationProblem(env: Env): Promise<EnvironmentProblem | null> {
   try {
-    await env.DB.batch([env.DB.prepare('SELECT seq FROM audit LIMIT 1'), env.DB.prepare('SELECT token_id FROM tokens LIMIT 1')]);
+    await env.DB.batch([
+      env.DB.prepare('SELECT seq FROM audit LIMIT 1'),
+      env.DB.prepare('SELECT token_id FROM tokens LIMIT 1'),
+    ]);
     return null;
   } catch {
     return {

@@ -1,5 +1,5 @@
-import type { Ledger } from './ledger/ledger.ts';
 import type { LedgerDirectory } from './ledger/directory.ts';
+import type { Ledger } from './ledger/ledger.ts';
 
 /** Bindings as wrangler gives them. Credentials are further secrets, named by the policies and read only in `upstream/secrets.ts`. */
 export interface Env {

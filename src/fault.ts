@@ -20,4 +20,9 @@ export type FaultCode =
   | 'ledger_full' // 503
   | 'environment_broken'; // 503
 
-export const fault = (code: FaultCode, detail: string, retryable = false): Fault => ({ kind: 'fault', code, detail, retryable });
+export const fault = (code: FaultCode, detail: string, retryable = false): Fault => ({
+  kind: 'fault',
+  code,
+  detail,
+  retryable,
+});

@@ -6,8 +6,8 @@ import { problemResponse } from './problem/response.ts';
 import { bugResponse } from './routes/bug.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 
-export { Ledger } from './ledger/ledger.ts';
 export { LedgerDirectory } from './ledger/directory.ts';
+export { Ledger } from './ledger/ledger.ts';
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
@@ -20,7 +20,12 @@ export default {
     if (!edge.ok) {
       const names = edge.error.map((p) => p.problem).join('; ');
       console.error(`keywarden: error: refuses to serve: ${names}`);
-      return problemResponse(fault('environment_broken', names), { requestId, shape, limits: [], method: request.method });
+      return problemResponse(fault('environment_broken', names), {
+        requestId,
+        shape,
+        limits: [],
+        method: request.method,
+      });
     }
     try {
       return await proxy(request, env, ctx, edge.value, parts);

@@ -1,8 +1,15 @@
 /** What works without an edge, for the CLI: policies. */
-export { compilePolicies, kindOfFile, type CompileOptions, type PolicyFile, type PolicyProblem } from './policy/compile.ts';
-export { parseFixtures, runFixtures, type Fixture, type FixtureResult } from './policy/fixtures.ts';
-export { explainAccess, type ExplainedCondition, type ExplainedRule, type Explanation } from './policy/explain.ts';
+
+export { type ExportVerification, verifyExport } from './audit/verify.ts';
+export {
+  type CompileOptions,
+  compilePolicies,
+  kindOfFile,
+  type PolicyFile,
+  type PolicyProblem,
+} from './policy/compile.ts';
+export { type ExplainedCondition, type ExplainedRule, type Explanation, explainAccess } from './policy/explain.ts';
+export { type Fixture, type FixtureResult, parseFixtures, runFixtures } from './policy/fixtures.ts';
 export { requestLineOf, type SupposedRequest } from './policy/judge.ts';
+export type { CapabilityPolicy, CredentialSpec, PolicyBundle, ServicePolicy } from './policy/ruled.ts';
 export { editorSchemas } from './policy/schema.ts';
-export type { PolicyBundle, ServicePolicy, CapabilityPolicy, CredentialSpec } from './policy/ruled.ts';
-export { verifyExport, type ExportVerification } from './audit/verify.ts';

@@ -10,35 +10,51 @@ z.config(en());
  */
 
 /** An agent's id: the token's `sub` (RFC 7519 §4.1.2). Printable, bounded, safe in logs and URLs. */
-export const AgentId = z.string().check(
-  z.regex(/^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/, 'an agent id is 1 to 128 of A-Z a-z 0-9 . _ : @ / - and begins with a letter or digit'),
-  z.describe('Agent id: the sub of its tokens'),
-);
+export const AgentId = z
+  .string()
+  .check(
+    z.regex(
+      /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/,
+      'an agent id is 1 to 128 of A-Z a-z 0-9 . _ : @ / - and begins with a letter or digit',
+    ),
+    z.describe('Agent id: the sub of its tokens'),
+  );
 
 /** A session's id: the token's `sid`. */
-export const SessionId = z.string().check(
-  z.regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, 'a session id is 1 to 128 of A-Z a-z 0-9 . _ : - and begins with a letter or digit'),
-  z.describe('Session id: the sid of its tokens'),
-);
+export const SessionId = z
+  .string()
+  .check(
+    z.regex(
+      /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/,
+      'a session id is 1 to 128 of A-Z a-z 0-9 . _ : - and begins with a letter or digit',
+    ),
+    z.describe('Session id: the sid of its tokens'),
+  );
 
 /** A capability's full name. */
-export const CapabilityName = z.string().check(
-  z.regex(/^[a-z][a-z0-9._:-]{1,127}$/, 'a capability is written service:name, as in stripe:read_balance'),
-  z.describe('Capability, service:name'),
-);
+export const CapabilityName = z
+  .string()
+  .check(
+    z.regex(/^[a-z][a-z0-9._:-]{1,127}$/, 'a capability is written service:name, as in stripe:read_balance'),
+    z.describe('Capability, service:name'),
+  );
 
 export const MAX_TTL_SECONDS = 86_400;
 export const DEFAULT_TTL_SECONDS = 900;
 
 export const MintRequest = z.strictObject({
   agent_id: AgentId,
-  capabilities: z.array(CapabilityName).check(
-    z.minLength(1, 'name at least one capability'),
-    z.maxLength(100, 'at most 100 capabilities a token'),
-  ),
+  capabilities: z
+    .array(CapabilityName)
+    .check(z.minLength(1, 'name at least one capability'), z.maxLength(100, 'at most 100 capabilities a token')),
   ttl_seconds: z.optional(
-    z.int().check(z.minimum(1), z.maximum(MAX_TTL_SECONDS, `a token lives at most ${MAX_TTL_SECONDS} seconds (24 h)`),
-      z.describe('Lifetime in seconds, 900 unless said')),
+    z
+      .int()
+      .check(
+        z.minimum(1),
+        z.maximum(MAX_TTL_SECONDS, `a token lives at most ${MAX_TTL_SECONDS} seconds (24 h)`),
+        z.describe('Lifetime in seconds, 900 unless said'),
+      ),
   ),
   session_id: z.optional(SessionId),
 });
@@ -108,14 +124,32 @@ const nullableInt = z.nullable(z.int());
 
 /** One audit row; every field is covered by `hash` = SHA-256(prev_hash ‖ canonical row). */
 export const AuditRowJson = z.object({
-  ledger: z.string(), seq: z.int(), at: z.iso.datetime(), event: z.string(), request_id: z.string(),
-  agent: nullableText, session: nullableText, token_id: nullableText, capability: nullableText, service: nullableText,
-  method: nullableText, path: nullableText, query_names: nullableText,
-  decision: z.nullable(z.enum(['allow', 'deny'])), reason: nullableText, status: nullableInt,
-  request_bytes: nullableInt, response_bytes: nullableInt, duration_ms: z.nullable(z.number()), redactions: nullableInt,
-  request_hash: nullableText, policy_hash: nullableText, operator: nullableText,
+  ledger: z.string(),
+  seq: z.int(),
+  at: z.iso.datetime(),
+  event: z.string(),
+  request_id: z.string(),
+  agent: nullableText,
+  session: nullableText,
+  token_id: nullableText,
+  capability: nullableText,
+  service: nullableText,
+  method: nullableText,
+  path: nullableText,
+  query_names: nullableText,
+  decision: z.nullable(z.enum(['allow', 'deny'])),
+  reason: nullableText,
+  status: nullableInt,
+  request_bytes: nullableInt,
+  response_bytes: nullableInt,
+  duration_ms: z.nullable(z.number()),
+  redactions: nullableInt,
+  request_hash: nullableText,
+  policy_hash: nullableText,
+  operator: nullableText,
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
-  prev_hash: z.string(), hash: z.string(),
+  prev_hash: z.string(),
+  hash: z.string(),
 });
 export type AuditRowJson = z.infer<typeof AuditRowJson>;
 

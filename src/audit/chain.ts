@@ -11,9 +11,30 @@ export const CANONICAL_VERSION = 'keywarden.audit.1';
 
 /** The columns in the order in which they are hashed. `prevHash` enters as bytes before them, `hash` is the result. */
 export const CANONICAL_COLUMNS = [
-  'ledger', 'seq', 'at', 'event', 'requestId', 'agent', 'session', 'tokenId', 'capability', 'service', 'method', 'path',
-  'queryNames', 'decision', 'reason', 'status', 'requestBytes', 'responseBytes', 'durationMs', 'redactions',
-  'requestHash', 'policyHash', 'operator', 'detail',
+  'ledger',
+  'seq',
+  'at',
+  'event',
+  'requestId',
+  'agent',
+  'session',
+  'tokenId',
+  'capability',
+  'service',
+  'method',
+  'path',
+  'queryNames',
+  'decision',
+  'reason',
+  'status',
+  'requestBytes',
+  'responseBytes',
+  'durationMs',
+  'redactions',
+  'requestHash',
+  'policyHash',
+  'operator',
+  'detail',
 ] as const satisfies readonly (keyof AuditRow)[];
 
 /** A row before it is linked: everything but `prevHash` and `hash`. */
@@ -24,9 +45,30 @@ const encoder = new TextEncoder();
 /** The text that is hashed: a JSON array of the version and all columns in fixed order, without white space. */
 export function canonicalRow(row: UnlinkedRow): string {
   return JSON.stringify([
-    CANONICAL_VERSION, row.ledger, row.seq, row.at, row.event, row.requestId, row.agent, row.session, row.tokenId,
-    row.capability, row.service, row.method, row.path, row.queryNames, row.decision, row.reason, row.status,
-    row.requestBytes, row.responseBytes, row.durationMs, row.redactions, row.requestHash, row.policyHash, row.operator,
+    CANONICAL_VERSION,
+    row.ledger,
+    row.seq,
+    row.at,
+    row.event,
+    row.requestId,
+    row.agent,
+    row.session,
+    row.tokenId,
+    row.capability,
+    row.service,
+    row.method,
+    row.path,
+    row.queryNames,
+    row.decision,
+    row.reason,
+    row.status,
+    row.requestBytes,
+    row.responseBytes,
+    row.durationMs,
+    row.redactions,
+    row.requestHash,
+    row.policyHash,
+    row.operator,
     row.detail,
   ]);
 }
@@ -141,14 +183,22 @@ export function verifyChain(rows: Iterable<AuditRow>, head: ChainHead): ChainPro
 export function describeProblem(problem: ChainProblem): string {
   const where = `ledger ${problem.ledger.slice(0, 12)}…, row ${problem.seq}`;
   switch (problem.kind) {
-    case 'altered': return `${where}: altered: its content does not give its hash`;
-    case 'replaced': return `${where}: replaced: what follows it was chained to another row`;
-    case 'missing': return problem.lastSeq === problem.seq ? `${where}: missing` : `${where} to ${problem.lastSeq}: missing`;
-    case 'reordered': return `${where}: stands after a later row`;
-    case 'duplicated': return `${where}: its number occurs twice`;
-    case 'inserted': return `${where}: inserted: the ledger has not written that many rows`;
-    case 'time_reversed': return `${where}: earlier than the row before it`;
-    case 'ledger_unknown': return `${where}: a ledger that does not exist`;
+    case 'altered':
+      return `${where}: altered: its content does not give its hash`;
+    case 'replaced':
+      return `${where}: replaced: what follows it was chained to another row`;
+    case 'missing':
+      return problem.lastSeq === problem.seq ? `${where}: missing` : `${where} to ${problem.lastSeq}: missing`;
+    case 'reordered':
+      return `${where}: stands after a later row`;
+    case 'duplicated':
+      return `${where}: its number occurs twice`;
+    case 'inserted':
+      return `${where}: inserted: the ledger has not written that many rows`;
+    case 'time_reversed':
+      return `${where}: earlier than the row before it`;
+    case 'ledger_unknown':
+      return `${where}: a ledger that does not exist`;
   }
 }
 
@@ -162,5 +212,8 @@ function missing(ledger: string, gap: Gap): ChainProblem {
 }
 
 function without(gap: Gap, seq: number): Gap[] {
-  return [{ seq: gap.seq, lastSeq: seq - 1 }, { seq: seq + 1, lastSeq: gap.lastSeq }].filter((part) => part.seq <= part.lastSeq);
+  return [
+    { seq: gap.seq, lastSeq: seq - 1 },
+    { seq: seq + 1, lastSeq: gap.lastSeq },
+  ].filter((part) => part.seq <= part.lastSeq);
 }

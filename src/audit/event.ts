@@ -11,7 +11,9 @@ export type AuditEventName =
   | 'call.completed' // the outcome of an admitted call
   | 'call.failed'
   | 'call.unknown' // an intent whose outcome never came
-  | 'token.minted' | 'token.refused' | 'token.revoked'
+  | 'token.minted'
+  | 'token.refused'
+  | 'token.revoked'
   | 'credential.echoed' // the upstream's answer held the credential; it was redacted
   | 'operator.denied';
 

@@ -3,7 +3,7 @@ import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { chainVerifier, type ChainProblem, describeProblem } from './chain.ts';
+import { type ChainProblem, chainVerifier, describeProblem } from './chain.ts';
 import type { AuditRow } from './event.ts';
 
 /** What to list; every given field must match. Times are Unix ms, both ends included. */
@@ -43,7 +43,12 @@ export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Res
   if (filter.until !== undefined) conditions.push(lte(audit.at, filter.until));
   if (place !== null) {
     const { at, ledger, seq } = place.value;
-    conditions.push(or(lt(audit.at, at), and(eq(audit.at, at), or(lt(audit.ledger, ledger), and(eq(audit.ledger, ledger), lt(audit.seq, seq))))));
+    conditions.push(
+      or(
+        lt(audit.at, at),
+        and(eq(audit.at, at), or(lt(audit.ledger, ledger), and(eq(audit.ledger, ledger), lt(audit.seq, seq)))),
+      ),
+    );
   }
   const rows = (await drizzle(d1)
     .select()
@@ -134,9 +139,12 @@ export async function verifyStored(
     problems.push(...beyond.filter((row) => row.seq > (now.get(row.ledger) ?? 0)));
   }
   for (const head of heads) {
-    if (head.seq > 0 && !seen.has(head.ledger)) problems.push({ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq });
+    if (head.seq > 0 && !seen.has(head.ledger))
+      problems.push({ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq });
   }
-  const told = problems.slice(0, MAX_PROBLEMS).map((p) => ({ ledger: p.ledger, seq: p.seq, problem: describeProblem(p) }));
+  const told = problems
+    .slice(0, MAX_PROBLEMS)
+    .map((p) => ({ ledger: p.ledger, seq: p.seq, problem: describeProblem(p) }));
   return { ok: told.length === 0, rows, ledgers: heads.length, problems: told };
 }
 

@@ -1,6 +1,6 @@
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
 import type { ChainHead } from '../ledger/contract.ts';
-import { chainVerifier, type ChainVerifier, type ChainProblem, describeProblem } from './chain.ts';
+import { type ChainProblem, type ChainVerifier, chainVerifier, describeProblem } from './chain.ts';
 import type { AuditRow } from './event.ts';
 
 /** What the offline verifier found. */
@@ -22,7 +22,10 @@ const MAX_PROBLEMS = 1000;
  * @param lines One JSON text each; memory does not grow with their number, but for one state a ledger.
  * @param jwks  The edge's published keys; null leaves the checkpoint's signature unchecked, and says so.
  */
-export async function verifyExport(lines: AsyncIterable<string> | Iterable<string>, jwks: JSONWebKeySet | null): Promise<ExportVerification> {
+export async function verifyExport(
+  lines: AsyncIterable<string> | Iterable<string>,
+  jwks: JSONWebKeySet | null,
+): Promise<ExportVerification> {
   const verifiers = new Map<string, ChainVerifier>();
   const problems: { ledger: string; seq: number | null; problem: string }[] = [];
   const tell = (found: readonly ChainProblem[]): void => {
@@ -36,7 +39,11 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
     if (line.trim() === '') continue;
     const parsed = parseLine(line);
     if (parsed === null || jws !== null) {
-      problems.push({ ledger: '', seq: null, problem: `line ${lineNumber}: ${parsed === null ? 'is neither a row nor a checkpoint' : 'stands after the checkpoint'}` });
+      problems.push({
+        ledger: '',
+        seq: null,
+        problem: `line ${lineNumber}: ${parsed === null ? 'is neither a row nor a checkpoint' : 'stands after the checkpoint'}`,
+      });
     } else if (typeof parsed === 'string') jws = parsed;
     else {
       rows++;
@@ -51,8 +58,10 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
   }
 
   const { state, heads, counted } = await readCheckpoint(jws, jwks);
-  if (state === 'missing') problems.push({ ledger: '', seq: null, problem: 'there is no checkpoint: the end of the export is cut off' });
-  if (state === 'bad') problems.push({ ledger: '', seq: null, problem: 'the checkpoint is not signed by a key of this edge' });
+  if (state === 'missing')
+    problems.push({ ledger: '', seq: null, problem: 'there is no checkpoint: the end of the export is cut off' });
+  if (state === 'bad')
+    problems.push({ ledger: '', seq: null, problem: 'the checkpoint is not signed by a key of this edge' });
   const expected = new Map(heads.map((head) => [head.ledger, head]));
   for (const [ledger, verifier] of verifiers) {
     const head = expected.get(ledger) ?? null;
@@ -60,19 +69,28 @@ export async function verifyExport(lines: AsyncIterable<string> | Iterable<strin
     tell(verifier.finish(head));
   }
   for (const head of heads) {
-    if (head.seq > 0 && !verifiers.has(head.ledger)) tell([{ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq }]);
+    if (head.seq > 0 && !verifiers.has(head.ledger))
+      tell([{ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq }]);
   }
   if (counted !== null && counted !== rows && problems.length === 0) {
     problems.push({ ledger: '', seq: null, problem: `the checkpoint counts ${counted} rows, the export has ${rows}` });
   }
-  return { ok: problems.length === 0, rows, ledgers: verifiers.size, checkpoint: state, problems: problems.slice(0, MAX_PROBLEMS) };
+  return {
+    ok: problems.length === 0,
+    rows,
+    ledgers: verifiers.size,
+    checkpoint: state,
+    problems: problems.slice(0, MAX_PROBLEMS),
+  };
 }
 
 function parseLine(line: string): AuditRow | string | null {
   try {
     const value = JSON.parse(line) as Record<string, unknown>;
     if (value['type'] === 'checkpoint') return typeof value['jws'] === 'string' ? value['jws'] : null;
-    return typeof value['ledger'] === 'string' && Number.isSafeInteger(value['seq']) ? (value as unknown as AuditRow) : null;
+    return typeof value['ledger'] === 'string' && Number.isSafeInteger(value['seq'])
+      ? (value as unknown as AuditRow)
+      : null;
   } catch {
     return null;
   }

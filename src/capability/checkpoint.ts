@@ -7,8 +7,15 @@ import type { TokenKeys } from './keys.ts';
  *
  * @param nowMs Unix ms.
  */
-export async function signCheckpoint(checkpoint: object, keys: TokenKeys, issuer: string, nowMs: number): Promise<string> {
-  const payload = new TextEncoder().encode(JSON.stringify({ iss: issuer, iat: Math.floor(nowMs / 1000), ...checkpoint }));
+export async function signCheckpoint(
+  checkpoint: object,
+  keys: TokenKeys,
+  issuer: string,
+  nowMs: number,
+): Promise<string> {
+  const payload = new TextEncoder().encode(
+    JSON.stringify({ iss: issuer, iat: Math.floor(nowMs / 1000), ...checkpoint }),
+  );
   return new CompactSign(payload)
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: 'keywarden-checkpoint+jwt' })
     .sign(keys.signingKey);

@@ -22,7 +22,10 @@ export interface KeyProblem {
  * @param signing  Private JWK with `kid`.
  * @param previous JWK of the key before it; only its public part is used. Undefined or empty: there is none.
  */
-export async function importKeys(signing: string | undefined, previous: string | undefined): Promise<Result<TokenKeys, KeyProblem>> {
+export async function importKeys(
+  signing: string | undefined,
+  previous: string | undefined,
+): Promise<Result<TokenKeys, KeyProblem>> {
   const current = parseJwk(signing);
   if (!current.ok) return err({ setting: 'KEYWARDEN_SIGNING_KEY', why: current.error });
   if (typeof current.value.d !== 'string') {
@@ -65,9 +68,17 @@ function parseJwk(text: string | undefined): Result<OkpJwk, string> {
   if (typeof jwk !== 'object' || jwk === null) return err('it is no JSON object');
   const { kty, crv, kid, x, d } = jwk as Record<string, unknown>;
   if (kty !== 'OKP' || crv !== 'Ed25519') return err('it is no Ed25519 key (kty OKP, crv Ed25519)');
-  if (typeof kid !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(kid)) return err('it has no kid of 1 to 64 characters A-Z a-z 0-9 _ -');
+  if (typeof kid !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(kid))
+    return err('it has no kid of 1 to 64 characters A-Z a-z 0-9 _ -');
   if (typeof x !== 'string') return err('it has no public part "x"');
   return ok({ kty, crv, kid, x, ...(typeof d === 'string' ? { d } : {}) });
 }
 
-const publicPartOf = (jwk: OkpJwk) => ({ kty: jwk.kty, crv: jwk.crv, kid: jwk.kid, x: jwk.x, alg: 'EdDSA', use: 'sig' });
+const publicPartOf = (jwk: OkpJwk) => ({
+  kty: jwk.kty,
+  crv: jwk.crv,
+  kid: jwk.kid,
+  x: jwk.x,
+  alg: 'EdDSA',
+  use: 'sig',
+});

@@ -47,7 +47,11 @@ export function locateToken(headers: Headers, query: string, places: TokenPlaces
   const [first, ...more] = found;
   if (more.length > 0) return err({ kind: 'token_ambiguous', places: [...found.values()] });
   if (first !== undefined) return ok(first[0]);
-  return err(somethingElse ? { kind: 'token_malformed', why: 'no capability token among what was sent' } : { kind: 'token_missing' });
+  return err(
+    somethingElse
+      ? { kind: 'token_malformed', why: 'no capability token among what was sent' }
+      : { kind: 'token_missing' },
+  );
 }
 
 function authorizationValues(value: string): string[] {

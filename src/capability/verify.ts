@@ -1,7 +1,7 @@
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import type { Denial } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { principalOf, type ExpectedClaims } from './claims.ts';
+import { type ExpectedClaims, principalOf } from './claims.ts';
 import type { Principal } from './principal.ts';
 
 export const MAX_TOKEN_BYTES = 8192;

@@ -11,13 +11,20 @@ export async function insertToken(d1: D1Database, row: TokenRow): Promise<void> 
 
 /** The agent a token was minted for, or null. */
 export async function agentOfToken(d1: D1Database, tokenId: string): Promise<string | null> {
-  const rows = await drizzle(d1).select({ agent: tokens.agent }).from(tokens).where(eq(tokens.tokenId, tokenId)).limit(1);
+  const rows = await drizzle(d1)
+    .select({ agent: tokens.agent })
+    .from(tokens)
+    .where(eq(tokens.tokenId, tokenId))
+    .limit(1);
   return rows[0]?.agent ?? null;
 }
 
 /** The agents that hold tokens of a session. */
 export async function agentsOfSession(d1: D1Database, session: string): Promise<string[]> {
-  const rows = await drizzle(d1).selectDistinct({ agent: tokens.agent }).from(tokens).where(eq(tokens.session, session));
+  const rows = await drizzle(d1)
+    .selectDistinct({ agent: tokens.agent })
+    .from(tokens)
+    .where(eq(tokens.session, session));
   return rows.map((row) => row.agent);
 }
 

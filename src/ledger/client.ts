@@ -2,9 +2,19 @@ import type { CallOutcome } from '../audit/event.ts';
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { AdmitAnswer, AdmitCall, FlushAnswer, LedgerEvents, LedgerPrincipal, NamedLimit, RecordAnswer, Revocation, Standing } from './contract.ts';
+import type {
+  AdmitAnswer,
+  AdmitCall,
+  FlushAnswer,
+  LedgerEvents,
+  LedgerPrincipal,
+  NamedLimit,
+  RecordAnswer,
+  Revocation,
+  Standing,
+} from './contract.ts';
 import { DIRECTORY_NAME, type DirectoryEntry } from './directory.ts';
-import { ledgerNameOf, type LedgerKey } from './name.ts';
+import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { createOutbox } from './outbox.ts';
 
 /** A call as the pipeline knows it; sending it again and what rides along are this file's business. */
@@ -35,7 +45,11 @@ export async function admit(env: Bindings, request: AdmitRequest): Promise<Resul
   // Only what the ledger needs: a principal may carry more (a Set of capabilities), which would cross for nothing.
   const { agent, session, tokenId, issuedAtMs, expiresAtMs } = request.principal;
   const plain = { ...request, principal: { agent, session, tokenId, issuedAtMs, expiresAtMs } };
-  const answer = await ask(env, ledger, (stub, attempt) => stub.admit({ ...plain, attempt, outcomes }) as Promise<AdmitAnswer>);
+  const answer = await ask(
+    env,
+    ledger,
+    (stub, attempt) => stub.admit({ ...plain, attempt, outcomes }) as Promise<AdmitAnswer>,
+  );
   if (answer.ok) outbox.confirm(ledger, outcomes);
   else outbox.giveBack(ledger, outcomes);
   return answer;
@@ -43,7 +57,9 @@ export async function admit(env: Bindings, request: AdmitRequest): Promise<Resul
 
 /** Records what needs no admission: refused calls without a token, what operators did. */
 export function record(
-  env: Bindings, key: LedgerKey, events: Partial<Omit<LedgerEvents, 'attempt'>>,
+  env: Bindings,
+  key: LedgerKey,
+  events: Partial<Omit<LedgerEvents, 'attempt'>>,
 ): Promise<Result<RecordAnswer, Fault>> {
   return recordIn(env, ledgerNameOf(key), events);
 }
@@ -55,7 +71,11 @@ export async function revoke(env: Bindings, agent: string, revocation: Revocatio
 }
 
 /** Where a principal stands; for `GET /v1/capabilities`. */
-export function peek(env: Bindings, principal: LedgerPrincipal, limits: readonly NamedLimit[]): Promise<Result<Standing, Fault>> {
+export function peek(
+  env: Bindings,
+  principal: LedgerPrincipal,
+  limits: readonly NamedLimit[],
+): Promise<Result<Standing, Fault>> {
   const { agent, session, tokenId, issuedAtMs, expiresAtMs } = principal;
   const plain = { agent, session, tokenId, issuedAtMs, expiresAtMs };
   return ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.peek(plain, limits) as Promise<Standing>);
@@ -77,7 +97,12 @@ export function flush(env: Bindings, ledger: string): Promise<Result<FlushAnswer
  * Takes the outcome of an admitted call. It rides on the agent's next call, or is swept within about 50 ms; the caller does
  * not wait. An outcome that is lost with its isolate is closed by the ledger as `call.unknown`.
  */
-export function settle(env: Bindings, ctx: Pick<ExecutionContext, 'waitUntil'>, agent: string, outcome: CallOutcome): void {
+export function settle(
+  env: Bindings,
+  ctx: Pick<ExecutionContext, 'waitUntil'>,
+  agent: string,
+  outcome: CallOutcome,
+): void {
   outbox.put(ledgerNameOf({ kind: 'agent', agent }), outcome);
   const now = Date.now();
   if (sweeperStirredAt !== null && now - sweeperStirredAt <= SWEEPER_PATIENCE_MS) return;
@@ -91,7 +116,10 @@ export async function drainAll(env: Bindings): Promise<void> {
 }
 
 /** Every ledger ever used; `activeSince` narrows it to those where rows may wait. */
-export async function listLedgers(env: Pick<Env, 'DIRECTORY'>, activeSince = 0): Promise<Result<DirectoryEntry[], Fault>> {
+export async function listLedgers(
+  env: Pick<Env, 'DIRECTORY'>,
+  activeSince = 0,
+): Promise<Result<DirectoryEntry[], Fault>> {
   const entries: DirectoryEntry[] = [];
   try {
     for (let after = ''; ; ) {
@@ -112,7 +140,8 @@ export async function listLedgers(env: Pick<Env, 'DIRECTORY'>, activeSince = 0):
  * answer a ledger, the heads against which D1 is verified. The first ledger that cannot be asked is a Fault.
  */
 export async function flushAll(
-  env: Bindings & Pick<Env, 'DIRECTORY'>, activeSince = 0,
+  env: Bindings & Pick<Env, 'DIRECTORY'>,
+  activeSince = 0,
 ): Promise<Result<FlushAnswer[], Fault>> {
   await drainAll(env);
   const entries = await listLedgers(env, activeSince);
@@ -132,7 +161,9 @@ async function sweep(env: Bindings, number: number): Promise<void> {
   for (let round = 0; round < SWEEPER_ROUNDS && number === sweeperNumber; round += 1) {
     sweeperStirredAt = Date.now();
     // While ledgers cannot be reached the wait grows; still below the patience of the others.
-    await new Promise((resolve) => setTimeout(resolve, Math.min(SWEEP_DELAY_MS + round * 10, SWEEPER_PATIENCE_MS - 50)));
+    await new Promise((resolve) =>
+      setTimeout(resolve, Math.min(SWEEP_DELAY_MS + round * 10, SWEEPER_PATIENCE_MS - 50)),
+    );
     if (number !== sweeperNumber) return;
     sweeperStirredAt = Date.now();
     await drainAll(env);
@@ -149,9 +180,17 @@ async function sendOutcomes(env: Bindings, ledger: string): Promise<void> {
   else outbox.giveBack(ledger, outcomes);
 }
 
-function recordIn(env: Bindings, ledger: string, events: Partial<Omit<LedgerEvents, 'attempt'>>): Promise<Result<RecordAnswer, Fault>> {
+function recordIn(
+  env: Bindings,
+  ledger: string,
+  events: Partial<Omit<LedgerEvents, 'attempt'>>,
+): Promise<Result<RecordAnswer, Fault>> {
   const { outcomes = [], refused = [], notes = [] } = events;
-  return ask(env, ledger, (stub, attempt) => stub.record({ attempt, outcomes, refused, notes }) as Promise<RecordAnswer>);
+  return ask(
+    env,
+    ledger,
+    (stub, attempt) => stub.record({ attempt, outcomes, refused, notes }) as Promise<RecordAnswer>,
+  );
 }
 
 /**
@@ -159,7 +198,9 @@ function recordIn(env: Bindings, ledger: string, events: Partial<Omit<LedgerEven
  * `overloaded`, is sent again.
  */
 async function ask<T>(
-  env: Bindings, ledger: string, send: (stub: ReturnType<Env['LEDGER']['get']>, attempt: number) => Promise<T>,
+  env: Bindings,
+  ledger: string,
+  send: (stub: ReturnType<Env['LEDGER']['get']>, attempt: number) => Promise<T>,
 ): Promise<Result<T, Fault>> {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -188,6 +229,7 @@ function idOf(env: Bindings, ledger: string): DurableObjectId {
 
 function unavailable(error: unknown): Fault {
   const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
-  const why = marked?.overloaded === true ? 'overloaded' : error instanceof Error ? error.message.slice(0, 200) : 'unknown';
+  const why =
+    marked?.overloaded === true ? 'overloaded' : error instanceof Error ? error.message.slice(0, 200) : 'unknown';
   return fault('ledger_unavailable', why, true);
 }

@@ -1,5 +1,5 @@
+import type { AuditDetail, CallFields, CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
-import type { CallFields, CallOutcome, AuditDetail } from '../audit/event.ts';
 import type { RateSpec } from '../policy/ruled.ts';
 
 /**

@@ -40,9 +40,20 @@ export class LedgerDirectory extends DurableObject<unknown> {
     this.#sql.exec('CREATE INDEX IF NOT EXISTS ledgers_by_activity ON ledgers (active_at)');
   }
 
-  async register(entry: { readonly ledger: string; readonly kind: LedgerKind; readonly agent: string | null }): Promise<void> {
+  async register(entry: {
+    readonly ledger: string;
+    readonly kind: LedgerKind;
+    readonly agent: string | null;
+  }): Promise<void> {
     const now = Date.now();
-    this.#sql.exec('INSERT OR IGNORE INTO ledgers VALUES (?, ?, ?, ?, ?)', entry.ledger, entry.kind, entry.agent, now, now);
+    this.#sql.exec(
+      'INSERT OR IGNORE INTO ledgers VALUES (?, ?, ?, ?, ?)',
+      entry.ledger,
+      entry.kind,
+      entry.agent,
+      now,
+      now,
+    );
     await this.ctx.storage.sync();
   }
 
@@ -57,7 +68,10 @@ export class LedgerDirectory extends DurableObject<unknown> {
       .exec<{ ledger: string; kind: LedgerKind; agent: string | null; createdAt: number; activeAt: number }>(
         `SELECT ledger, kind, agent, created_at AS createdAt, active_at AS activeAt FROM ledgers
          WHERE ledger > ? AND active_at >= ? ORDER BY ledger LIMIT ?`,
-        query.after ?? '', query.activeSince ?? 0, Math.min(1000, Math.max(1, query.limit ?? 1000)))
+        query.after ?? '',
+        query.activeSince ?? 0,
+        Math.min(1000, Math.max(1, query.limit ?? 1000)),
+      )
       .toArray();
   }
 }

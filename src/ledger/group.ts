@@ -4,7 +4,7 @@ import type { AdmitAnswer, AdmitCall, LedgerNote, LimitState, RefusedCall } from
 import type { LedgerHeadState, LogEntry, OpenEntry } from './log.ts';
 import { linkRow, ROW_CLOSED, ROW_OPEN, ROW_PLAIN, ROW_UNKNOWN } from './log.ts';
 import { decideRate, limitStates } from './rate.ts';
-import { revokedBy, type RevokedState } from './revoked.ts';
+import { type RevokedState, revokedBy } from './revoked.ts';
 import { admittedRow, deniedRow, noteRow, openIntentOf, outcomeRow, type RowContent, unknownRow } from './rows.ts';
 
 /** What a group of calls that are committed together adds to the ledger. Deciding changes only this draft, so that a failed
@@ -13,7 +13,11 @@ export interface GroupDraft {
   head: LedgerHeadState;
   readonly entries: LogEntry[];
   /** Intents that ended, by the number of their row. */
-  readonly closed: { readonly requestId: string; readonly entry: OpenEntry; readonly state: typeof ROW_CLOSED | typeof ROW_UNKNOWN }[];
+  readonly closed: {
+    readonly requestId: string;
+    readonly entry: OpenEntry;
+    readonly state: typeof ROW_CLOSED | typeof ROW_UNKNOWN;
+  }[];
   /** Opened in this group, or changed by it; null: closed for good. */
   readonly open: Map<string, OpenEntry | null>;
   /** Answers given in this group, for a repeated send that came together with the first. */
@@ -64,7 +68,13 @@ function decide(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): AdmitAns
   return { effect: 'admitted', limits: rate.limits };
 }
 
-function deny(draft: GroupDraft, basis: GroupBasis, call: AdmitCall, denial: Denial, limits: readonly LimitState[]): AdmitAnswer {
+function deny(
+  draft: GroupDraft,
+  basis: GroupBasis,
+  call: AdmitCall,
+  denial: Denial,
+  limits: readonly LimitState[],
+): AdmitAnswer {
   append(draft, basis, deniedRow(call.requestId, call.call, denial), ROW_PLAIN, JSON.stringify(denial));
   return { effect: 'denied', denial, limits };
 }
@@ -97,7 +107,13 @@ export function recordUnknown(draft: GroupDraft, basis: GroupBasis, requestId: s
 
 export function recordRefused(draft: GroupDraft, basis: GroupBasis, refused: RefusedCall, repeated: boolean): void {
   if (repeated && basis.has(refused.requestId, 'call.denied')) return;
-  append(draft, basis, deniedRow(refused.requestId, refused.call, refused.denial), ROW_PLAIN, JSON.stringify(refused.denial));
+  append(
+    draft,
+    basis,
+    deniedRow(refused.requestId, refused.call, refused.denial),
+    ROW_PLAIN,
+    JSON.stringify(refused.denial),
+  );
 }
 
 export function recordNote(draft: GroupDraft, basis: GroupBasis, note: LedgerNote, repeated: boolean): void {
@@ -117,7 +133,11 @@ function openEntry(draft: GroupDraft, basis: GroupBasis, requestId: string): Ope
 
 /** @param happenedAt  When it happened, if that was earlier than now; kept within the ledger's own time line. */
 function append(
-  draft: GroupDraft, basis: GroupBasis, content: RowContent, state: LogEntry['state'], denial: string | null,
+  draft: GroupDraft,
+  basis: GroupBasis,
+  content: RowContent,
+  state: LogEntry['state'],
+  denial: string | null,
   happenedAt: number = basis.now,
 ): LogEntry {
   const { ledger, rate, hash: prevHash } = draft.head;

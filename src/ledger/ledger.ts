@@ -1,10 +1,31 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
-import type { AdmitAnswer, AdmitCall, ChainHead, FlushAnswer, LedgerEvents, LedgerPrincipal, NamedLimit, RecordAnswer, Revocation, Standing } from './contract.ts';
+import type {
+  AdmitAnswer,
+  AdmitCall,
+  ChainHead,
+  FlushAnswer,
+  LedgerEvents,
+  LedgerPrincipal,
+  NamedLimit,
+  RecordAnswer,
+  Revocation,
+  Standing,
+} from './contract.ts';
 import { DIRECTORY_NAME } from './directory.ts';
-import { admitInto, type GroupBasis, type GroupDraft, isFull, recordNote, recordOutcome, recordRefused, recordUnknown, startGroup } from './group.ts';
-import { emptyHead, LedgerLog, type LedgerHeadState, type OpenEntry } from './log.ts';
-import { ledgerNameOf, type LedgerKey } from './name.ts';
+import {
+  admitInto,
+  type GroupBasis,
+  type GroupDraft,
+  isFull,
+  recordNote,
+  recordOutcome,
+  recordRefused,
+  recordUnknown,
+  startGroup,
+} from './group.ts';
+import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry } from './log.ts';
+import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { PUSH_BATCH, pushRows } from './push.ts';
 import { limitStates, pruneRate } from './rate.ts';
 import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
@@ -81,7 +102,9 @@ export class Ledger extends DurableObject<LedgerEnv> {
   async record(events: LedgerEvents): Promise<RecordAnswer> {
     if (this.#head === null) {
       if (events.refused.length + events.notes.length === 0) return { effect: 'recorded', head: await this.head() };
-      await this.#introduce([...events.refused.map((one) => one.call.agent), ...events.notes.map((one) => one.agent)][0] ?? null);
+      await this.#introduce(
+        [...events.refused.map((one) => one.call.agent), ...events.notes.map((one) => one.agent)][0] ?? null,
+      );
     }
     const repeated = events.attempt > 0;
     return this.#commit<RecordAnswer>((draft, basis) => {
@@ -220,7 +243,9 @@ export class Ledger extends DurableObject<LedgerEnv> {
 
   async #closeOverdue(): Promise<void> {
     const overdue = Date.now() - this.#outcomeTimeoutMs;
-    const requestIds = [...this.#open].filter(([, entry]) => !entry.unknown && entry.at <= overdue).map(([requestId]) => requestId);
+    const requestIds = [...this.#open]
+      .filter(([, entry]) => !entry.unknown && entry.at <= overdue)
+      .map(([requestId]) => requestId);
     if (requestIds.length === 0) return;
     await this.#commit((draft, basis) => {
       for (const requestId of requestIds) recordUnknown(draft, basis, requestId);
@@ -252,7 +277,8 @@ export class Ledger extends DurableObject<LedgerEnv> {
         after = end.seq;
       }
       this.#failures = conflicts.length > 0 ? this.#failures + 1 : 0;
-      if (conflicts.length > 0) this.#complain('ledger.rows_conflict', `first at row ${conflicts[0]}, ${conflicts.length} in all`);
+      if (conflicts.length > 0)
+        this.#complain('ledger.rows_conflict', `first at row ${conflicts[0]}, ${conflicts.length} in all`);
     } catch (error) {
       this.#failures += 1;
       this.#complain('ledger.push_failed', reasonOf(error));
@@ -261,13 +287,22 @@ export class Ledger extends DurableObject<LedgerEnv> {
   }
 
   #complain(event: string, why: string): void {
-    console.error(JSON.stringify({ event, ledger: this.#head?.ledger, waitingRows: this.#waitingRows, failures: this.#failures, why }));
+    console.error(
+      JSON.stringify({
+        event,
+        ledger: this.#head?.ledger,
+        waitingRows: this.#waitingRows,
+        failures: this.#failures,
+        why,
+      }),
+    );
   }
 
   #forget(): void {
     const now = Date.now();
     this.ctx.storage.transactionSync(() => {
-      for (const requestId of this.#log.forget(now - DECISION_KEPT_MS, now - LATE_OUTCOME_KEPT_MS)) this.#open.delete(requestId);
+      for (const requestId of this.#log.forget(now - DECISION_KEPT_MS, now - LATE_OUTCOME_KEPT_MS))
+        this.#open.delete(requestId);
       const keys = forgettableKeys(this.#revoked, now);
       this.#log.deleteRevoked(keys);
       for (const key of keys) this.#revoked.delete(key);
@@ -280,7 +315,8 @@ export class Ledger extends DurableObject<LedgerEnv> {
     const now = Date.now();
     if (this.#waitingRows > 0) return this.#scheduleBy(now + this.#pushDelay());
     let oldestOpen: OpenEntry | null = null;
-    for (const entry of this.#open.values()) if (!entry.unknown && (oldestOpen === null || entry.at < oldestOpen.at)) oldestOpen = entry;
+    for (const entry of this.#open.values())
+      if (!entry.unknown && (oldestOpen === null || entry.at < oldestOpen.at)) oldestOpen = entry;
     if (oldestOpen !== null) this.#scheduleBy(Math.max(now + PUSH_DELAY_MS, oldestOpen.at + this.#outcomeTimeoutMs));
     if (this.#log.keepsDecisions()) this.#scheduleBy(now + DECISION_KEPT_MS);
     else if (this.#open.size > 0) this.#scheduleBy(now + LATE_OUTCOME_KEPT_MS);
@@ -302,7 +338,11 @@ export class Ledger extends DurableObject<LedgerEnv> {
     const now = Date.now();
     if (now - this.#markedAt < MARK_EVERY_MS) return;
     this.#markedAt = now;
-    this.ctx.waitUntil(this.#directory().markActive(this.#name()).catch(() => undefined));
+    this.ctx.waitUntil(
+      this.#directory()
+        .markActive(this.#name())
+        .catch(() => undefined),
+    );
   }
 
   #directory() {
@@ -315,7 +355,7 @@ function keyOf(ledger: string, agent: string | null): LedgerKey {
   const candidates: LedgerKey[] = [{ kind: 'anonymous' }, { kind: 'operators' }];
   if (agent !== null) candidates.unshift({ kind: 'agent', agent });
   const key = candidates.find((candidate) => ledgerNameOf(candidate) === ledger);
-  if (key === undefined) throw new Error('this ledger is not the agent\'s');
+  if (key === undefined) throw new Error("this ledger is not the agent's");
   return key;
 }
 

@@ -1,7 +1,7 @@
 import { CANONICAL_VERSION, canonicalRow, GENESIS_HASH, linkHash, type UnlinkedRow } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
-import type { RevokedState } from './revoked.ts';
 import type { RateState } from './rate.ts';
+import type { RevokedState } from './revoked.ts';
 import type { OpenIntent } from './rows.ts';
 
 /** How far a call's row is. */
@@ -84,7 +84,9 @@ export class LedgerLog {
   decided(requestId: string): { readonly denial: string | null; readonly at: number; readonly event: string } | null {
     const row = this.#sql
       .exec<{ wire: string; denial: string | null; at: number }>(
-        'SELECT wire, denial, at FROM log WHERE request_id = ? ORDER BY seq LIMIT 1', requestId)
+        'SELECT wire, denial, at FROM log WHERE request_id = ? ORDER BY seq LIMIT 1',
+        requestId,
+      )
       .toArray()[0];
     return row === undefined ? null : { denial: row.denial, at: row.at, event: rowOfWire(row.wire).event };
   }
@@ -99,7 +101,8 @@ export class LedgerLog {
   openEntries(): Map<string, OpenEntry> {
     const entries = new Map<string, OpenEntry>();
     const cursor = this.#sql.exec<{ seq: number; at: number; state: number; wire: string }>(
-      `SELECT seq, at, state, wire FROM log WHERE state IN (${ROW_OPEN}, ${ROW_UNKNOWN})`);
+      `SELECT seq, at, state, wire FROM log WHERE state IN (${ROW_OPEN}, ${ROW_UNKNOWN})`,
+    );
     for (const { seq, at, state, wire } of cursor) {
       const { requestId, agent, session, tokenId, capability, service, method, path } = rowOfWire(wire);
       const intent = { agent, session, tokenId, capability, service, method: method ?? '', path: path ?? '' };
@@ -110,7 +113,11 @@ export class LedgerLog {
 
   waiting(afterSeq: number, limit: number): WaitingRow[] {
     return this.#sql
-      .exec<{ seq: number; wire: string }>('SELECT seq, wire FROM log WHERE sent = 0 AND seq > ? ORDER BY seq LIMIT ?', afterSeq, limit)
+      .exec<{ seq: number; wire: string }>(
+        'SELECT seq, wire FROM log WHERE sent = 0 AND seq > ? ORDER BY seq LIMIT ?',
+        afterSeq,
+        limit,
+      )
       .toArray();
   }
 
@@ -127,20 +134,26 @@ export class LedgerLog {
   forget(decidedBefore: number, unknownBefore: number): string[] {
     const stale = this.#sql
       .exec<{ request_id: string }>(
-        `SELECT request_id FROM log WHERE sent = 1 AND state = ${ROW_UNKNOWN} AND at < ?`, unknownBefore)
+        `SELECT request_id FROM log WHERE sent = 1 AND state = ${ROW_UNKNOWN} AND at < ?`,
+        unknownBefore,
+      )
       .toArray()
       .map((row) => row.request_id);
     this.#sql.exec(
       `DELETE FROM log WHERE sent = 1 AND ((state IN (${ROW_PLAIN}, ${ROW_CLOSED}) AND at < ?)
-       OR (state = ${ROW_UNKNOWN} AND at < ?))`, decidedBefore, unknownBefore);
+       OR (state = ${ROW_UNKNOWN} AND at < ?))`,
+      decidedBefore,
+      unknownBefore,
+    );
     return stale;
   }
 
   /** Whether decisions are kept that D1 holds already, so that a later `forget` has work. */
   keepsDecisions(): boolean {
-    return this.#sql
-      .exec(`SELECT 1 FROM log WHERE sent = 1 AND state IN (${ROW_PLAIN}, ${ROW_CLOSED}) LIMIT 1`)
-      .toArray().length > 0;
+    return (
+      this.#sql.exec(`SELECT 1 FROM log WHERE sent = 1 AND state IN (${ROW_PLAIN}, ${ROW_CLOSED}) LIMIT 1`).toArray()
+        .length > 0
+    );
   }
 
   readRevoked(): RevokedState {
@@ -166,17 +179,68 @@ export function linkRow(row: UnlinkedRow, prevHash: string): { readonly hash: st
 
 export function rowOfWire(wire: string): AuditRow {
   const [
-    version, ledger, seq, at, event, requestId, agent, session, tokenId, capability, service, method, path, queryNames,
-    decision, reason, status, requestBytes, responseBytes, durationMs, redactions, requestHash, policyHash, operator,
-    detail, prevHash, hash,
+    version,
+    ledger,
+    seq,
+    at,
+    event,
+    requestId,
+    agent,
+    session,
+    tokenId,
+    capability,
+    service,
+    method,
+    path,
+    queryNames,
+    decision,
+    reason,
+    status,
+    requestBytes,
+    responseBytes,
+    durationMs,
+    redactions,
+    requestHash,
+    policyHash,
+    operator,
+    detail,
+    prevHash,
+    hash,
   ] = JSON.parse(wire);
   if (version !== CANONICAL_VERSION) throw new Error('a row of an unknown version');
   return {
-    ledger, seq, at, event, requestId, agent, session, tokenId, capability, service, method, path, queryNames, decision,
-    reason, status, requestBytes, responseBytes, durationMs, redactions, requestHash, policyHash, operator, detail,
-    prevHash, hash,
+    ledger,
+    seq,
+    at,
+    event,
+    requestId,
+    agent,
+    session,
+    tokenId,
+    capability,
+    service,
+    method,
+    path,
+    queryNames,
+    decision,
+    reason,
+    status,
+    requestBytes,
+    responseBytes,
+    durationMs,
+    redactions,
+    requestHash,
+    policyHash,
+    operator,
+    detail,
+    prevHash,
+    hash,
   };
 }
 
-export const emptyHead = (ledger: string): LedgerHeadState =>
-  ({ ledger, seq: 0, hash: GENESIS_HASH, rate: { clock: 0, tats: new Map() } });
+export const emptyHead = (ledger: string): LedgerHeadState => ({
+  ledger,
+  seq: 0,
+  hash: GENESIS_HASH,
+  rate: { clock: 0, tats: new Map() },
+});

@@ -74,9 +74,15 @@ export function createOutbox(): Outbox {
       }
     },
     ledgers(now) {
-      return [...boxes].filter(([, box]) => [...box.values()].some((waiting) => free(waiting, now))).map(([ledger]) => ledger);
+      return [...boxes]
+        .filter(([, box]) => [...box.values()].some((waiting) => free(waiting, now)))
+        .map(([ledger]) => ledger);
     },
-    get size() { return size; },
-    get dropped() { return dropped; },
+    get size() {
+      return size;
+    },
+    get dropped() {
+      return dropped;
+    },
   };
 }

@@ -40,14 +40,26 @@ export async function pushRows(database: D1Database, ledger: string, rows: reado
 }
 
 /** Row by row, when D1 holds something else in the place of one of them. */
-async function compared(db: ReturnType<typeof drizzle>, ledger: string, rows: readonly WaitingRow[]): Promise<PushResult> {
+async function compared(
+  db: ReturnType<typeof drizzle>,
+  ledger: string,
+  rows: readonly WaitingRow[],
+): Promise<PushResult> {
   const sent = new Set<number>();
   const conflicts: number[] = [];
   for (const group of chunksOf(rows, 50)) {
     const stored = await db
       .select()
       .from(audit)
-      .where(and(eq(audit.ledger, ledger), inArray(audit.seq, group.map((row) => row.seq))));
+      .where(
+        and(
+          eq(audit.ledger, ledger),
+          inArray(
+            audit.seq,
+            group.map((row) => row.seq),
+          ),
+        ),
+      );
     const bySeq = new Map(stored.map((row) => [row.seq, row as AuditRow]));
     for (const { seq, wire } of group) {
       const there = bySeq.get(seq);
@@ -59,10 +71,15 @@ async function compared(db: ReturnType<typeof drizzle>, ledger: string, rows: re
 }
 
 function sameRow(one: AuditRow, other: AuditRow): boolean {
-  return one.hash === other.hash && one.prevHash === other.prevHash
-    && canonicalRow(one as UnlinkedRow) === canonicalRow(other);
+  return (
+    one.hash === other.hash &&
+    one.prevHash === other.prevHash &&
+    canonicalRow(one as UnlinkedRow) === canonicalRow(other)
+  );
 }
 
 function chunksOf<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size));
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
 }

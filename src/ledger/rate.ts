@@ -94,7 +94,11 @@ export function intervalMs(spec: RateSpec): number {
 }
 
 /** A policy that was loosened since the last charge must not make its callers wait out the old debt. */
-function withDebtsCapped(tats: ReadonlyMap<string, number>, limits: readonly NamedLimit[], clock: number): Map<string, number> {
+function withDebtsCapped(
+  tats: ReadonlyMap<string, number>,
+  limits: readonly NamedLimit[],
+  clock: number,
+): Map<string, number> {
   const capped = new Map(tats);
   for (const { name, spec } of limits) {
     const tat = tatOf(tats, name, spec, clock);

@@ -8,41 +8,99 @@ import type { LedgerNote } from './contract.ts';
 export type RowContent = Omit<UnlinkedRow, 'ledger' | 'seq' | 'at'>;
 
 /** What of an intent its outcome repeats, so that both are found by the same filters. */
-export type OpenIntent = Pick<CallFields, 'agent' | 'session' | 'tokenId' | 'capability' | 'service' | 'method' | 'path'>;
+export type OpenIntent = Pick<
+  CallFields,
+  'agent' | 'session' | 'tokenId' | 'capability' | 'service' | 'method' | 'path'
+>;
 
-export const openIntentOf = ({ agent, session, tokenId, capability, service, method, path }: CallFields): OpenIntent => ({
-  agent, session, tokenId, capability, service, method, path,
+export const openIntentOf = ({
+  agent,
+  session,
+  tokenId,
+  capability,
+  service,
+  method,
+  path,
+}: CallFields): OpenIntent => ({
+  agent,
+  session,
+  tokenId,
+  capability,
+  service,
+  method,
+  path,
 });
 
 const NO_END = { status: null, requestBytes: null, responseBytes: null, durationMs: null, redactions: null } as const;
 const NO_REQUEST = { queryNames: null, requestHash: null, policyHash: null } as const;
 
 export const admittedRow = (requestId: string, call: CallFields): RowContent => ({
-  ...call, ...NO_END, event: 'call.admitted', requestId, decision: 'allow', reason: null, operator: null, detail: '{}',
+  ...call,
+  ...NO_END,
+  event: 'call.admitted',
+  requestId,
+  decision: 'allow',
+  reason: null,
+  operator: null,
+  detail: '{}',
 });
 
 export const deniedRow = (requestId: string, call: CallFields, denial: Denial): RowContent => ({
-  ...call, ...NO_END, event: 'call.denied', requestId, decision: 'deny', reason: denial.kind, operator: null,
+  ...call,
+  ...NO_END,
+  event: 'call.denied',
+  requestId,
+  decision: 'deny',
+  reason: denial.kind,
+  operator: null,
   detail: JSON.stringify(evidenceOf(denial)),
 });
 
 export const outcomeRow = (intent: OpenIntent, outcome: CallOutcome): RowContent => ({
-  ...intent, ...NO_REQUEST, event: outcome.event, requestId: outcome.requestId, decision: null, reason: outcome.reason,
-  status: outcome.status, requestBytes: outcome.requestBytes, responseBytes: outcome.responseBytes,
-  durationMs: Math.round(outcome.durationMs), redactions: outcome.redactions, operator: null, detail: '{}',
+  ...intent,
+  ...NO_REQUEST,
+  event: outcome.event,
+  requestId: outcome.requestId,
+  decision: null,
+  reason: outcome.reason,
+  status: outcome.status,
+  requestBytes: outcome.requestBytes,
+  responseBytes: outcome.responseBytes,
+  durationMs: Math.round(outcome.durationMs),
+  redactions: outcome.redactions,
+  operator: null,
+  detail: '{}',
 });
 
 export const unknownRow = (requestId: string, intent: OpenIntent): RowContent => ({
-  ...intent, ...NO_REQUEST, ...NO_END, event: 'call.unknown', requestId, decision: null, reason: 'outcome_never_came', operator: null,
+  ...intent,
+  ...NO_REQUEST,
+  ...NO_END,
+  event: 'call.unknown',
+  requestId,
+  decision: null,
+  reason: 'outcome_never_came',
+  operator: null,
   detail: '{}',
 });
 
 const REFUSED_EVENTS: ReadonlySet<string> = new Set(['token.refused', 'operator.denied']);
 
 export const noteRow = (note: LedgerNote): RowContent => ({
-  ...NO_REQUEST, ...NO_END, event: note.event, requestId: note.requestId, agent: note.agent, session: note.session,
-  tokenId: note.tokenId, capability: note.capability, service: note.service, method: null, path: null,
-  decision: REFUSED_EVENTS.has(note.event) ? 'deny' : null, reason: note.reason, operator: note.operator,
+  ...NO_REQUEST,
+  ...NO_END,
+  event: note.event,
+  requestId: note.requestId,
+  agent: note.agent,
+  session: note.session,
+  tokenId: note.tokenId,
+  capability: note.capability,
+  service: note.service,
+  method: null,
+  path: null,
+  decision: REFUSED_EVENTS.has(note.event) ? 'deny' : null,
+  reason: note.reason,
+  operator: note.operator,
   detail: JSON.stringify(harmless(note.detail)),
 });
 
@@ -60,4 +118,9 @@ function evidenceOf({ kind: _, ...evidence }: Denial): AuditDetail {
 
 /** The same for what a note says: a path that a stranger asked for, say. */
 const harmless = (detail: AuditDetail): AuditDetail =>
-  Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, typeof value === 'string' ? printable(value, MAX_EVIDENCE) : value]));
+  Object.fromEntries(
+    Object.entries(detail).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? printable(value, MAX_EVIDENCE) : value,
+    ]),
+  );

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { err, ok, type Result } from '../lib/result.ts';
 import { isRole, type Operator, type Role } from './roles.ts';
 
@@ -38,7 +38,8 @@ export function parseAccessSettings(
   }
   const rolesByEmail = new Map<string, ReadonlySet<Role>>();
   for (const [email, list] of Object.entries(written)) {
-    if (!Array.isArray(list) || list.length === 0 || !list.every(isRole)) return err(`KEYWARDEN_ACCESS_ROLES: the roles of ${email} are not valid`);
+    if (!Array.isArray(list) || list.length === 0 || !list.every(isRole))
+      return err(`KEYWARDEN_ACCESS_ROLES: the roles of ${email} are not valid`);
     rolesByEmail.set(email.toLowerCase(), new Set<Role>(list));
   }
   return ok({ issuer, audience, rolesByEmail });

@@ -1,6 +1,6 @@
 import { sha256Hex } from '../lib/digest.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { isRole, ROLES, type Operator, type Role } from './roles.ts';
+import { isRole, type Operator, ROLES, type Role } from './roles.ts';
 
 /** Operators by the SHA-256 of their key: the keys themselves are stored nowhere at the edge. */
 export type OperatorKeys = ReadonlyMap<string, Operator>;
@@ -20,8 +20,10 @@ export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys
   const keys = new Map<string, Operator>();
   for (const [i, entry] of list.entries()) {
     const { id, roles, sha256 } = (entry ?? {}) as Record<string, unknown>;
-    if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(id)) return err(`entry ${i + 1} has no valid id`);
-    if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return err(`entry ${i + 1} has no sha256 of 64 lower-case hex digits`);
+    if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(id))
+      return err(`entry ${i + 1} has no valid id`);
+    if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256))
+      return err(`entry ${i + 1} has no sha256 of 64 lower-case hex digits`);
     if (!Array.isArray(roles) || roles.length === 0 || !roles.every(isRole)) {
       return err(`entry ${i + 1} has no roles out of ${ROLES.join(', ')}`);
     }
@@ -32,4 +34,5 @@ export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys
 }
 
 /** Looks a presented key up by its hash, so that comparing leaks nothing about the key by time. */
-export const operatorOf = (keys: OperatorKeys, presented: string): Operator | null => keys.get(sha256Hex(presented)) ?? null;
+export const operatorOf = (keys: OperatorKeys, presented: string): Operator | null =>
+  keys.get(sha256Hex(presented)) ?? null;

@@ -9,6 +9,7 @@ export interface Operator {
   readonly roles: ReadonlySet<Role>;
 }
 
-export const mayAct = (operator: Operator, role: Role): boolean => operator.roles.has(role) || operator.roles.has('admin');
+export const mayAct = (operator: Operator, role: Role): boolean =>
+  operator.roles.has(role) || operator.roles.has('admin');
 
 export const isRole = (x: unknown): x is Role => ROLES.includes(x as Role);

@@ -1,12 +1,12 @@
-import { callFieldsOf } from './call-fields.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
-import { fault, type Fault } from '../fault.ts';
+import { type Fault, fault } from '../fault.ts';
 import { admit as admitAtLedger } from '../ledger/client.ts';
 import type { LimitState, NamedLimit } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { grantOf } from '../policy/grants.ts';
 import type { Admitted, Authorized } from './call.ts';
+import { callFieldsOf } from './call-fields.ts';
 
 export interface NotAdmitted {
   readonly reason: Denial | Fault;

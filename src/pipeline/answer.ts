@@ -1,12 +1,12 @@
 import type { Fault } from '../fault.ts';
 import { ok, type Result } from '../lib/result.ts';
-import { REQUEST_ID_FIELD } from '../problem/response.ts';
 import { setRateLimitFields } from '../problem/rate-limit.ts';
+import { REQUEST_ID_FIELD } from '../problem/response.ts';
 import { responseFields } from '../upstream/fields.ts';
 import { decodable } from '../upstream/scrub/coding.ts';
 import { scrubberOf } from '../upstream/scrub/scrubber.ts';
 import type { Forwarded } from './call.ts';
-import { streamScrubbed, type BodyEnd } from './stream-scrubbed.ts';
+import { type BodyEnd, streamScrubbed } from './stream-scrubbed.ts';
 
 const BODILESS = new Set([204, 205, 304]);
 
@@ -57,7 +57,13 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     onEnd({ bytes: 0, redactions, reason: null });
     return ok(new Response(null, init));
   }
-  const body = await streamScrubbed(forwarded, { scrubber, redactions, length: lengthOf(response.headers), coded: isCoded(response.headers), onEnd });
+  const body = await streamScrubbed(forwarded, {
+    scrubber,
+    redactions,
+    length: lengthOf(response.headers),
+    coded: isCoded(response.headers),
+    onEnd,
+  });
   if (!body.ok) return body;
   if (body.value.length !== null) headers.set('content-length', String(body.value.length));
   return ok(new Response(body.value.body, init));

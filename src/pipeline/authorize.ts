@@ -6,19 +6,22 @@ import { canonicalPathOf } from '../policy/canonical-path.ts';
 import { canonicalQueryOf } from '../policy/canonical-query.ts';
 import { decideAccess, planAccess } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
-import { compileService } from '../policy/service.ts';
 import type { ServicePolicy } from '../policy/ruled.ts';
+import { compileService } from '../policy/service.ts';
 import { requestFields } from '../upstream/fields.ts';
 import { virtualHostBucketOf } from '../upstream/virtual-host.ts';
 import type { Authenticated, Authorized } from './call.ts';
-import { readBody, type BodyRead } from './read-body.ts';
+import { type BodyRead, readBody } from './read-body.ts';
 import { requestHashOf } from './request-hash.ts';
 
 /**
  * Step 2: may this be done? Token and policy may each only say no; what nobody forbade and a rule allows, happens.
  * What is judged here is what goes on the wire: one canonical path, one query, one body.
  */
-export async function authorize({ call, principal, token }: Authenticated, edge: Edge): Promise<Result<Authorized, Denial>> {
+export async function authorize(
+  { call, principal, token }: Authenticated,
+  edge: Edge,
+): Promise<Result<Authorized, Denial>> {
   const { policy, request } = call;
   if (policy === null) return err({ kind: 'service_unknown', service: call.service });
 
@@ -93,14 +96,15 @@ function removeToken(token: string, access: Access, headers: Headers, policy: Se
   for (const [name, value] of [...headers]) if (value.includes(token)) headers.delete(name);
   if (access.path.includes(token)) return { kind: 'query_refused', why: 'the path holds the capability token' };
   const own = policy.credential.scheme === 'query' ? policy.credential.param : null;
-  const stray = access.query.split('&').some((pair) => pair.includes(token) && pair.split('=', 1)[0] !== own && !/^x-amz-/i.test(pair));
+  const stray = access.query
+    .split('&')
+    .some((pair) => pair.includes(token) && pair.split('=', 1)[0] !== own && !/^x-amz-/i.test(pair));
   return stray ? { kind: 'query_refused', why: 'a parameter holds the capability token' } : null;
 }
 
 const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';
 
-const hasBody = (headers: Headers): boolean =>
-  headers.has('transfer-encoding') || (declaredLength(headers) ?? 0) > 0;
+const hasBody = (headers: Headers): boolean => headers.has('transfer-encoding') || (declaredLength(headers) ?? 0) > 0;
 
 /** Bytes by Content-Length (RFC 9110 §8.6), or null when it is absent or no plain number. */
 function declaredLength(headers: Headers): number | null {

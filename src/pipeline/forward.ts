@@ -1,4 +1,4 @@
-import { fault, type Fault } from '../fault.ts';
+import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { Forwarded, Injected } from './call.ts';
 

@@ -1,8 +1,8 @@
 import type { Fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { inject as injectCredential } from '../upstream/inject.ts';
-import { parseSigV4Scope } from '../upstream/sigv4-scope.ts';
 import { readCredentials } from '../upstream/secrets.ts';
+import { parseSigV4Scope } from '../upstream/sigv4-scope.ts';
 import type { Admitted, Injected } from './call.ts';
 
 /** Step 4: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */

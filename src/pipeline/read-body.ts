@@ -18,7 +18,10 @@ export async function readBody(request: Request, maxBytes: number): Promise<Resu
   if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
   const bytes = await collect(request.body, maxBytes);
   if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
-  return ok({ bytes, parsed: parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding')) });
+  return ok({
+    bytes,
+    parsed: parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding')),
+  });
 }
 
 async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array | null> {

@@ -14,10 +14,19 @@ import type { BodyEnd } from './stream-scrubbed.ts';
  *
  * @returns The denial to answer with.
  */
-export async function recordDenial(call: Call, edge: Edge, denial: Denial, principal: Principal | null): Promise<Denial | Fault> {
+export async function recordDenial(
+  call: Call,
+  edge: Edge,
+  denial: Denial,
+  principal: Principal | null,
+): Promise<Denial | Fault> {
   const fields = callFieldsOf(call, edge, principal === null ? { denial } : { denial, principal });
   if (principal === null) {
-    const recorded = await record(call.env, { kind: 'anonymous' }, { refused: [{ requestId: call.requestId, denial, call: fields }] });
+    const recorded = await record(
+      call.env,
+      { kind: 'anonymous' },
+      { refused: [{ requestId: call.requestId, denial, call: fields }] },
+    );
     // A full or absent ledger changes nothing of the no, and a client without a token learns nothing of it.
     if (!recorded.ok) console.error(`keywarden: error: a refused call was not recorded: ${recorded.error.detail}`);
     return denial;
@@ -29,42 +38,58 @@ export async function recordDenial(call: Call, edge: Edge, denial: Denial, princ
 
 /** The outcome of an admitted call that never got an answer. It waits in the isolate and rides on the agent's next call. */
 export function recordFailure(call: Call, principal: Principal, fault: Fault): void {
-  settle(call.env, call.ctx, principal.agent, outcomeOf(call, {
-    event: 'call.failed',
-    status: null,
-    reason: fault.code,
-    responseBytes: null,
-    redactions: 0,
-  }));
+  settle(
+    call.env,
+    call.ctx,
+    principal.agent,
+    outcomeOf(call, {
+      event: 'call.failed',
+      status: null,
+      reason: fault.code,
+      responseBytes: null,
+      redactions: 0,
+    }),
+  );
 }
 
 /** The outcome of an answered call, once its body has ended. */
 export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): void {
   const { call, principal, capability } = injected.admitted.authorized;
-  settle(call.env, call.ctx, principal.agent, outcomeOf(call, {
-    event: end.reason === null ? 'call.completed' : 'call.failed',
-    status: response.status,
-    reason: end.reason,
-    responseBytes: end.bytes,
-    redactions: end.redactions,
-  }));
+  settle(
+    call.env,
+    call.ctx,
+    principal.agent,
+    outcomeOf(call, {
+      event: end.reason === null ? 'call.completed' : 'call.failed',
+      status: response.status,
+      reason: end.reason,
+      responseBytes: end.bytes,
+      redactions: end.redactions,
+    }),
+  );
   if (end.redactions === 0) return;
   // An upstream that echoes the credential is worth a row of its own: the agent may have asked for it.
   call.ctx.waitUntil(
-    record(call.env, { kind: 'agent', agent: principal.agent }, {
-      notes: [{
-        event: 'credential.echoed',
-        requestId: call.requestId,
-        agent: principal.agent,
-        session: principal.session,
-        tokenId: principal.tokenId,
-        capability: capability.name,
-        service: call.service,
-        operator: null,
-        reason: null,
-        detail: { redactions: end.redactions },
-      }],
-    }),
+    record(
+      call.env,
+      { kind: 'agent', agent: principal.agent },
+      {
+        notes: [
+          {
+            event: 'credential.echoed',
+            requestId: call.requestId,
+            agent: principal.agent,
+            session: principal.session,
+            tokenId: principal.tokenId,
+            capability: capability.name,
+            service: call.service,
+            operator: null,
+            reason: null,
+            detail: { redactions: end.redactions },
+          },
+        ],
+      },
+    ),
   );
 }
 

@@ -16,7 +16,11 @@ export type Outcome =
   | { readonly kind: 'refused'; readonly reason: Denial | Fault; readonly limits: readonly LimitState[] }
   | { readonly kind: 'answered'; readonly response: Response };
 
-const refused = (reason: Denial | Fault, limits: readonly LimitState[] = []): Outcome => ({ kind: 'refused', reason, limits });
+const refused = (reason: Denial | Fault, limits: readonly LimitState[] = []): Outcome => ({
+  kind: 'refused',
+  reason,
+  limits,
+});
 
 /**
  * The whole way of a request. No step calls back, no step knows the next.

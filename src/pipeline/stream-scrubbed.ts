@@ -1,4 +1,4 @@
-import { fault, type Fault, type FaultCode } from '../fault.ts';
+import { type Fault, type FaultCode, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { Scrubber, ScrubRun } from '../upstream/scrub/scrubber.ts';
 import type { Forwarded } from './call.ts';
@@ -40,7 +40,8 @@ const MAX_WHOLE_BYTES = 16_384;
 export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions): Promise<Result<ScrubbedBody, Fault>> {
   const { response, injected } = forwarded;
   const { length } = options;
-  if (length !== null && length <= MAX_WHOLE_BYTES && !isEventStream(response.headers)) return wholeScrubbed(forwarded, length, options);
+  if (length !== null && length <= MAX_WHOLE_BYTES && !isEventStream(response.headers))
+    return wholeScrubbed(forwarded, length, options);
 
   const source = new BodySource(forwarded, injected.admitted.authorized.policy.idleTimeoutMs);
   source.open(response.body as ReadableStream<Uint8Array>);
@@ -53,7 +54,11 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
 }
 
 /** A small body is read at once, in one step of the runtime: half the cost of a stream. */
-async function wholeScrubbed(forwarded: Forwarded, length: number, options: BodyOptions): Promise<Result<ScrubbedBody, Fault>> {
+async function wholeScrubbed(
+  forwarded: Forwarded,
+  length: number,
+  options: BodyOptions,
+): Promise<Result<ScrubbedBody, Fault>> {
   const { idleTimeoutMs } = forwarded.injected.admitted.authorized.policy;
   let stalled = false;
   const timer = setTimeout(() => {

@@ -37,7 +37,8 @@ export function parseBody(
 }
 
 /** RFC 9110 §8.3.1: `type/subtype` and parameters, each `name=token` or `name="quoted"`. */
-const MEDIA_TYPE = /^([!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+)((?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9a-z-]+=(?:[!#$%&'*+.^_`|~0-9a-z-]+|"[^"\\]*"))*)[ \t]*;?[ \t]*$/;
+const MEDIA_TYPE =
+  /^([!#$%&'*+.^_`|~0-9a-z-]+\/[!#$%&'*+.^_`|~0-9a-z-]+)((?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9a-z-]+=(?:[!#$%&'*+.^_`|~0-9a-z-]+|"[^"\\]*"))*)[ \t]*;?[ \t]*$/;
 
 /** Which reader a Content-Type calls for. */
 export function bodyKindOf(contentType: string | null): Result<BodyKind, BodyRefusal> {
@@ -49,7 +50,9 @@ export function bodyKindOf(contentType: string | null): Result<BodyKind, BodyRef
   if (match === null) return err('content_type_unsupported');
   const kind = kindOfMediaType(match[1] as string);
   if (kind === null) return err('content_type_unsupported');
-  const charsets = [...(match[2] as string).matchAll(/;[ \t]*charset=(?:"([^"]*)"|([^;\s]*))/g)].map((m) => m[1] ?? m[2]);
+  const charsets = [...(match[2] as string).matchAll(/;[ \t]*charset=(?:"([^"]*)"|([^;\s]*))/g)].map(
+    (m) => m[1] ?? m[2],
+  );
   if (charsets.length > 1) return err('content_type_ambiguous');
   if (charsets.length === 1 && charsets[0] !== 'utf-8' && charsets[0] !== 'utf8') return err('charset_unsupported');
   return ok(kind);

@@ -87,7 +87,8 @@ function equalLists(a: readonly unknown[], b: readonly unknown[], loose: boolean
 function equalOthers(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime();
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a instanceof Uint8Array && b instanceof Uint8Array)
+    return a.length === b.length && a.every((byte, i) => byte === b[i]);
   const left: unknown = (a as object).valueOf();
   const right: unknown = (b as object).valueOf();
   if (typeof left === 'number' && typeof right === 'number') return left === right; // durations, in milliseconds

@@ -36,7 +36,10 @@ export function kindOfFile(name: string): 'service' | 'agents' | 'fixtures' | 'o
  *
  * @param files  Every file of the folder; what is no policy is passed over.
  */
-export function compilePolicies(files: readonly PolicyFile[], options: CompileOptions): Result<PolicyBundle, PolicyProblem[]> {
+export function compilePolicies(
+  files: readonly PolicyFile[],
+  options: CompileOptions,
+): Result<PolicyBundle, PolicyProblem[]> {
   const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const compiler = new Compiler(options);
   for (const file of sorted) if (kindOfFile(file.name) === 'service') compiler.service(file);
@@ -80,7 +83,9 @@ class Compiler {
     this.#problems.push(...source.problems);
     if (source.problems.length > 0) return;
     if (this.#agentsFile !== null) {
-      this.#problems.push(source.problemAt([], `${this.#agentsFile} says already who may hold what`, 'keep one of the two'));
+      this.#problems.push(
+        source.problemAt([], `${this.#agentsFile} says already who may hold what`, 'keep one of the two'),
+      );
       return;
     }
     this.#agentsFile = file.name;
@@ -90,7 +95,8 @@ class Compiler {
       return;
     }
     for (const [i, grant] of read.data.agents.entries()) {
-      for (const [j, pattern] of grant.may_hold.entries()) this.#checkGrantable(pattern, ['agents', i, 'may_hold', j], source);
+      for (const [j, pattern] of grant.may_hold.entries())
+        this.#checkGrantable(pattern, ['agents', i, 'may_hold', j], source);
     }
     this.#agents = agentsPolicyOf(read.data);
   }
@@ -98,7 +104,13 @@ class Compiler {
   #checkGrantable(pattern: string, path: DocumentPath, source: YamlSource): void {
     if ([...this.#capabilities].some((name) => patternCovers(pattern, name)) || pattern === '*') return;
     const near = closestOf(pattern, this.#capabilities);
-    this.#problems.push(source.problemAt(path, `no policy has the capability '${pattern}'`, near ? `did you mean '${near}'?` : 'name one that a policy has'));
+    this.#problems.push(
+      source.problemAt(
+        path,
+        `no policy has the capability '${pattern}'`,
+        near ? `did you mean '${near}'?` : 'name one that a policy has',
+      ),
+    );
   }
 
   /** Ids and names are taken from files that are otherwise wrong too, so that one mistake does not make others of it. */
@@ -110,7 +122,12 @@ class Compiler {
     if (typeof value.capabilities !== 'object' || value.capabilities === null) return;
     for (const name of Object.keys(value.capabilities)) {
       this.#capabilities.add(`${prefix}:${name}`);
-      this.#claim(`the capability '${prefix}:${name}'`, ['capabilities', name], source, 'rename one, or give the service another prefix');
+      this.#claim(
+        `the capability '${prefix}:${name}'`,
+        ['capabilities', name],
+        source,
+        'rename one, or give the service another prefix',
+      );
     }
   }
 
@@ -126,7 +143,12 @@ class Compiler {
         a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
       return err(this.#problems.sort(byPlace));
     }
-    return ok({ format: 1, hash: hashOf(this.#services, this.#agents), services: this.#services, agents: this.#agents });
+    return ok({
+      format: 1,
+      hash: hashOf(this.#services, this.#agents),
+      services: this.#services,
+      agents: this.#agents,
+    });
   }
 }
 
@@ -139,7 +161,11 @@ export function hashOf(services: PolicyBundle['services'], agents: AgentsPolicy)
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, canonical(item)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, canonical(item)]),
+  );
 }
 
 /** A condition that reads a name which its template does not have would deny for ever: that is a mistake. */
@@ -152,7 +178,11 @@ function paramProblems(written: WrittenService, source: YamlSource): PolicyProbl
     for (const name of condition.value.paramNames) {
       if (names.has(name)) continue;
       const near = closestOf(name, names);
-      const fix = near ? `did you mean 'params.${near}'?` : names.size > 0 ? `the template has ${[...names].join(', ')}` : `write {${name}} into the template`;
+      const fix = near
+        ? `did you mean 'params.${near}'?`
+        : names.size > 0
+          ? `the template has ${[...names].join(', ')}`
+          : `write {${name}} into the template`;
       problems.push(source.problemAt(path, `the template has no {${name}}`, fix, Math.max(when.indexOf(name), 0)));
     }
   };

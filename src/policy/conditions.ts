@@ -55,13 +55,22 @@ const strict = environment().registerVariable('body_is_form', 'bool').registerTy
   };
   f('strict_eq(dyn, dyn, bool): bool', equal);
   f('strict_lt(dyn, dyn, bool): bool', lessThan);
-  f('strict_le(dyn, dyn, bool): bool', (a: unknown, b: unknown, loose: boolean) => lessThan(a, b, loose) || equal(a, b, loose));
+  f(
+    'strict_le(dyn, dyn, bool): bool',
+    (a: unknown, b: unknown, loose: boolean) => lessThan(a, b, loose) || equal(a, b, loose),
+  );
   f('strict_in(dyn, dyn, bool): bool', isMember);
   f('strict_null(dyn): bool', (a: unknown) => a === null);
   f('strict_list(dyn): list<dyn>', listOf);
   f('strict_int(dyn): int', toInt);
   f('strict_double(dyn): double', toDouble);
-  for (const [name, op] of [['add', '+'], ['sub', '-'], ['mul', '*'], ['div', '/'], ['mod', '%']] as const) {
+  for (const [name, op] of [
+    ['add', '+'],
+    ['sub', '-'],
+    ['mul', '*'],
+    ['div', '/'],
+    ['mod', '%'],
+  ] as const) {
     f(`strict_${name}(dyn, dyn, bool): dyn`, (a: unknown, b: unknown, loose: boolean) => arithmetic(op, a, b, loose));
   }
 }
@@ -82,13 +91,21 @@ export function conditionOf(text: string): Condition {
 }
 
 function brokenCondition(text: string, why: string): Condition {
-  return { text, reads: new Set(VARIABLES), needsBody: true, paramNames: new Set(), evaluate: () => err(`does not compile: ${why}`) };
+  return {
+    text,
+    reads: new Set(VARIABLES),
+    needsBody: true,
+    paramNames: new Set(),
+    evaluate: () => err(`does not compile: ${why}`),
+  };
 }
 
 /** Parses, type-checks and compiles a condition as written. All that is wrong with it is found here, at build time. */
 export function checkCondition(text: string): Result<Condition, ConditionProblem> {
-  if (text.trim() === '') return err({ message: 'the condition is empty', fix: 'write a CEL expression, or remove it', offset: 0 });
-  if (text.length > 4000) return err({ message: 'the condition is longer than 4,000 characters', fix: 'split it into rules', offset: 0 });
+  if (text.trim() === '')
+    return err({ message: 'the condition is empty', fix: 'write a CEL expression, or remove it', offset: 0 });
+  if (text.length > 4000)
+    return err({ message: 'the condition is longer than 4,000 characters', fix: 'split it into rules', offset: 0 });
   let parsed: ParseResult;
   try {
     parsed = written.parse(text);
@@ -100,7 +117,11 @@ export function checkCondition(text: string): Result<Condition, ConditionProblem
   const types = parsed.check();
   if (!types.valid) return err(problemOfCel(types.error));
   if (types.type !== 'bool' && types.type !== 'dyn') {
-    return err({ message: `the condition is a ${types.type}, not a bool`, fix: 'compare it with something', offset: 0 });
+    return err({
+      message: `the condition is a ${types.type}, not a bool`,
+      fix: 'compare it with something',
+      offset: 0,
+    });
   }
   const run = strict.parse(rewritten(written.parse(text).ast));
   const evaluable = run.check();
@@ -147,19 +168,29 @@ function usesOf(ast: ASTNode): Uses {
 }
 
 function visit(node: ASTNode, uses: Uses): void {
-  if (node.op === 'id' && (VARIABLES as readonly string[]).includes(node.args)) uses.reads.add(node.args as VariableName);
+  if (node.op === 'id' && (VARIABLES as readonly string[]).includes(node.args))
+    uses.reads.add(node.args as VariableName);
   const field = fieldOf(node);
   if (field !== null && field.of === 'params') uses.paramNames.add(field.name);
-  if (field !== null && field.of === 'headers') uses.problem ??= headerProblem(field.name, node.op === 'in', node.start);
+  if (field !== null && field.of === 'headers')
+    uses.problem ??= headerProblem(field.name, node.op === 'in', node.start);
   if (node.op === 'rcall') {
     const [name, receiver, args] = node.args;
     const variable = args[0];
     if (LOOPS.has(name) && variable?.op === 'id' && (VARIABLES as readonly string[]).includes(variable.args)) {
-      uses.problem ??= { message: `the loop variable hides '${variable.args}'`, fix: 'give it another name', offset: variable.start };
+      uses.problem ??= {
+        message: `the loop variable hides '${variable.args}'`,
+        fix: 'give it another name',
+        offset: variable.start,
+      };
     }
     if (name === 'matches' && args[0]?.op === 'value') uses.problem ??= patternProblem(args[0].args, args[0].start);
     if (receiver.op === 'id' && receiver.args === 'cel') {
-      uses.problem ??= { message: "'cel.' functions are not available", fix: 'write the expression out', offset: receiver.start };
+      uses.problem ??= {
+        message: "'cel.' functions are not available",
+        fix: 'write the expression out',
+        offset: receiver.start,
+      };
     }
   }
   for (const child of childrenOf(node)) visit(child, uses);
@@ -167,19 +198,34 @@ function visit(node: ASTNode, uses: Uses): void {
 
 function fieldOf(node: ASTNode): { of: string; name: string } | null {
   if (node.op === '.' && node.args[0].op === 'id') return { of: node.args[0].args, name: node.args[1] };
-  if (node.op === '[]' && node.args[0].op === 'id' && node.args[1].op === 'value' && typeof node.args[1].args === 'string') {
+  if (
+    node.op === '[]' &&
+    node.args[0].op === 'id' &&
+    node.args[1].op === 'value' &&
+    typeof node.args[1].args === 'string'
+  ) {
     return { of: node.args[0].args, name: node.args[1].args };
   }
-  if (node.op === 'in' && node.args[1].op === 'id' && node.args[0].op === 'value' && typeof node.args[0].args === 'string') {
+  if (
+    node.op === 'in' &&
+    node.args[1].op === 'id' &&
+    node.args[0].op === 'value' &&
+    typeof node.args[0].args === 'string'
+  ) {
     return { of: node.args[1].args, name: node.args[0].args };
   }
   return null;
 }
 
 function headerProblem(name: string, presence: boolean, offset: number): ConditionProblem | null {
-  if (name !== name.toLowerCase()) return { message: `header names are lower case here`, fix: `write "${name.toLowerCase()}"`, offset };
+  if (name !== name.toLowerCase())
+    return { message: `header names are lower case here`, fix: `write "${name.toLowerCase()}"`, offset };
   if (!presence && isCredentialField(name)) {
-    return { message: `the header '${name}' may carry a credential: its value is hidden`, fix: `ask only whether it is there: "${name}" in headers`, offset };
+    return {
+      message: `the header '${name}' may carry a credential: its value is hidden`,
+      fix: `ask only whether it is there: "${name}" in headers`,
+      offset,
+    };
   }
   return null;
 }
@@ -189,7 +235,11 @@ function patternProblem(pattern: unknown, offset: number): ConditionProblem | nu
     new RegExp(String(pattern));
     return null;
   } catch {
-    return { message: 'the pattern of matches() is no regular expression', fix: 'correct it; a literal dot is "[.]"', offset };
+    return {
+      message: 'the pattern of matches() is no regular expression',
+      fix: 'correct it; a literal dot is "[.]"',
+      offset,
+    };
   }
 }
 
@@ -222,7 +272,11 @@ function problemOfCel(error: unknown): ConditionProblem {
   const unknown = /^Unknown variable: (.+)$/.exec(message)?.[1];
   if (unknown !== undefined) {
     const near = closestOf(unknown, VARIABLES);
-    return { message: `unknown variable '${unknown}'`, fix: near ? `did you mean '${near}'?` : `use ${VARIABLES.join(', ')}`, offset };
+    return {
+      message: `unknown variable '${unknown}'`,
+      fix: near ? `did you mean '${near}'?` : `use ${VARIABLES.join(', ')}`,
+      offset,
+    };
   }
   return { message, fix: 'see the CEL language definition and the variables in the policy guide', offset };
 }

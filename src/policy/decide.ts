@@ -39,7 +39,11 @@ export interface AccessGrant {
  *
  * @param held  Full names of the capabilities that the token carries.
  */
-export function planAccess(service: CompiledService, access: Access, held: ReadonlySet<string>): Result<AccessPlan, Denial> {
+export function planAccess(
+  service: CompiledService,
+  access: Access,
+  held: ReadonlySet<string>,
+): Result<AccessPlan, Denial> {
   if (!METHODS.has(access.method)) return err({ kind: 'method_refused', method: access.method.slice(0, 32) });
 
   const matches = service.trie.match(access.path);
@@ -128,7 +132,12 @@ function denialAmong(plan: AccessPlan, context: RequestContext, request: Request
 }
 
 /** The first of a rule's conditions that does not hold, as a denial; null when all hold. */
-function firstFailure(match: RuleMatch, capability: string, context: RequestContext, request: RequestFacts): Denial | null {
+function firstFailure(
+  match: RuleMatch,
+  capability: string,
+  context: RequestContext,
+  request: RequestFacts,
+): Denial | null {
   let unevaluable: Denial | null = null;
   const facts = context.withParams(match.params);
   for (const condition of match.tag.conditions) {
@@ -142,7 +151,8 @@ function firstFailure(match: RuleMatch, capability: string, context: RequestCont
 }
 
 function unevaluableDenial(condition: Condition, capability: string, why: string, request: RequestFacts): Denial {
-  if (condition.needsBody && request.bodyRefusal !== undefined) return { kind: 'body_refused', why: request.bodyRefusal };
+  if (condition.needsBody && request.bodyRefusal !== undefined)
+    return { kind: 'body_refused', why: request.bodyRefusal };
   return { kind: 'condition_unevaluable', capability, condition: condition.text, why };
 }
 
@@ -155,7 +165,11 @@ function nearer(known: Denial | null, next: Denial): Denial {
 function grantOf({ rule, tag, params }: RuleMatch, context: RequestContext): AccessGrant {
   const capability = tag.capability as CapabilityPolicy;
   const spec = capability.approval;
-  return { capability, operation: rule.text, approval: spec !== null && approvalApplies(spec, context, params) ? spec : null };
+  return {
+    capability,
+    operation: rule.text,
+    approval: spec !== null && approvalApplies(spec, context, params) ? spec : null,
+  };
 }
 
 /** What cannot be told is for a person to decide. */

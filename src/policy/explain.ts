@@ -3,7 +3,7 @@ import { conditionOf } from './conditions.ts';
 import { ownerOf, type RuleMatch } from './decide.ts';
 import { RequestContext, type RequestFacts } from './facts.ts';
 import { grantOf, patternCovers } from './grants.ts';
-import { judgeAccess, type Judgement, type SupposedRequest } from './judge.ts';
+import { type Judgement, judgeAccess, type SupposedRequest } from './judge.ts';
 import type { PolicyBundle } from './ruled.ts';
 import { compileService, serviceOf } from './service.ts';
 
@@ -49,11 +49,21 @@ export function explainAccess(bundle: PolicyBundle, request: SupposedRequest, de
   const { decision } = judgement;
   const grant = grantOf(bundle.agents, dev, request.agent);
   const explained = {
-    verdict: !decision.ok ? ('deny' as const) : decision.value.approval !== null ? ('approval' as const) : ('allow' as const),
-    capability: decision.ok ? decision.value.capability.name : 'capability' in decision.error ? decision.error.capability : null,
+    verdict: !decision.ok
+      ? ('deny' as const)
+      : decision.value.approval !== null
+        ? ('approval' as const)
+        : ('allow' as const),
+    capability: decision.ok
+      ? decision.value.capability.name
+      : 'capability' in decision.error
+        ? decision.error.capability
+        : null,
     denial: decision.ok ? null : decision.error,
     path: judgement.access?.path ?? null,
-    notGrantable: request.can.filter((name) => grant === null || !grant.mayHold.some((pattern) => patternCovers(pattern, name))),
+    notGrantable: request.can.filter(
+      (name) => grant === null || !grant.mayHold.some((pattern) => patternCovers(pattern, name)),
+    ),
     rules: rulesOf(bundle, judgement, request),
   };
   return { ...explained, words: wordsOf(explained, request, judgement) };
@@ -65,9 +75,17 @@ function rulesOf(bundle: PolicyBundle, { access, facts }: Judgement, request: Su
   const service = compileService(policy);
   const fitting = service.trie
     .match(access.path)
-    .filter(({ rule }) => rule.method === '*' || rule.method === access.method || (rule.method === 'GET' && access.method === 'HEAD'))
+    .filter(
+      ({ rule }) =>
+        rule.method === '*' || rule.method === access.method || (rule.method === 'GET' && access.method === 'HEAD'),
+    )
     .filter(({ rule, tag }) => tag.effect === 'deny' || rule.method !== 'GET' || access.method === 'GET')
-    .filter(({ rule, tag }) => tag.effect === 'deny' || policy.trailingSlash || rule.trailingSlash === (access.path.length > 1 && access.path.endsWith('/')));
+    .filter(
+      ({ rule, tag }) =>
+        tag.effect === 'deny' ||
+        policy.trailingSlash ||
+        rule.trailingSlash === (access.path.length > 1 && access.path.endsWith('/')),
+    );
   const context = facts === null ? null : new RequestContext(access.method, access.path, facts);
   return fitting
     .sort((a, b) => a.tag.order - b.tag.order)
@@ -80,33 +98,49 @@ function rulesOf(bundle: PolicyBundle, { access, facts }: Judgement, request: Su
     }));
 }
 
-function conditionsOf(match: RuleMatch, context: RequestContext | null, facts: RequestFacts | null): ExplainedCondition[] {
+function conditionsOf(
+  match: RuleMatch,
+  context: RequestContext | null,
+  facts: RequestFacts | null,
+): ExplainedCondition[] {
   const approval = match.tag.effect === 'allow' ? (match.tag.capability?.approval?.when ?? null) : null;
   const conditions = approval === null ? match.tag.conditions : [...match.tag.conditions, conditionOf(approval)];
   return conditions.map((condition) => {
     const text = condition.text === approval ? `approval when ${condition.text}` : condition.text;
     const bodyUnread = condition.needsBody && facts?.body === undefined && facts?.bodyRefusal === undefined;
     if (context === null || bodyUnread) return { text, value: 'unknown', why: null };
-    if (condition.needsBody && facts?.bodyRefusal !== undefined) return { text, value: 'unevaluable', why: `body: ${facts.bodyRefusal}` };
+    if (condition.needsBody && facts?.bodyRefusal !== undefined)
+      return { text, value: 'unevaluable', why: `body: ${facts.bodyRefusal}` };
     const result = condition.evaluate(context.withParams(match.params));
     return result.ok ? { text, value: result.value, why: null } : { text, value: 'unevaluable', why: result.error };
   });
 }
 
 function wordsOf(explained: Omit<Explanation, 'words'>, request: SupposedRequest, judgement: Judgement): string[] {
-  const words = [`${request.method} ${explained.path ?? request.target} at ${request.service}, for ${request.agent} with ${request.can.join(', ') || 'no capability'}:`];
+  const words = [
+    `${request.method} ${explained.path ?? request.target} at ${request.service}, for ${request.agent} with ${request.can.join(', ') || 'no capability'}:`,
+  ];
   for (const rule of explained.rules) {
     const standing = rule.effect === 'deny' ? 'forbids' : rule.held ? 'allows, held' : 'allows, not held';
     words.push(`- ${rule.capability} ${standing}: ${rule.operation}`);
     for (const { text, value, why } of rule.conditions) {
-      const spoken = value === 'unevaluable' ? `cannot be evaluated (${why ?? ''})` : value === 'unknown' ? 'not evaluated' : value ? 'holds' : 'does not hold';
+      const spoken =
+        value === 'unevaluable'
+          ? `cannot be evaluated (${why ?? ''})`
+          : value === 'unknown'
+            ? 'not evaluated'
+            : value
+              ? 'holds'
+              : 'does not hold';
       words.push(`    when ${text}: ${spoken}`);
     }
   }
   if (explained.rules.length === 0 && explained.path !== null) words.push('- no rule fits this method and path');
   words.push(verdictWords(explained, judgement));
   if (explained.notGrantable.length > 0) {
-    words.push(`But agents.yaml does not let ${request.agent} hold ${explained.notGrantable.join(', ')}: it could not get this token.`);
+    words.push(
+      `But agents.yaml does not let ${request.agent} hold ${explained.notGrantable.join(', ')}: it could not get this token.`,
+    );
   }
   return words;
 }
@@ -114,7 +148,9 @@ function wordsOf(explained: Omit<Explanation, 'words'>, request: SupposedRequest
 function verdictWords({ denial, verdict, capability }: Omit<Explanation, 'words'>, { decision }: Judgement): string {
   if (denial === null) {
     const operation = decision.ok ? decision.value.operation : '';
-    return verdict === 'approval' ? `Needs a person's approval: ${capability ?? ''} by '${operation}'.` : `Allowed: ${capability ?? ''} by '${operation}'.`;
+    return verdict === 'approval'
+      ? `Needs a person's approval: ${capability ?? ''} by '${operation}'.`
+      : `Allowed: ${capability ?? ''} by '${operation}'.`;
   }
   switch (denial.kind) {
     case 'service_unknown':

@@ -17,14 +17,20 @@ export const fixturesSchema = z
         can: z.array(z.string()).describe('Full names of the capabilities that the token carries.'),
         agent: z.string().optional().describe("Agent id; 'fixture' if absent."),
         session: z.string().optional().describe('Session id.'),
-        now: z.iso.datetime({ offset: true }).optional().describe('The time of the call; 2026-01-01T00:00:00Z if absent.'),
+        now: z.iso
+          .datetime({ offset: true })
+          .optional()
+          .describe('The time of the call; 2026-01-01T00:00:00Z if absent.'),
         request: z
           .string()
           .refine((text) => requestLineOf(text) !== null, { error: "no request line\nwrite 'GET /v1/balance'" })
           .describe("'METHOD /path?query', as it follows /proxy/<service>."),
         headers: z.record(z.string(), z.string()).optional().describe('Request header fields.'),
         content_type: z.string().optional().describe('Content-Type; application/json if the body is a mapping.'),
-        body: z.union([z.string(), z.record(z.string(), z.unknown()), z.array(z.unknown())]).optional().describe('Text as sent, or what to send as JSON.'),
+        body: z
+          .union([z.string(), z.record(z.string(), z.unknown()), z.array(z.unknown())])
+          .optional()
+          .describe('Text as sent, or what to send as JSON.'),
         expect: z.enum(['allow', 'deny', 'approval']).describe('What must be decided.'),
         capability: z.string().optional().describe('The capability that must have decided.'),
         reason: z.string().optional().describe("The denial's kind: condition_unmet, operation_unknown, …"),
@@ -62,7 +68,14 @@ export function parseFixtures(file: PolicyFile): Result<PlacedFixture[], PolicyP
   const read = fixturesSchema.safeParse(source.value);
   if (!read.success) return err(problemsOf(read.error.issues, source, fixturesSchema));
   const { service, cases } = read.data;
-  return ok(cases.map((fixture, i) => ({ service, fixture, file: file.name, line: source.problemAt(['cases', i], '', '').line })));
+  return ok(
+    cases.map((fixture, i) => ({
+      service,
+      fixture,
+      file: file.name,
+      line: source.problemAt(['cases', i], '', '').line,
+    })),
+  );
 }
 
 /**
@@ -76,26 +89,42 @@ export function runFixtures(bundle: PolicyBundle, files: readonly PolicyFile[]):
     .flatMap((file) => {
       const placed = parseFixtures(file);
       if (placed.ok) return placed.value.map((one) => resultOf(bundle, one));
-      return placed.error.map(({ line, message, fix }) => ({ file: file.name, line, name: 'the file', passed: false, message: `${message} (${fix})` }));
+      return placed.error.map(({ line, message, fix }) => ({
+        file: file.name,
+        line,
+        name: 'the file',
+        passed: false,
+        message: `${message} (${fix})`,
+      }));
     });
 }
 
 function resultOf(bundle: PolicyBundle, { service, fixture, file, line }: PlacedFixture): FixtureResult {
-  const message = serviceOf(bundle, service) === null ? `no policy has the service '${service}'` : (difference(bundle, service, fixture) ?? '');
+  const message =
+    serviceOf(bundle, service) === null
+      ? `no policy has the service '${service}'`
+      : (difference(bundle, service, fixture) ?? '');
   return { file, line, name: fixture.name, passed: message === '', message };
 }
 
 function difference(bundle: PolicyBundle, service: string, fixture: Fixture): string | null {
-  const unknown = fixture.can.find((name) => !Object.values(bundle.services).some((one) => one.capabilities.some((cap) => cap.name === name)));
+  const unknown = fixture.can.find(
+    (name) => !Object.values(bundle.services).some((one) => one.capabilities.some((cap) => cap.name === name)),
+  );
   if (unknown !== undefined) return `no policy has the capability '${unknown}'`;
   const { decision } = judgeAccess(bundle, supposedRequestOf(service, fixture));
   const verdict = !decision.ok ? 'deny' : decision.value.approval !== null ? 'approval' : 'allow';
   const reason = decision.ok ? null : decision.error.kind;
-  const by = decision.ok ? decision.value.capability.name : 'capability' in decision.error ? decision.error.capability : null;
+  const by = decision.ok
+    ? decision.value.capability.name
+    : 'capability' in decision.error
+      ? decision.error.capability
+      : null;
   const got = `got ${verdict}${reason === null ? '' : ` (${JSON.stringify(decision.ok ? null : decision.error)})`}${by === null ? '' : ` by ${by}`}`;
   if (verdict !== fixture.expect) return `expected ${fixture.expect}, ${got}`;
   if (fixture.reason !== undefined && reason !== fixture.reason) return `expected the reason ${fixture.reason}, ${got}`;
-  if (fixture.capability !== undefined && by !== fixture.capability) return `expected the capability ${fixture.capability}, ${got}`;
+  if (fixture.capability !== undefined && by !== fixture.capability)
+    return `expected the capability ${fixture.capability}, ${got}`;
   return null;
 }
 
@@ -113,7 +142,12 @@ function supposedRequestOf(service: string, fixture: Fixture): SupposedRequest {
     agent: fixture.agent ?? 'fixture',
     session: fixture.session ?? null,
     headers,
-    body: fixture.body === undefined ? null : typeof fixture.body === 'string' ? fixture.body : JSON.stringify(fixture.body),
+    body:
+      fixture.body === undefined
+        ? null
+        : typeof fixture.body === 'string'
+          ? fixture.body
+          : JSON.stringify(fixture.body),
     now: fixture.now === undefined ? DEFAULT_NOW : Date.parse(fixture.now),
   };
 }

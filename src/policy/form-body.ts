@@ -37,7 +37,8 @@ function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
   }
   for (const char of text) {
     const code = char.codePointAt(0) as number;
-    if ((code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d) || code === 0x7f) return err('control_character');
+    if ((code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d) || code === 0x7f)
+      return err('control_character');
   }
   return ok(text);
 }

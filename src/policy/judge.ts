@@ -65,7 +65,11 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
 function bodyFactsOf(request: SupposedRequest, maxBytes: number): { body: BodyValue } | { bodyRefusal: BodyRefusal } {
   const bytes = new TextEncoder().encode(request.body ?? '');
   if (bytes.byteLength > maxBytes) return { bodyRefusal: 'too_large' };
-  const parsed = parseBody(bytes, request.headers.get('content-type') ?? null, request.headers.get('content-encoding') ?? null);
+  const parsed = parseBody(
+    bytes,
+    request.headers.get('content-type') ?? null,
+    request.headers.get('content-encoding') ?? null,
+  );
   return parsed.ok ? { body: parsed.value } : { bodyRefusal: parsed.error };
 }
 

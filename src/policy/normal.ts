@@ -1,8 +1,23 @@
 import { DEFAULT_TTL_SECONDS } from './grants.ts';
 import { bytesOf, millisecondsOf, rateOf } from './quantity.ts';
-import type { AgentsPolicy, ApprovalSpec, CapabilityPolicy, CredentialSpec, OperationRule, RateSpec, ServicePolicy } from './ruled.ts';
+import type {
+  AgentsPolicy,
+  ApprovalSpec,
+  CapabilityPolicy,
+  CredentialSpec,
+  OperationRule,
+  RateSpec,
+  ServicePolicy,
+} from './ruled.ts';
 import { operationsOf } from './template.ts';
-import type { WrittenAgents, WrittenApproval, WrittenCapability, WrittenEntries, WrittenLimit, WrittenService } from './written.ts';
+import type {
+  WrittenAgents,
+  WrittenApproval,
+  WrittenCapability,
+  WrittenEntries,
+  WrittenLimit,
+  WrittenService,
+} from './written.ts';
 
 /** From written to ruled: defaults filled in, templates and quantities read. Total: what is written has been checked. */
 export function servicePolicyOf(written: WrittenService): ServicePolicy {
@@ -19,7 +34,9 @@ export function servicePolicyOf(written: WrittenService): ServicePolicy {
     timeoutMs: millisecondsOf(written.timeout ?? '30s') ?? 0,
     idleTimeoutMs: millisecondsOf(written.idle_timeout ?? '60s') ?? 0,
     dropHeaders: (written.headers?.drop ?? []).map((name) => name.toLowerCase()),
-    defaultHeaders: Object.fromEntries(Object.entries(written.headers?.set ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+    defaultHeaders: Object.fromEntries(
+      Object.entries(written.headers?.set ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
     response: {
       scrub: written.response?.scrub ?? true,
       cache: written.response?.cache ?? false,
@@ -28,7 +45,9 @@ export function servicePolicyOf(written: WrittenService): ServicePolicy {
     },
     trailingSlash: written.trailing_slash ?? false,
     deny: rulesOf(written.deny),
-    capabilities: Object.entries(written.capabilities).map(([name, one]) => capabilityOf(`${prefix}:${name}`, name, one)),
+    capabilities: Object.entries(written.capabilities).map(([name, one]) =>
+      capabilityOf(`${prefix}:${name}`, name, one),
+    ),
   };
 }
 
@@ -55,7 +74,9 @@ function titleOf(name: string): string {
 export function entriesOf(written: WrittenEntries | undefined): { match: string; when: string | null }[] {
   if (written === undefined) return [];
   const list = Array.isArray(written) ? written : [written];
-  return list.map((one) => (typeof one === 'string' ? { match: one, when: null } : { match: one.match, when: one.when ?? null }));
+  return list.map((one) =>
+    typeof one === 'string' ? { match: one, when: null } : { match: one.match, when: one.when ?? null },
+  );
 }
 
 function rulesOf(written: WrittenEntries | undefined): OperationRule[] {
@@ -106,7 +127,8 @@ export function agentsPolicyOf(written: WrittenAgents): AgentsPolicy {
     grants: written.agents.map((grant) => ({
       agent: grant.id,
       mayHold: grant.may_hold,
-      maxTtlSeconds: grant.max_ttl === undefined ? DEFAULT_TTL_SECONDS : Math.floor((millisecondsOf(grant.max_ttl) ?? 0) / 1000),
+      maxTtlSeconds:
+        grant.max_ttl === undefined ? DEFAULT_TTL_SECONDS : Math.floor((millisecondsOf(grant.max_ttl) ?? 0) / 1000),
       limit: limitOf(grant.limit),
     })),
   };

@@ -1,10 +1,15 @@
 import type { RateSpec } from './ruled.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = {
-  s: 1000, sec: 1000, second: 1000,
-  min: 60_000, minute: 60_000,
-  h: 3_600_000, hour: 3_600_000,
-  d: 86_400_000, day: 86_400_000,
+  s: 1000,
+  sec: 1000,
+  second: 1000,
+  min: 60_000,
+  minute: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
 };
 
 export const RATE_PATTERN = /^([1-9][0-9]{0,6})\/(s|sec|second|min|minute|h|hour|d|day)$/;
@@ -17,7 +22,14 @@ export function rateOf(text: string, burst: number | null = null): RateSpec | nu
   return { count, periodMs: UNIT_MS[match[2] as string] as number, burst: burst ?? count };
 }
 
-const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 export const DURATION_PATTERN = /^([1-9][0-9]{0,6})(ms|s|m|min|h|d)$/;
 
 /** `500ms`, `30s`, `15m`, `1h` in milliseconds; null when it is no duration. */

@@ -69,8 +69,19 @@ export type CredentialSpec =
     };
 
 export type ErrorShape =
-  | 'problem' | 'stripe' | 'openai' | 'anthropic' | 'github' | 'slack' | 'twilio' | 's3' | 'graphql'
-  | 'sendgrid' | 'notion' | 'google' | 'git';
+  | 'problem'
+  | 'stripe'
+  | 'openai'
+  | 'anthropic'
+  | 'github'
+  | 'slack'
+  | 'twilio'
+  | 's3'
+  | 'graphql'
+  | 'sendgrid'
+  | 'notion'
+  | 'google'
+  | 'git';
 
 export interface CapabilityPolicy {
   /** Full name: `<prefix>:<name>`. */

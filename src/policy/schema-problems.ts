@@ -14,7 +14,8 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(key, path, source, schema));
   if (issue.code === 'invalid_key') {
     return issue.issues.map((inner) => {
-      const [message, fix] = inner.code === 'custom' ? [inner.message, complaintOf(inner).fix] : splitWords(inner.message);
+      const [message, fix] =
+        inner.code === 'custom' ? [inner.message, complaintOf(inner).fix] : splitWords(inner.message);
       return source.problemAtKey(path, `'${String(path.at(-1))}': ${message}`, fix);
     });
   }
@@ -26,11 +27,19 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
       return [source.problemAt(path, message, fix || spokenFix, offset)];
     }
     case 'invalid_type':
-      return [source.problemAt(path, `${nameOf(path)} is no ${wordOf(issue.expected)}`, `write ${articleOf(issue.expected)}`)];
+      return [
+        source.problemAt(path, `${nameOf(path)} is no ${wordOf(issue.expected)}`, `write ${articleOf(issue.expected)}`),
+      ];
     case 'invalid_value': {
       const values = issue.values.map(String);
       const near = closestOf(String(valueAt(source, path)), values);
-      return [source.problemAt(path, `${nameOf(path)} is none of ${values.join(', ')}`, near ? `did you mean '${near}'?` : `write one of ${values.join(', ')}`)];
+      return [
+        source.problemAt(
+          path,
+          `${nameOf(path)} is none of ${values.join(', ')}`,
+          near ? `did you mean '${near}'?` : `write one of ${values.join(', ')}`,
+        ),
+      ];
     }
     case 'invalid_union':
       return unionProblems(issue, path, source, schema);
@@ -42,24 +51,54 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
 }
 
 /** Speaks for the branch of a union that the writer meant: the one whose complaint is not about the value's very kind. */
-function unionProblems(issue: Issue & { code: 'invalid_union' }, path: DocumentPath, source: YamlSource, schema: z.ZodType): PolicyProblem[] {
+function unionProblems(
+  issue: Issue & { code: 'invalid_union' },
+  path: DocumentPath,
+  source: YamlSource,
+  schema: z.ZodType,
+): PolicyProblem[] {
   if ('discriminator' in issue && typeof issue.discriminator === 'string') {
     const options = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : [];
     const near = closestOf(String(valueAt(source, path)), options);
-    return [source.problemAt(path, `${nameOf(path)} is none of ${options.join(', ')}`, near ? `did you mean '${near}'?` : `write one of ${options.join(', ')}`)];
+    return [
+      source.problemAt(
+        path,
+        `${nameOf(path)} is none of ${options.join(', ')}`,
+        near ? `did you mean '${near}'?` : `write one of ${options.join(', ')}`,
+      ),
+    ];
   }
   const isOfKind = (branch: readonly Issue[]): boolean =>
     !branch.some((one) => one.path.length === 0 && (one.code === 'invalid_type' || one.code === 'invalid_value'));
   const meant = issue.errors.find(isOfKind);
   if (meant !== undefined) return meant.flatMap((one) => problemsOfIssue(one, [...path, ...one.path], source, schema));
-  const kinds = issue.errors.flat().flatMap((one) => (one.code === 'invalid_type' ? [wordOf(one.expected)] : one.code === 'invalid_value' ? one.values.map((value) => `'${String(value)}'`) : []));
-  return [source.problemAt(path, `${nameOf(path)} is neither ${[...new Set(kinds)].join(' nor ')}`, 'see the policy guide for its form')];
+  const kinds = issue.errors
+    .flat()
+    .flatMap((one) =>
+      one.code === 'invalid_type'
+        ? [wordOf(one.expected)]
+        : one.code === 'invalid_value'
+          ? one.values.map((value) => `'${String(value)}'`)
+          : [],
+    );
+  return [
+    source.problemAt(
+      path,
+      `${nameOf(path)} is neither ${[...new Set(kinds)].join(' nor ')}`,
+      'see the policy guide for its form',
+    ),
+  ];
 }
 
 function unknownField(key: string, path: DocumentPath, source: YamlSource, schema: z.ZodType): PolicyProblem {
   const known = fieldsAt(schema, path, source);
   const near = closestOf(key, known);
-  const fix = near !== null ? `did you mean '${near}'?` : known.length > 0 ? `remove it; known here: ${known.join(', ')}` : 'remove it';
+  const fix =
+    near !== null
+      ? `did you mean '${near}'?`
+      : known.length > 0
+        ? `remove it; known here: ${known.join(', ')}`
+        : 'remove it';
   return source.problemAtKey([...path, key], `unknown field '${key}'`, fix);
 }
 
@@ -69,7 +108,9 @@ function missingField(path: DocumentPath, source: YamlSource): PolicyProblem {
   // At the key that holds the incomplete mapping, where a reader looks for it.
   const holder = path.slice(0, -1);
   const message = `'${field}' is missing`;
-  return holder.length > 0 && typeof holder.at(-1) === 'string' ? source.problemAtKey(holder, message, fix) : source.problemAt(holder, message, fix);
+  return holder.length > 0 && typeof holder.at(-1) === 'string'
+    ? source.problemAtKey(holder, message, fix)
+    : source.problemAt(holder, message, fix);
 }
 
 const MISSING_FIXES: Readonly<Record<string, string>> = {
@@ -140,7 +181,18 @@ function splitWords(message: string): [string, string] {
   return [what, fix ?? 'see the policy guide for its form'];
 }
 
-const nameOf = (path: DocumentPath): string => (path.length === 0 ? 'the file' : `'${String(path.findLast((part) => typeof part === 'string') ?? '')}'`);
-const WORDS: Readonly<Record<string, string>> = { object: 'mapping', record: 'mapping', array: 'list', string: 'text', int: 'whole number', boolean: 'true or false' };
+const nameOf = (path: DocumentPath): string =>
+  path.length === 0 ? 'the file' : `'${String(path.findLast((part) => typeof part === 'string') ?? '')}'`;
+const WORDS: Readonly<Record<string, string>> = {
+  object: 'mapping',
+  record: 'mapping',
+  array: 'list',
+  string: 'text',
+  int: 'whole number',
+  boolean: 'true or false',
+};
 const wordOf = (expected: string): string => WORDS[expected] ?? expected;
-const articleOf = (expected: string): string => (expected === 'boolean' ? 'true or false' : `a ${wordOf(expected)}${expected === 'string' ? ', in quotes if it looks like a number' : ''}`);
+const articleOf = (expected: string): string =>
+  expected === 'boolean'
+    ? 'true or false'
+    : `a ${wordOf(expected)}${expected === 'string' ? ', in quotes if it looks like a number' : ''}`;

@@ -31,8 +31,10 @@ export function operationsOf(text: string, when: string | null): Result<Operatio
   const rules: OperationRule[] = [];
   for (const method of methods.split('|')) {
     if (method !== '*' && !METHODS.has(method)) return badMethod(method);
-    if (method === '*' && methods !== '*') return no(`'${methods}' mixes '*' with methods`, "'*' alone is every method");
-    if (rules.some((rule) => rule.method === method)) return no(`'${methods}' names ${method} twice`, `write ${method} once`);
+    if (method === '*' && methods !== '*')
+      return no(`'${methods}' mixes '*' with methods`, "'*' alone is every method");
+    if (rules.some((rule) => rule.method === method))
+      return no(`'${methods}' names ${method} twice`, `write ${method} once`);
     rules.push({ method, ...template.value, text, when });
   }
   return ok(rules);
@@ -42,9 +44,15 @@ function badMethod(method: string): Result<never, TemplateProblem> {
   const upper = method.toUpperCase();
   if (METHODS.has(upper)) return no(`methods are upper case`, `write '${upper}'`);
   if (upper === 'TRACE' || upper === 'CONNECT') {
-    return no(`${upper} is never forwarded: ${upper === 'TRACE' ? 'it would echo the credential' : 'it opens a tunnel'}`, 'remove it');
+    return no(
+      `${upper} is never forwarded: ${upper === 'TRACE' ? 'it would echo the credential' : 'it opens a tunnel'}`,
+      'remove it',
+    );
   }
-  return no(`'${method}' is no method that is forwarded`, `use one of ${[...METHODS].join(', ')}, alternatives as 'GET|HEAD', or '*'`);
+  return no(
+    `'${method}' is no method that is forwarded`,
+    `use one of ${[...METHODS].join(', ')}, alternatives as 'GET|HEAD', or '*'`,
+  );
 }
 
 /** Reads the path part: literals, `{id}`, `{repo}.git`, and a last `{path+}`. */
@@ -53,7 +61,7 @@ export function templateOf(
 ): Result<{ segments: TemplateSegment[]; trailingSlash: boolean }, TemplateProblem> {
   if (!path.startsWith('/')) return no(`the path '${path}' does not begin with '/'`, `write '/${path}'`);
   if (/[?#]/.test(path)) {
-    return no(`'${path}' has a query`, "leave it out and test it in 'when', for example query.expand == \"data\"");
+    return no(`'${path}' has a query`, 'leave it out and test it in \'when\', for example query.expand == "data"');
   }
   const raw = path.slice(1).split('/');
   const trailingSlash = raw.length > 1 && raw.at(-1) === '';
@@ -77,7 +85,10 @@ export function templateOf(
 function segmentOf(text: string, last: boolean): Result<TemplateSegment, TemplateProblem> {
   if (text === '') return no('an empty segment (//) never matches: such paths are refused', 'remove the doubled slash');
   if (text === '*' || text === '**' || /^:[a-z]/i.test(text)) {
-    return no(`'${text}' is no wildcard here`, text === '**' ? "write '{path+}' for the rest of the path" : "write '{id}' for one segment");
+    return no(
+      `'${text}' is no wildcard here`,
+      text === '**' ? "write '{path+}' for the rest of the path" : "write '{id}' for one segment",
+    );
   }
   if (!/[{}]/.test(text)) {
     const literal = literalOf(text);
@@ -85,11 +96,15 @@ function segmentOf(text: string, last: boolean): Result<TemplateSegment, Templat
   }
   const match = /^([^{}]*)\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}([^{}]*)$/.exec(text);
   if (match === null) {
-    return no(`'${text}' is no template segment`, "use one {name} a segment, the name of letters, digits and '_', as in '{id}' or '{repo}.git'");
+    return no(
+      `'${text}' is no template segment`,
+      "use one {name} a segment, the name of letters, digits and '_', as in '{id}' or '{repo}.git'",
+    );
   }
   const [, before = '', name = '', plus = '', after = ''] = match;
   if (plus === '+') {
-    if (before !== '' || after !== '') return no(`{${name}+} has text around it in '${text}'`, `give '{${name}+}' the whole segment`);
+    if (before !== '' || after !== '')
+      return no(`{${name}+} has text around it in '${text}'`, `give '{${name}+}' the whole segment`);
     if (!last) return no(`{${name}+} is not the last segment`, 'many segments can only stand last');
     return ok({ kind: 'rest', name });
   }
@@ -109,5 +124,8 @@ function literalOf(text: string, whole = true): string | null {
 }
 
 function badLiteral(text: string): Result<never, TemplateProblem> {
-  return no(`'${text}' can stand in no canonical path`, 'write it as it stands on the request line, percent-encoded (RFC 3986 §2)');
+  return no(
+    `'${text}' can stand in no canonical path`,
+    'write it as it stands on the request line, percent-encoded (RFC 3986 §2)',
+  );
 }

@@ -37,7 +37,10 @@ export class PathTrie<Tag> {
         node.rests.push({ rule, tag });
         return;
       }
-      node = segment.kind === 'literal' ? literalChild(node, segment.text) : paramChild(node, segment.prefix, segment.suffix);
+      node =
+        segment.kind === 'literal'
+          ? literalChild(node, segment.text)
+          : paramChild(node, segment.prefix, segment.suffix);
     }
     node.ends.push({ rule, tag });
   }
@@ -68,7 +71,13 @@ function paramChild<Tag>(node: Node<Tag>, prefix: string, suffix: string): Node<
   return edge.node;
 }
 
-function collect<Tag>(node: Node<Tag>, segments: readonly string[], i: number, values: readonly string[], found: TrieMatch<Tag>[]): void {
+function collect<Tag>(
+  node: Node<Tag>,
+  segments: readonly string[],
+  i: number,
+  values: readonly string[],
+  found: TrieMatch<Tag>[],
+): void {
   if (i === segments.length) {
     for (const entry of node.ends) found.push({ ...entry, params: paramsOf(entry.rule, values) });
     return;

@@ -34,31 +34,49 @@ const MAY_HOLD = /^(\*|[a-z][a-z0-9_:.-]*:(\*|[a-z0-9_-]+))$/;
 /** Bindings of the Worker that are no upstream's credential: a policy that named them would send them away. */
 const OWN_BINDING = /^(KEYWARDEN_|CLOUDFLARE_|(DB|LEDGER|DIRECTORY|ASSETS)$)/;
 
-const secretName = patterned(/^[A-Z][A-Z0-9_]*$/, 'a secret is named by capital letters, digits and _, never given itself', 'write the name of a Worker secret, such as STRIPE_KEY')
-  .superRefine((name, context) => {
-    if (OWN_BINDING.test(name)) complain(context, `${name} is Keywarden's own, and no upstream's credential`, 'name another secret');
-  });
+const secretName = patterned(
+  /^[A-Z][A-Z0-9_]*$/,
+  'a secret is named by capital letters, digits and _, never given itself',
+  'write the name of a Worker secret, such as STRIPE_KEY',
+).superRefine((name, context) => {
+  if (OWN_BINDING.test(name))
+    complain(context, `${name} is Keywarden's own, and no upstream's credential`, 'name another secret');
+});
 
 /** Fields that the edge itself owns (RFC 9110 §7.6.1, message framing, routing). */
-const OWN_FIELD = /^(connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade|host|content-length|expect|via|forwarded|x-forwarded-.*|x-real-ip|cf-.*|cookie)$/;
+const OWN_FIELD =
+  /^(connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade|host|content-length|expect|via|forwarded|x-forwarded-.*|x-real-ip|cf-.*|cookie)$/;
 
-const fieldName = patterned(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, 'no header field name', 'write an RFC 9110 token, such as X-Api-Key')
-  .superRefine((name, context) => {
-    if (OWN_FIELD.test(name.toLowerCase())) complain(context, `'${name}' is set by the edge and by nobody else`, 'remove it');
-  });
+const fieldName = patterned(
+  /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/,
+  'no header field name',
+  'write an RFC 9110 token, such as X-Api-Key',
+).superRefine((name, context) => {
+  if (OWN_FIELD.test(name.toLowerCase()))
+    complain(context, `'${name}' is set by the edge and by nobody else`, 'remove it');
+});
 
-const fieldValue = patterned(/^[\x21-\x7e]([\x20-\x7e]{0,998}[\x21-\x7e])?$/, 'no header field value', 'printable ASCII without spaces at its ends');
+const fieldValue = patterned(
+  /^[\x21-\x7e]([\x20-\x7e]{0,998}[\x21-\x7e])?$/,
+  'no header field value',
+  'printable ASCII without spaces at its ends',
+);
 
 const duration = (max: string) =>
-  patterned(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine((text, context) => {
-    const ms = millisecondsOf(text);
-    if (ms !== null && ms > (millisecondsOf(max) ?? 0)) complain(context, `${text} is more than ${max}`, `write at most '${max}'`);
-  });
+  patterned(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine(
+    (text, context) => {
+      const ms = millisecondsOf(text);
+      if (ms !== null && ms > (millisecondsOf(max) ?? 0))
+        complain(context, `${text} is more than ${max}`, `write at most '${max}'`);
+    },
+  );
 
 const size = z.union([z.string(), z.number()]).superRefine((value, context) => {
   const bytes = bytesOf(value);
-  if (bytes === null) complain(context, `${JSON.stringify(value)} is no size`, "write bytes, or a size such as '1MiB' or '64KiB'");
-  else if (bytes > 16 * 1_048_576) complain(context, 'a rule reads the whole body into memory: 16MiB at most', "write '16MiB' or less");
+  if (bytes === null)
+    complain(context, `${JSON.stringify(value)} is no size`, "write bytes, or a size such as '1MiB' or '64KiB'");
+  else if (bytes > 16 * 1_048_576)
+    complain(context, 'a rule reads the whole body into memory: 16MiB at most', "write '16MiB' or less");
 });
 
 const condition = z
@@ -77,14 +95,20 @@ const operation = z
     const read = operationsOf(text, null);
     if (!read.ok) complain(context, read.error.message, read.error.fix);
   })
-  .describe("Method and path template: 'GET /v1/customers/{id}', 'GET|HEAD /{key+}', '* /v1/keys'. GET does not include HEAD.");
+  .describe(
+    "Method and path template: 'GET /v1/customers/{id}', 'GET|HEAD /{key+}', '* /v1/keys'. GET does not include HEAD.",
+  );
 
 const conditionalOperation = z
   .strictObject({ match: operation, when: condition.optional() })
   .describe('An operation with its own condition.');
 
 const entry = z.union([operation, conditionalOperation]);
-const entries = z.union([operation, conditionalOperation, z.array(entry).min(1, { error: 'the list is empty\nwrite an operation, or remove the field' })]);
+const entries = z.union([
+  operation,
+  conditionalOperation,
+  z.array(entry).min(1, { error: 'the list is empty\nwrite an operation, or remove the field' }),
+]);
 
 const rate = patterned(RATE_PATTERN, 'no rate', "write calls per period: '10/s', '60/min', '500/h' or '1000/day'");
 
@@ -93,7 +117,12 @@ const limit = z
     rate.describe('Calls per period; as many at once.'),
     z.strictObject({
       rate: rate.describe('Calls per period.'),
-      burst: z.int().min(1, { error: 'a burst of less than 1 allows nothing\nwrite 1 or more' }).max(9_999_999).optional().describe('Most calls at once; the whole count if absent.'),
+      burst: z
+        .int()
+        .min(1, { error: 'a burst of less than 1 allows nothing\nwrite 1 or more' })
+        .max(9_999_999)
+        .optional()
+        .describe('Most calls at once; the whole count if absent.'),
     }),
   ])
   .describe("How often: '60/min', or { rate: 10/min, burst: 3 }.");
@@ -104,7 +133,10 @@ const approval = z
     z.strictObject({
       when: condition.optional().describe('Only when this holds, or cannot be told. CEL.'),
       reviewers: z.string().min(1).max(100).optional().describe('The group that may decide.'),
-      count: z.union([z.literal(1), z.literal(2)]).optional().describe('How many people must agree: 1 or 2.'),
+      count: z
+        .union([z.literal(1), z.literal(2)])
+        .optional()
+        .describe('How many people must agree: 1 or 2.'),
       ttl: duration('1d').optional().describe("How long a decision is waited for and stays good; '15m' if absent."),
     }),
   ])
@@ -135,16 +167,28 @@ const credential = z
       scheme: z.literal('header').describe('A field of its own'),
       header: fieldName.describe('Field name, such as x-api-key.'),
       secret: secretName.describe('Name of the Worker secret.'),
-      prefix: z.string().regex(/^[\x20-\x7e]{0,100}$/, { error: 'the prefix is not printable ASCII\ncorrect it' }).optional().describe("Text before the secret, such as 'token '."),
+      prefix: z
+        .string()
+        .regex(/^[\x20-\x7e]{0,100}$/, { error: 'the prefix is not printable ASCII\ncorrect it' })
+        .optional()
+        .describe("Text before the secret, such as 'token '."),
     }),
     z.strictObject({
       scheme: z.literal('basic').describe('Authorization: Basic (RFC 7617)'),
       secret: secretName.describe('Name of the Worker secret: the password, or the user name when username is absent.'),
-      username: z.string().regex(/^[\x20-\x39\x3b-\x7e]{1,200}$/, { error: 'the user name holds a colon, or is not printable ASCII\ncorrect it (RFC 7617 §2)' }).optional().describe('User name; without it the secret is the user name and the password is empty.'),
+      username: z
+        .string()
+        .regex(/^[\x20-\x39\x3b-\x7e]{1,200}$/, {
+          error: 'the user name holds a colon, or is not printable ASCII\ncorrect it (RFC 7617 §2)',
+        })
+        .optional()
+        .describe('User name; without it the secret is the user name and the password is empty.'),
     }),
     z.strictObject({
       scheme: z.literal('query').describe('A query parameter'),
-      param: patterned(/^[A-Za-z0-9._~-]{1,100}$/, 'no query parameter name', 'letters, digits and ._~- only').describe('Name of the parameter.'),
+      param: patterned(/^[A-Za-z0-9._~-]{1,100}$/, 'no query parameter name', 'letters, digits and ._~- only').describe(
+        'Name of the parameter.',
+      ),
       secret: secretName.describe('Name of the Worker secret.'),
     }),
     z.strictObject({
@@ -152,13 +196,31 @@ const credential = z
       accessKeyId: secretName.describe('Name of the Worker secret that holds the access key id.'),
       secretAccessKey: secretName.describe('Name of the Worker secret that holds the secret access key.'),
       sessionToken: secretName.optional().describe('Name of the Worker secret that holds a session token.'),
-      region: patterned(/^[a-z0-9-]{1,40}$/, 'no region', "write it as AWS does: 'eu-central-1'").optional().describe("Region; else the client's own scope decides."),
-      service: patterned(/^[a-z0-9-]{1,40}$/, 'no AWS service', "write it as AWS does: 's3'").optional().describe("AWS service; else the client's own scope decides."),
+      region: patterned(/^[a-z0-9-]{1,40}$/, 'no region', "write it as AWS does: 'eu-central-1'")
+        .optional()
+        .describe("Region; else the client's own scope decides."),
+      service: patterned(/^[a-z0-9-]{1,40}$/, 'no AWS service', "write it as AWS does: 's3'")
+        .optional()
+        .describe("AWS service; else the client's own scope decides."),
     }),
   ])
   .describe('How the real credential is put into the request. Holds names of secrets, never secrets.');
 
-export const ERROR_SHAPES = ['problem', 'stripe', 'openai', 'anthropic', 'github', 'slack', 'twilio', 's3', 'graphql', 'sendgrid', 'notion', 'google', 'git'] as const;
+export const ERROR_SHAPES = [
+  'problem',
+  'stripe',
+  'openai',
+  'anthropic',
+  'github',
+  'slack',
+  'twilio',
+  's3',
+  'graphql',
+  'sendgrid',
+  'notion',
+  'google',
+  'git',
+] as const;
 
 const origin = (allowLoopback: boolean) =>
   z.string().superRefine((text, context) => {
@@ -169,8 +231,14 @@ const origin = (allowLoopback: boolean) =>
 const response = z
   .strictObject({
     scrub: z.boolean().optional().describe('Remove the credential from answers; true if absent.'),
-    cache: z.boolean().optional().describe("Let the upstream's caching fields pass instead of no-store; false if absent."),
-    ranges: z.boolean().optional().describe('Let Range requests pass; false if absent, since pieces of an echoed key cannot be recognised.'),
+    cache: z
+      .boolean()
+      .optional()
+      .describe("Let the upstream's caching fields pass instead of no-store; false if absent."),
+    ranges: z
+      .boolean()
+      .optional()
+      .describe('Let Range requests pass; false if absent, since pieces of an echoed key cannot be recognised.'),
     redirects: z.array(origin(false)).optional().describe('Other origins that a redirect may name.'),
   })
   .describe('What happens to answers.');
@@ -179,20 +247,36 @@ const response = z
 export const serviceSchema = (allowLoopback: boolean) =>
   z
     .strictObject({
-      service: patterned(SERVICE_ID, 'no service id', "lower case letters and digits, joined by single - _ : or .").describe('Id: the segment in /proxy/<service>/.'),
-      prefix: patterned(SERVICE_ID, 'no capability prefix', "lower case letters and digits, joined by single - _ : or .").optional().describe('What stands before :name in its capabilities; the id if absent.'),
+      service: patterned(
+        SERVICE_ID,
+        'no service id',
+        'lower case letters and digits, joined by single - _ : or .',
+      ).describe('Id: the segment in /proxy/<service>/.'),
+      prefix: patterned(
+        SERVICE_ID,
+        'no capability prefix',
+        'lower case letters and digits, joined by single - _ : or .',
+      )
+        .optional()
+        .describe('What stands before :name in its capabilities; the id if absent.'),
       title: title.optional().describe('Name for people.'),
       description: description.optional().describe('What the service is.'),
       origin: origin(allowLoopback).describe('Scheme and host of exactly one server: https://api.example.com'),
       credential,
-      errors: z.enum(ERROR_SHAPES).optional().describe("The shape of errors that the service's SDKs understand; problem if absent."),
+      errors: z
+        .enum(ERROR_SHAPES)
+        .optional()
+        .describe("The shape of errors that the service's SDKs understand; problem if absent."),
       max_body: size.optional().describe("Most that a rule reads of a body: '1MiB' if absent."),
       timeout: duration('15m').optional().describe("Longest wait for the answer's head: '30s' if absent."),
       idle_timeout: duration('15m').optional().describe("Longest silence in an answer's body: '60s' if absent."),
       headers: z
         .strictObject({
           drop: z.array(fieldName).optional().describe('Request fields that are not forwarded.'),
-          set: z.record(fieldName, fieldValue).optional().describe('Request fields set unless the client sends its own. Never a secret.'),
+          set: z
+            .record(fieldName, fieldValue)
+            .optional()
+            .describe('Request fields set unless the client sends its own. Never a secret.'),
         })
         .optional()
         .describe('Request header fields.'),
@@ -200,8 +284,17 @@ export const serviceSchema = (allowLoopback: boolean) =>
       trailing_slash: z.boolean().optional().describe('Whether /x and /x/ are one resource; false if absent.'),
       deny: entries.optional().describe('Operations that nobody may do, whatever any capability allows.'),
       capabilities: z
-        .record(patterned(CAPABILITY_NAME, 'no capability name', 'begin with a letter; lower case letters, digits, _ and -, parts joined by :'), capability)
-        .refine((all) => Object.keys(all).length > 0, { error: 'a service without capabilities allows nothing\nadd one' })
+        .record(
+          patterned(
+            CAPABILITY_NAME,
+            'no capability name',
+            'begin with a letter; lower case letters, digits, _ and -, parts joined by :',
+          ),
+          capability,
+        )
+        .refine((all) => Object.keys(all).length > 0, {
+          error: 'a service without capabilities allows nothing\nadd one',
+        })
         .describe('Rights by name; a token names them <prefix>:<name>.'),
     })
     .describe('One service: one real API behind exactly one origin.');
@@ -212,12 +305,17 @@ export const agentsSchema = z
     agents: z
       .array(
         z.strictObject({
-          id: patterned(AGENT_PATTERN, 'no agent id', "write an id, or a prefix and '*': 'ci-*'").describe("Agent id, or a prefix that ends in '*'. The first entry that fits decides."),
-          may_hold: z.array(patterned(MAY_HOLD, 'no capability', "write a full name, '<prefix>:*' or '*'")).describe("Capabilities by full name, '<prefix>:*', or '*'."),
+          id: patterned(AGENT_PATTERN, 'no agent id', "write an id, or a prefix and '*': 'ci-*'").describe(
+            "Agent id, or a prefix that ends in '*'. The first entry that fits decides.",
+          ),
+          may_hold: z
+            .array(patterned(MAY_HOLD, 'no capability', "write a full name, '<prefix>:*' or '*'"))
+            .describe("Capabilities by full name, '<prefix>:*', or '*'."),
           max_ttl: duration('24h')
             .superRefine((text, context) => {
               const ms = millisecondsOf(text);
-              if (ms !== null && ms % 1000 !== 0) complain(context, `${text} is no whole number of seconds`, "write '15m'");
+              if (ms !== null && ms % 1000 !== 0)
+                complain(context, `${text} is no whole number of seconds`, "write '15m'");
             })
             .optional()
             .describe("Longest life of a token: '15m' if absent, at most '24h'."),

@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+} from 'yaml';
 
 /** A problem with a policy file: where it is, what is wrong, and how to mend it. Lines and columns count from 1. */
 export interface PolicyProblem {
@@ -99,7 +110,9 @@ export class YamlSource {
 
   #offsetOfKey(path: DocumentPath): number {
     const parent = this.#nodeAt(path.slice(0, -1));
-    const pair = isMap(parent) ? parent.items.find((item: Pair) => isScalar(item.key) && item.key.value === String(path.at(-1))) : undefined;
+    const pair = isMap(parent)
+      ? parent.items.find((item: Pair) => isScalar(item.key) && item.key.value === String(path.at(-1)))
+      : undefined;
     return (isScalar(pair?.key) ? pair.key.range?.[0] : undefined) ?? parent?.range?.[0] ?? 0;
   }
 
@@ -129,7 +142,10 @@ function offsetInSource(source: string, value: string, offset: number): number {
 }
 
 function pathText(path: DocumentPath): string {
-  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('').replace(/^\./, '');
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
 }
 
 function wordsOf(code: string, message: string): [string, string] {

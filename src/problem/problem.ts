@@ -47,9 +47,13 @@ const INVALID_TOKEN = problem(
 export function problemOf(reason: Denial | Fault): PublicProblem {
   switch (reason.kind) {
     case 'token_missing':
-      return problem(401, 'token_missing', 'Capability token required',
+      return problem(
+        401,
+        'token_missing',
+        'Capability token required',
         'Send a Keywarden capability token where the API key would go, for example as "Authorization: Bearer <token>".',
-        { challenge: { error: null } });
+        { challenge: { error: null } },
+      );
     case 'token_ambiguous':
     case 'token_malformed':
     case 'token_untrusted':
@@ -62,39 +66,77 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
     case 'token_revoked':
       return INVALID_TOKEN;
     case 'service_unknown':
-      return problem(404, 'service_unknown', 'Unknown service',
-        'No policy defines this service. GET /v1/capabilities with your token lists what it may use.');
+      return problem(
+        404,
+        'service_unknown',
+        'Unknown service',
+        'No policy defines this service. GET /v1/capabilities with your token lists what it may use.',
+      );
     case 'method_refused':
       return problem(405, 'method_refused', 'Method refused', 'Keywarden does not forward this method.');
     case 'path_refused':
-      return problem(400, 'path_refused', 'Path refused',
-        `The path has no canonical form (${reason.why.replaceAll('_', ' ')}). Send a plain absolute path without dot segments, empty segments or encoded separators.`);
+      return problem(
+        400,
+        'path_refused',
+        'Path refused',
+        `The path has no canonical form (${reason.why.replaceAll('_', ' ')}). Send a plain absolute path without dot segments, empty segments or encoded separators.`,
+      );
     case 'query_refused':
       return problem(400, 'query_refused', 'Query refused', `The query cannot be forwarded: ${reason.why}.`);
     case 'header_refused':
-      return problem(400, 'header_refused', 'Header field refused', `The header field ${reason.header} is refused: ${reason.why}.`);
+      return problem(
+        400,
+        'header_refused',
+        'Header field refused',
+        `The header field ${reason.header} is refused: ${reason.why}.`,
+      );
     case 'operation_unknown':
-      return problem(403, 'operation_not_allowed', 'Not allowed', 'No capability allows this method and path. GET /v1/capabilities lists what your token allows.');
+      return problem(
+        403,
+        'operation_not_allowed',
+        'Not allowed',
+        'No capability allows this method and path. GET /v1/capabilities lists what your token allows.',
+      );
     case 'capability_missing':
-      return problem(403, 'capability_missing', 'Capability missing',
-        `This call needs a capability that the token does not hold: ${reason.wouldAllow.join(' or ')}.`);
+      return problem(
+        403,
+        'capability_missing',
+        'Capability missing',
+        `This call needs a capability that the token does not hold: ${reason.wouldAllow.join(' or ')}.`,
+      );
     case 'rule_denied':
-      return problem(403, 'denied_by_rule', 'Denied by rule', 'A rule of the service\'s policy denies this call.');
+      return problem(403, 'denied_by_rule', 'Denied by rule', "A rule of the service's policy denies this call.");
     case 'condition_unmet':
-      return problem(403, 'condition_unmet', 'Condition not met',
-        `${reason.capability} allows this call only when: ${reason.condition}`);
+      return problem(
+        403,
+        'condition_unmet',
+        'Condition not met',
+        `${reason.capability} allows this call only when: ${reason.condition}`,
+      );
     case 'condition_unevaluable':
-      return problem(403, 'condition_unevaluable', 'Condition not met',
-        `${reason.capability} allows this call only when: ${reason.condition} (a value that it needs is missing or of another type)`);
+      return problem(
+        403,
+        'condition_unevaluable',
+        'Condition not met',
+        `${reason.capability} allows this call only when: ${reason.condition} (a value that it needs is missing or of another type)`,
+      );
     case 'body_refused':
       return bodyProblem(reason.why);
     case 'approval_required':
-      return problem(403, 'approval_required', 'Approval required',
-        `${reason.capability} needs a person's approval for this call, and this edge has no approvals desk yet. Nothing was sent.`);
+      return problem(
+        403,
+        'approval_required',
+        'Approval required',
+        `${reason.capability} needs a person's approval for this call, and this edge has no approvals desk yet. Nothing was sent.`,
+      );
     case 'rate_limited':
-      return problem(429, 'rate_limited', 'Too many requests',
+      return problem(
+        429,
+        'rate_limited',
+        'Too many requests',
         `The limit of ${reason.limit} is used up. Try again in ${reason.retryAfterSeconds} s.`,
-        { retryAfterSeconds: reason.retryAfterSeconds, proxyError: 'http_request_denied' });
+        { retryAfterSeconds: reason.retryAfterSeconds, proxyError: 'http_request_denied' },
+      );
     case 'fault':
       return faultProblem(reason);
   }
@@ -102,35 +144,104 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
 
 function bodyProblem(why: Extract<Denial, { kind: 'body_refused' }>['why']): PublicProblem {
   const words = why.replaceAll('_', ' ');
-  if (why === 'too_large') return problem(413, 'body_refused', 'Body refused', 'The body is larger than a rule may read, so that it cannot be judged.');
+  if (why === 'too_large')
+    return problem(
+      413,
+      'body_refused',
+      'Body refused',
+      'The body is larger than a rule may read, so that it cannot be judged.',
+    );
   if (why.startsWith('content_') || why === 'charset_unsupported') {
-    return problem(415, 'body_refused', 'Body refused', `A rule reads this body and cannot: ${words}. Send application/json or application/x-www-form-urlencoded in UTF-8, not compressed.`);
+    return problem(
+      415,
+      'body_refused',
+      'Body refused',
+      `A rule reads this body and cannot: ${words}. Send application/json or application/x-www-form-urlencoded in UTF-8, not compressed.`,
+    );
   }
-  return problem(400, 'body_refused', 'Body refused', `A rule reads this body and readers could differ about it: ${words}.`);
+  return problem(
+    400,
+    'body_refused',
+    'Body refused',
+    `A rule reads this body and readers could differ about it: ${words}.`,
+  );
 }
 
 function faultProblem({ code, retryable }: Fault): PublicProblem {
   const later = retryable ? { retryAfterSeconds: 1 } : {};
   switch (code) {
     case 'upstream_unreachable':
-      return problem(502, code, 'Upstream unreachable', 'The service could not be reached, or it ended the connection before it gave an HTTP answer.', { ...later, proxyError: 'destination_unavailable' });
+      return problem(
+        502,
+        code,
+        'Upstream unreachable',
+        'The service could not be reached, or it ended the connection before it gave an HTTP answer.',
+        { ...later, proxyError: 'destination_unavailable' },
+      );
     case 'upstream_protocol_error':
-      return problem(502, code, 'Bad answer from the upstream', 'The service answered with something that is no HTTP response that can be passed on.', { proxyError: 'http_protocol_error' });
+      return problem(
+        502,
+        code,
+        'Bad answer from the upstream',
+        'The service answered with something that is no HTTP response that can be passed on.',
+        { proxyError: 'http_protocol_error' },
+      );
     case 'upstream_timeout':
-      return problem(504, code, 'Upstream timed out', 'The service did not answer in time. Whether it acted on the request is unknown.', { proxyError: 'http_response_timeout' });
+      return problem(
+        504,
+        code,
+        'Upstream timed out',
+        'The service did not answer in time. Whether it acted on the request is unknown.',
+        { proxyError: 'http_response_timeout' },
+      );
     case 'upstream_redirect_refused':
-      return problem(502, code, 'Redirect refused', 'The service redirected to another origin, which the policy does not allow; the credential goes nowhere else.', { proxyError: 'http_response_incomplete' });
+      return problem(
+        502,
+        code,
+        'Redirect refused',
+        'The service redirected to another origin, which the policy does not allow; the credential goes nowhere else.',
+        { proxyError: 'http_response_incomplete' },
+      );
     case 'upstream_coding_unsupported':
-      return problem(502, code, 'Content coding refused', 'The service answered in a content coding in which the credential could not be looked for.', { proxyError: 'http_response_content_coding' });
+      return problem(
+        502,
+        code,
+        'Content coding refused',
+        'The service answered in a content coding in which the credential could not be looked for.',
+        { proxyError: 'http_response_content_coding' },
+      );
     case 'client_cancelled':
-      return problem(499, code, 'Client closed the request', 'The client went away.', { proxyError: 'connection_terminated' });
+      return problem(499, code, 'Client closed the request', 'The client went away.', {
+        proxyError: 'connection_terminated',
+      });
     case 'request_unsignable':
-      return problem(400, code, 'Request cannot be signed', 'The body comes in a form that the service\'s signature scheme cannot take. Send it with a Content-Length, not streamed.', { proxyError: 'http_request_error' });
+      return problem(
+        400,
+        code,
+        'Request cannot be signed',
+        "The body comes in a form that the service's signature scheme cannot take. Send it with a Content-Length, not streamed.",
+        { proxyError: 'http_request_error' },
+      );
     case 'ledger_unavailable':
-      return problem(503, code, 'Ledger unavailable', 'The call could not be recorded, so it was not made.', { ...later, proxyError: 'proxy_internal_error' });
+      return problem(503, code, 'Ledger unavailable', 'The call could not be recorded, so it was not made.', {
+        ...later,
+        proxyError: 'proxy_internal_error',
+      });
     case 'ledger_full':
-      return problem(503, code, 'Ledger full', 'Audit rows wait for the database and the bound is reached, so the call was not made. An operator must mend the D1 database.', { retryAfterSeconds: 30, proxyError: 'proxy_internal_error' });
+      return problem(
+        503,
+        code,
+        'Ledger full',
+        'Audit rows wait for the database and the bound is reached, so the call was not made. An operator must mend the D1 database.',
+        { retryAfterSeconds: 30, proxyError: 'proxy_internal_error' },
+      );
     case 'environment_broken':
-      return problem(503, code, 'Edge not ready', 'This edge is not configured completely and refuses to serve. An operator finds the reason at /healthz.', { proxyError: 'proxy_configuration_error' });
+      return problem(
+        503,
+        code,
+        'Edge not ready',
+        'This edge is not configured completely and refuses to serve. An operator finds the reason at /healthz.',
+        { proxyError: 'proxy_configuration_error' },
+      );
   }
 }

@@ -6,6 +6,9 @@ import type { LimitState } from '../ledger/contract.ts';
  */
 export function setRateLimitFields(headers: Headers, limits: readonly LimitState[]): void {
   if (limits.length === 0) return;
-  headers.set('ratelimit-policy', limits.map((l) => `"${l.name}";q=${l.quota};w=${Math.max(1, Math.round(l.windowSeconds))}`).join(', '));
+  headers.set(
+    'ratelimit-policy',
+    limits.map((l) => `"${l.name}";q=${l.quota};w=${Math.max(1, Math.round(l.windowSeconds))}`).join(', '),
+  );
   headers.set('ratelimit', limits.map((l) => `"${l.name}";r=${l.remaining};t=${l.resetSeconds}`).join(', '));
 }

@@ -41,5 +41,8 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
 function setChallenges(headers: Headers, error: 'invalid_token' | null, shape: ErrorShape): void {
   // git sends no credentials until it is asked for Basic (RFC 7617).
   if (shape === 'git') headers.append('www-authenticate', 'Basic realm="keywarden", charset="UTF-8"');
-  headers.append('www-authenticate', error === null ? 'Bearer realm="keywarden"' : `Bearer realm="keywarden", error="${error}"`);
+  headers.append(
+    'www-authenticate',
+    error === null ? 'Bearer realm="keywarden"' : `Bearer realm="keywarden", error="${error}"`,
+  );
 }

@@ -29,7 +29,11 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
     message: p.message,
   };
   const error = { message: p.message, type: errorType(p.status), code: p.code };
-  const json = (body: object, status = p.status): ShapedError => ({ status, contentType: JSON_TYPE, body: JSON.stringify(body) });
+  const json = (body: object, status = p.status): ShapedError => ({
+    status,
+    contentType: JSON_TYPE,
+    body: JSON.stringify(body),
+  });
 
   switch (shape) {
     case 'problem':
@@ -47,7 +51,15 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
       // Slack answers 200 with ok:false; its SDK retries any other status for half an hour. 429 it knows.
       const word = p.status === 401 ? 'invalid_auth' : p.code;
       return json(
-        { ok: false, error: `${word}: ${p.message}`, code: p.code, message: p.message, detail: p.message, instance, response_metadata: { messages: [p.message] } },
+        {
+          ok: false,
+          error: `${word}: ${p.message}`,
+          code: p.code,
+          message: p.message,
+          detail: p.message,
+          instance,
+          response_metadata: { messages: [p.message] },
+        },
         p.status === 429 ? 429 : 200,
       );
     }
@@ -62,7 +74,15 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
     case 'notion':
       return json({ ...base, object: 'error', code: notionCode(p.status), error });
     case 'google':
-      return json({ ...base, error: { code: p.status, message: p.message, status: googleStatus(p.status), errors: [{ message: p.message, domain: 'keywarden', reason: p.code }] } });
+      return json({
+        ...base,
+        error: {
+          code: p.status,
+          message: p.message,
+          status: googleStatus(p.status),
+          errors: [{ message: p.message, domain: 'keywarden', reason: p.code }],
+        },
+      });
     case 'git':
       // git shows a text/plain body to the user as "remote: …" and hides every other.
       return { status: p.status, contentType: 'text/plain; charset=utf-8', body: `${p.message}\n` };
@@ -77,20 +97,50 @@ function errorType(status: number): string {
   return status < 500 ? 'invalid_request_error' : 'api_error';
 }
 
-const anthropicType = (status: number): string => (status === 413 ? 'request_too_large' : status === 504 ? 'timeout_error' : errorType(status));
+const anthropicType = (status: number): string =>
+  status === 413 ? 'request_too_large' : status === 504 ? 'timeout_error' : errorType(status);
 
-const twilioCode = (status: number): number => (status === 401 ? 20003 : status === 429 ? 20429 : status === 404 ? 20404 : 20403);
+const twilioCode = (status: number): number =>
+  status === 401 ? 20003 : status === 429 ? 20429 : status === 404 ? 20404 : 20403;
 
 const notionCode = (status: number): string =>
-  status === 401 ? 'unauthorized' : status === 403 ? 'restricted_resource' : status === 429 ? 'rate_limited' : status === 404 ? 'object_not_found' : status < 500 ? 'invalid_request' : 'service_unavailable';
+  status === 401
+    ? 'unauthorized'
+    : status === 403
+      ? 'restricted_resource'
+      : status === 429
+        ? 'rate_limited'
+        : status === 404
+          ? 'object_not_found'
+          : status < 500
+            ? 'invalid_request'
+            : 'service_unavailable';
 
 const googleStatus = (status: number): string =>
-  status === 401 ? 'UNAUTHENTICATED' : status === 403 ? 'PERMISSION_DENIED' : status === 404 ? 'NOT_FOUND' : status === 429 ? 'RESOURCE_EXHAUSTED' : status < 500 ? 'INVALID_ARGUMENT' : 'UNAVAILABLE';
+  status === 401
+    ? 'UNAUTHENTICATED'
+    : status === 403
+      ? 'PERMISSION_DENIED'
+      : status === 404
+        ? 'NOT_FOUND'
+        : status === 429
+          ? 'RESOURCE_EXHAUSTED'
+          : status < 500
+            ? 'INVALID_ARGUMENT'
+            : 'UNAVAILABLE';
 
 function s3Xml(p: PublicProblem, instance: string): string {
-  const code = p.status === 401 ? 'InvalidToken' : p.status === 429 ? 'SlowDown' : p.status === 403 ? 'AccessDenied' : p.status < 500 ? 'InvalidRequest' : 'ServiceUnavailable';
+  const code =
+    p.status === 401
+      ? 'InvalidToken'
+      : p.status === 429
+        ? 'SlowDown'
+        : p.status === 403
+          ? 'AccessDenied'
+          : p.status < 500
+            ? 'InvalidRequest'
+            : 'ServiceUnavailable';
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${xml(p.message)}</Message><RequestId>${xml(instance)}</RequestId><KeywardenCode>${p.code}</KeywardenCode></Error>`;
 }
 
-const xml = (s: string): string =>
-  s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const xml = (s: string): string => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);

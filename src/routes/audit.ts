@@ -4,7 +4,7 @@ import { exportLines, listRows, verifyStored } from '../audit/store.ts';
 import { signCheckpoint } from '../capability/checkpoint.ts';
 import { flushAgent, flushAll } from '../ledger/client.ts';
 import type { FlushAnswer } from '../ledger/contract.ts';
-import { AuditQuery, type AuditListResponse, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
+import { type AuditListResponse, AuditQuery, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { issuesText, refuse } from './refuse.ts';
@@ -19,7 +19,8 @@ audit.get('/', async (c) => {
   if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
   const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.data;
   const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
-  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  if (!flushed.ok)
+    return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
   const page = await listRows(c.env.DB, {
     ...same,
     ...(requestId === undefined ? {} : { requestId }),
@@ -29,13 +30,17 @@ audit.get('/', async (c) => {
     ...(cursor === undefined ? {} : { cursor }),
   });
   if (!page.ok) return refuse(c, 400, 'cursor_invalid', page.error);
-  return c.json({ rows: page.value.rows.map(jsonOfRow), next_cursor: page.value.nextCursor } satisfies AuditListResponse);
+  return c.json({
+    rows: page.value.rows.map(jsonOfRow),
+    next_cursor: page.value.nextCursor,
+  } satisfies AuditListResponse);
 });
 
 /** Checks every chain in D1 against the live heads of the ledgers. */
 audit.get('/verify', async (c) => {
   const flushed = await flushAll(c.env);
-  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  if (!flushed.ok)
+    return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
   const result = await verifyStored(c.env.DB, headsOf(flushed.value), async () => {
     const again = await flushAll(c.env);
     return again.ok ? headsOf(again.value) : [];
@@ -46,9 +51,12 @@ audit.get('/verify', async (c) => {
 /** All rows in the order of their chains, as NDJSON, and last a checkpoint signed by the edge. */
 audit.get('/export', async (c) => {
   const flushed = await flushAll(c.env);
-  if (!flushed.ok) return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  if (!flushed.ok)
+    return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
   const { keys, expected } = c.get('edge');
-  const lines = exportLines(c.env.DB, headsOf(flushed.value), (checkpoint) => signCheckpoint(checkpoint, keys, expected.issuer, Date.now()));
+  const lines = exportLines(c.env.DB, headsOf(flushed.value), (checkpoint) =>
+    signCheckpoint(checkpoint, keys, expected.issuer, Date.now()),
+  );
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {

@@ -8,15 +8,19 @@ import { shapeOf } from '../problem/shapes.ts';
 export function bugResponse(bug: unknown, requestId: string, method: string): Response {
   const text = bug instanceof Error ? (bug.stack ?? bug.message) : String(bug);
   console.error(`keywarden: bug: ${requestId}: ${text.replaceAll(/\b[a-z]+:\/\/[^\s'")]+/gi, '[url]')}`);
-  const shaped = shapeOf('problem', {
-    status: 500,
-    code: 'internal_error',
-    title: 'Internal error',
-    message: `Keywarden failed on this request. Its id is ${requestId}.`,
-    retryAfterSeconds: null,
-    challenge: null,
-    proxyError: 'proxy_internal_error',
-  }, `urn:uuid:${requestId}`);
+  const shaped = shapeOf(
+    'problem',
+    {
+      status: 500,
+      code: 'internal_error',
+      title: 'Internal error',
+      message: `Keywarden failed on this request. Its id is ${requestId}.`,
+      retryAfterSeconds: null,
+      challenge: null,
+      proxyError: 'proxy_internal_error',
+    },
+    `urn:uuid:${requestId}`,
+  );
   return new Response(method === 'HEAD' ? null : shaped.body, {
     status: 500,
     headers: {

@@ -27,7 +27,8 @@ capabilities.get('/', async (c) => {
   const agentLimit = grantOf(edge.bundle.agents, edge.dev, principal.agent)?.limit ?? null;
   const limits: NamedLimit[] = agentLimit === null ? [] : [{ name: 'agent', spec: agentLimit }];
   for (const { found } of held) {
-    if (found !== null && found.capability.limit !== null) limits.push({ name: found.capability.name, spec: found.capability.limit });
+    if (found !== null && found.capability.limit !== null)
+      limits.push({ name: found.capability.name, spec: found.capability.limit });
   }
   const left = await peek(c.env, principal, limits);
   if (!left.ok) return no(c, left.error);
@@ -43,18 +44,24 @@ capabilities.get('/', async (c) => {
     session_id: principal.session,
     token_id: principal.tokenId,
     expires_at: new Date(principal.expiresAtMs).toISOString(),
-    capabilities: held.flatMap(({ found }) => found === null ? [] : [{
-      name: found.capability.name,
-      title: found.capability.title,
-      description: found.capability.description,
-      service: found.service.service,
-      base_url: `${origin}/proxy/${found.service.service}`,
-      allow: found.capability.allow.map((rule) => rule.text),
-      deny: found.capability.deny.map((rule) => rule.text),
-      when: found.capability.when,
-      approval: found.capability.approval !== null,
-      limit: leftOf(found.capability.name),
-    }]),
+    capabilities: held.flatMap(({ found }) =>
+      found === null
+        ? []
+        : [
+            {
+              name: found.capability.name,
+              title: found.capability.title,
+              description: found.capability.description,
+              service: found.service.service,
+              base_url: `${origin}/proxy/${found.service.service}`,
+              allow: found.capability.allow.map((rule) => rule.text),
+              deny: found.capability.deny.map((rule) => rule.text),
+              when: found.capability.when,
+              approval: found.capability.approval !== null,
+              limit: leftOf(found.capability.name),
+            },
+          ],
+    ),
     unknown: held.filter(({ found }) => found === null).map(({ name }) => name),
     agent_limit: leftOf('agent'),
   };

@@ -12,12 +12,21 @@ export const operatorOnly = (role: Role) =>
     const operator = await authenticateOperator(c);
     if (operator === null) {
       await recordRefusal(c, role, null);
-      return refuse(c, 401, 'operator_key_invalid',
-        'Send an operator key as "Authorization: Bearer <key>". Under keywarden dev it stands in .keywarden/operator.key.');
+      return refuse(
+        c,
+        401,
+        'operator_key_invalid',
+        'Send an operator key as "Authorization: Bearer <key>". Under keywarden dev it stands in .keywarden/operator.key.',
+      );
     }
     if (!mayAct(operator, role)) {
       await recordRefusal(c, role, operator);
-      return refuse(c, 403, 'role_missing', `This needs the role ${role}; ${operator.id} has ${[...operator.roles].join(', ')}.`);
+      return refuse(
+        c,
+        403,
+        'role_missing',
+        `This needs the role ${role}; ${operator.id} has ${[...operator.roles].join(', ')}.`,
+      );
     }
     c.set('operator', operator);
     return next();
@@ -32,14 +41,24 @@ async function authenticateOperator(c: ApiContext): Promise<Operator | null> {
 }
 
 async function recordRefusal(c: ApiContext, role: Role, operator: Operator | null): Promise<void> {
-  await record(c.env, { kind: 'operators' }, {
-    notes: [{
-      event: 'operator.denied',
-      requestId: c.get('requestId'),
-      agent: null, session: null, tokenId: null, capability: null, service: null,
-      operator: operator?.id ?? null,
-      reason: operator === null ? 'operator_key_invalid' : 'role_missing',
-      detail: { role, method: c.req.method, path: c.req.path.slice(0, 128) },
-    }],
-  });
+  await record(
+    c.env,
+    { kind: 'operators' },
+    {
+      notes: [
+        {
+          event: 'operator.denied',
+          requestId: c.get('requestId'),
+          agent: null,
+          session: null,
+          tokenId: null,
+          capability: null,
+          service: null,
+          operator: operator?.id ?? null,
+          reason: operator === null ? 'operator_key_invalid' : 'role_missing',
+          detail: { role, method: c.req.method, path: c.req.path.slice(0, 128) },
+        },
+      ],
+    },
+  );
 }

@@ -31,7 +31,13 @@ export function splitProxyUrl(url: string): { origin: string; service: string; r
 }
 
 /** `ANY /proxy/<service>/<path…>`: an agent's call. */
-export async function proxy(request: Request, env: Env, ctx: ExecutionContext, edge: Edge, parts: NonNullable<ReturnType<typeof splitProxyUrl>>): Promise<Response> {
+export async function proxy(
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  edge: Edge,
+  parts: NonNullable<ReturnType<typeof splitProxyUrl>>,
+): Promise<Response> {
   const startedAt = Date.now();
   const policy = serviceOf(edge.bundle, parts.service);
   const call: Call = {

@@ -6,15 +6,19 @@ import type { ApiContext } from './context.ts';
 /** A no of our own API, in the shape of {@link Problem}. */
 export function refuse(c: ApiContext, status: number, code: string, message: string): Response {
   const requestId = c.get('requestId');
-  const shaped = shapeOf('problem', {
-    status,
-    code,
-    title: code.replaceAll('_', ' '),
-    message,
-    retryAfterSeconds: null,
-    challenge: null,
-    proxyError: 'http_request_denied',
-  }, `urn:uuid:${requestId}`);
+  const shaped = shapeOf(
+    'problem',
+    {
+      status,
+      code,
+      title: code.replaceAll('_', ' '),
+      message,
+      retryAfterSeconds: null,
+      challenge: null,
+      proxyError: 'http_request_denied',
+    },
+    `urn:uuid:${requestId}`,
+  );
   const headers: Record<string, string> = {
     'content-type': shaped.contentType,
     'cache-control': 'no-store',

@@ -1,13 +1,13 @@
 import { Hono } from 'hono';
-import { verifySignature } from '../capability/verify.ts';
 import { mintToken } from '../capability/mint.ts';
+import { verifySignature } from '../capability/verify.ts';
 import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSession } from '../db/tokens.ts';
 import { record, revoke } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
 import { decideMint } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
 import { closestOf } from '../policy/spelling.ts';
-import { MAX_TTL_SECONDS, MintRequest, RevokeRequest, type MintResponse, type RevokeResponse } from '../protocol.ts';
+import { MAX_TTL_SECONDS, MintRequest, type MintResponse, RevokeRequest, type RevokeResponse } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { issuesText, jsonOf, refuse } from './refuse.ts';
@@ -34,9 +34,22 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
   const grant = decideMint(edge.bundle.agents, edge.dev, { agent, capabilities, ttlSeconds: asked });
   const base = { requestId: c.get('requestId'), agent, session, operator: c.get('operator').id, service: null };
   if (!grant.ok) {
-    await record(c.env, { kind: 'agent', agent }, {
-      notes: [{ ...base, event: 'token.refused', tokenId: null, capability: capabilities[0] ?? null, reason: grant.error.kind, detail: { capabilities: capabilities.join(' '), ttl_seconds: asked } }],
-    });
+    await record(
+      c.env,
+      { kind: 'agent', agent },
+      {
+        notes: [
+          {
+            ...base,
+            event: 'token.refused',
+            tokenId: null,
+            capability: capabilities[0] ?? null,
+            reason: grant.error.kind,
+            detail: { capabilities: capabilities.join(' '), ttl_seconds: asked },
+          },
+        ],
+      },
+    );
     return refuse(c, 403, grant.error.kind, mintRefusalText(agent, grant.error));
   }
 
@@ -44,11 +57,26 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
   const { ttlSeconds } = grant.value;
   const minted = await mintToken({ agent, session, capabilities, ttlSeconds }, edge.keys, edge.expected, nowMs);
   // First on the list, then the look whether the session was revoked: whichever comes first of this and a revocation sees the other.
-  await insertToken(c.env.DB, { tokenId: minted.tokenId, agent, session, capabilities, issuedAt: nowMs, expiresAt: minted.expiresAtMs, mintedBy: base.operator });
+  await insertToken(c.env.DB, {
+    tokenId: minted.tokenId,
+    agent,
+    session,
+    capabilities,
+    issuedAt: nowMs,
+    expiresAt: minted.expiresAtMs,
+    mintedBy: base.operator,
+  });
   if (session !== null && (await isSessionRevoked(c.env.DB, session))) {
     return refuse(c, 409, 'session_revoked', `The session ${session} was revoked; no further token is given for it.`);
   }
-  const note: LedgerNote = { ...base, event: 'token.minted', tokenId: minted.tokenId, capability: capabilities[0] ?? null, reason: null, detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds } };
+  const note: LedgerNote = {
+    ...base,
+    event: 'token.minted',
+    tokenId: minted.tokenId,
+    capability: capabilities[0] ?? null,
+    reason: null,
+    detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds },
+  };
   const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
   if (!recorded.ok) return refuse(c, 503, recorded.error.code, 'The ledger is not available; no token was given.');
 
@@ -59,14 +87,24 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
     expires_at: new Date(minted.expiresAtMs).toISOString(),
     token_id: minted.tokenId,
     ...(session === null ? {} : { session_id: session }),
-    ...(edge.bundle.agents.source === 'absent' ? { warning: 'There is no agents.yaml: under keywarden dev any agent may hold anything; in production nobody may.' } : {}),
+    ...(edge.bundle.agents.source === 'absent'
+      ? {
+          warning:
+            'There is no agents.yaml: under keywarden dev any agent may hold anything; in production nobody may.',
+        }
+      : {}),
   } satisfies MintResponse);
 });
 
 tokens.post('/revoke', operatorOnly('mint'), async (c) => {
   const parsed = RevokeRequest.safeParse(await jsonOf(c));
   if (!parsed.success) {
-    return refuse(c, 400, 'request_invalid', 'Send exactly one of {"token_id"}, {"token"}, {"session_id"}, {"agent_id"}.');
+    return refuse(
+      c,
+      400,
+      'request_invalid',
+      'Send exactly one of {"token_id"}, {"token"}, {"session_id"}, {"agent_id"}.',
+    );
   }
   const request = parsed.data;
   const now = Date.now();
@@ -74,13 +112,25 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
   if ('session_id' in request) {
     await revokeSession(c.env.DB, request.session_id, now);
     const agents = await agentsOfSession(c.env.DB, request.session_id);
-    return revokeAt(c, agents, 'session', { by: 'session', session: request.session_id, until }, { session: request.session_id });
+    return revokeAt(
+      c,
+      agents,
+      'session',
+      { by: 'session', session: request.session_id, until },
+      { session: request.session_id },
+    );
   }
   if ('token_id' in request || 'token' in request) {
     const tokenId = 'token_id' in request ? request.token_id : await idOfToken(c, request.token);
     if (tokenId === null) return refuse(c, 400, 'token_invalid', 'This is no token of this edge.');
     const agent = await agentOfToken(c.env.DB, tokenId);
-    if (agent === null) return refuse(c, 404, 'token_unknown', `No token ${tokenId} was minted here. Revoke by agent or session instead.`);
+    if (agent === null)
+      return refuse(
+        c,
+        404,
+        'token_unknown',
+        `No token ${tokenId} was minted here. Revoke by agent or session instead.`,
+      );
     return revokeAt(c, [agent], 'token', { by: 'token', tokenId, until }, { tokenId });
   }
   return revokeAt(c, [request.agent_id], 'agent', { by: 'agent', issuedUntilMs: now }, {});
@@ -95,13 +145,28 @@ async function revokeAt(
 ): Promise<Response> {
   for (const agent of agents) {
     const note: LedgerNote = {
-      event: 'token.revoked', requestId: c.get('requestId'), agent, session: ids.session ?? null, tokenId: ids.tokenId ?? null,
-      capability: null, service: null, operator: c.get('operator').id, reason: by, detail: {},
+      event: 'token.revoked',
+      requestId: c.get('requestId'),
+      agent,
+      session: ids.session ?? null,
+      tokenId: ids.tokenId ?? null,
+      capability: null,
+      service: null,
+      operator: c.get('operator').id,
+      reason: by,
+      detail: {},
     };
     const done = await revoke(c.env, agent, revocation);
-    if (!done.ok) return refuse(c, 503, done.error.code, `The ledger of ${agent} is not available; the revocation does NOT stand there. Send it again.`);
+    if (!done.ok)
+      return refuse(
+        c,
+        503,
+        done.error.code,
+        `The ledger of ${agent} is not available; the revocation does NOT stand there. Send it again.`,
+      );
     const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
-    if (!recorded.ok) console.error(`keywarden: error: a revocation stands but was not recorded: ${recorded.error.detail}`);
+    if (!recorded.ok)
+      console.error(`keywarden: error: a revocation stands but was not recorded: ${recorded.error.detail}`);
   }
   return c.json({ revoked: by, agents: [...agents] } satisfies RevokeResponse);
 }
@@ -113,7 +178,10 @@ async function idOfToken(c: ApiContext, token: string): Promise<string | null> {
   return typeof jti === 'string' ? jti : null;
 }
 
-function mintRefusalText(agent: string, refusal: Extract<ReturnType<typeof decideMint>, { ok: false }>['error']): string {
+function mintRefusalText(
+  agent: string,
+  refusal: Extract<ReturnType<typeof decideMint>, { ok: false }>['error'],
+): string {
   switch (refusal.kind) {
     case 'agent_unknown':
       return `policies/agents.yaml lets ${agent} hold nothing. Add an entry for it and deploy.`;

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { CANONICAL_COLUMNS, CANONICAL_VERSION, canonicalRow, chainVerifier, verifyChain } from '../../src/audit/chain.ts';
+import {
+  CANONICAL_COLUMNS,
+  CANONICAL_VERSION,
+  canonicalRow,
+  chainVerifier,
+  verifyChain,
+} from '../../src/audit/chain.ts';
 import type { AuditRow } from '../../src/audit/event.ts';
 import { chainOf, headOf, linked } from '../support/audit-rows.ts';
 
@@ -10,11 +16,13 @@ const head = headOf(good, L);
 const at = (index: number): AuditRow => good[index] as AuditRow;
 
 describe('the hash', () => {
-  it('is SHA-256 of the previous hash\'s bytes and the canonical row, as another implementation computes it', () => {
+  it("is SHA-256 of the previous hash's bytes and the canonical row, as another implementation computes it", () => {
     const row = at(2);
     const text = JSON.stringify([CANONICAL_VERSION, ...CANONICAL_COLUMNS.map((column) => row[column])]);
     expect(canonicalRow(row)).toBe(text);
-    expect(createHash('sha256').update(Buffer.from(row.prevHash, 'hex')).update(text, 'utf8').digest('hex')).toBe(row.hash);
+    expect(createHash('sha256').update(Buffer.from(row.prevHash, 'hex')).update(text, 'utf8').digest('hex')).toBe(
+      row.hash,
+    );
   });
 
   it('covers every column', () => {
@@ -53,51 +61,71 @@ describe('tampering is told by its row', () => {
 
   it('the whole rest chained anew', () => {
     const rows = good.slice(0, 2);
-    for (const row of good.slice(2)) rows.push(linked({ ...row, agent: 'somebody', prevHash: (rows.at(-1) as AuditRow).hash }));
+    for (const row of good.slice(2))
+      rows.push(linked({ ...row, agent: 'somebody', prevHash: (rows.at(-1) as AuditRow).hash }));
     expect(verifyChain(rows, head)).toEqual([{ kind: 'replaced', ledger: L, seq: 6 }]);
   });
 
-  it('the first row dropped', () => expect(verifyChain(good.slice(1), head)).toEqual([{ kind: 'missing', ledger: L, seq: 1, lastSeq: 1 }]));
+  it('the first row dropped', () =>
+    expect(verifyChain(good.slice(1), head)).toEqual([{ kind: 'missing', ledger: L, seq: 1, lastSeq: 1 }]));
   it('middle rows dropped', () =>
-    expect(verifyChain([at(0), at(3), at(4), at(5)], head)).toEqual([{ kind: 'missing', ledger: L, seq: 2, lastSeq: 3 }]));
+    expect(verifyChain([at(0), at(3), at(4), at(5)], head)).toEqual([
+      { kind: 'missing', ledger: L, seq: 2, lastSeq: 3 },
+    ]));
   it('dropped, and the rest numbered anew', () => {
     const rows = [at(0), ...good.slice(2).map((row) => ({ ...row, seq: row.seq - 1 }))];
     expect(verifyChain(rows, head)[0]).toEqual({ kind: 'altered', ledger: L, seq: 2 });
   });
-  it('the tail dropped', () => expect(verifyChain(good.slice(0, 4), head)).toEqual([{ kind: 'missing', ledger: L, seq: 5, lastSeq: 6 }]));
+  it('the tail dropped', () =>
+    expect(verifyChain(good.slice(0, 4), head)).toEqual([{ kind: 'missing', ledger: L, seq: 5, lastSeq: 6 }]));
   it('all dropped', () => expect(verifyChain([], head)).toEqual([{ kind: 'missing', ledger: L, seq: 1, lastSeq: 6 }]));
   it('reordered', () =>
-    expect(verifyChain([at(0), at(2), at(1), at(3), at(4), at(5)], head)).toEqual([{ kind: 'reordered', ledger: L, seq: 2 }]));
+    expect(verifyChain([at(0), at(2), at(1), at(3), at(4), at(5)], head)).toEqual([
+      { kind: 'reordered', ledger: L, seq: 2 },
+    ]));
   it('numbers of two rows swapped', () => {
     const rows = [at(0), { ...at(2), seq: 2 }, { ...at(1), seq: 3 }, at(3), at(4), at(5)];
-    expect(verifyChain(rows, head)).toEqual([{ kind: 'altered', ledger: L, seq: 2 }, { kind: 'altered', ledger: L, seq: 3 }]);
+    expect(verifyChain(rows, head)).toEqual([
+      { kind: 'altered', ledger: L, seq: 2 },
+      { kind: 'altered', ledger: L, seq: 3 },
+    ]);
   });
   it('duplicated', () =>
-    expect(verifyChain([at(0), at(1), at(1), ...good.slice(2)], head)).toEqual([{ kind: 'duplicated', ledger: L, seq: 2 }]));
+    expect(verifyChain([at(0), at(1), at(1), ...good.slice(2)], head)).toEqual([
+      { kind: 'duplicated', ledger: L, seq: 2 },
+    ]));
   it('inserted beyond the head, well chained', () => {
     const forged = linked({ ...at(5), seq: 7, prevHash: at(5).hash });
     expect(verifyChain([...good, forged], head)).toEqual([{ kind: 'inserted', ledger: L, seq: 7 }]);
   });
   it('inserted in the middle, the rest moved on and chained anew', () => {
     const rows = good.slice(0, 2);
-    for (const row of [at(2), ...good.slice(2)]) rows.push(linked({ ...row, seq: rows.length + 1, prevHash: (rows.at(-1) as AuditRow).hash }));
+    for (const row of [at(2), ...good.slice(2)])
+      rows.push(linked({ ...row, seq: rows.length + 1, prevHash: (rows.at(-1) as AuditRow).hash }));
     const kinds = verifyChain(rows, head).map((problem) => `${problem.kind} ${problem.seq}`);
     expect(kinds).toContain('inserted 7');
     expect(kinds).toContain('replaced 6');
   });
   it('time that runs backwards, however well chained', () => {
     const rows = good.slice(0, 2);
-    for (const row of good.slice(2)) rows.push(linked({ ...row, at: row.at - (row.seq === 4 ? 100 : 0), prevHash: (rows.at(-1) as AuditRow).hash }));
+    for (const row of good.slice(2))
+      rows.push(linked({ ...row, at: row.at - (row.seq === 4 ? 100 : 0), prevHash: (rows.at(-1) as AuditRow).hash }));
     expect(verifyChain(rows, headOf(rows, L))).toEqual([{ kind: 'time_reversed', ledger: L, seq: 4 }]);
   });
   it('a row of another ledger', () => {
     const other = chainOf('e'.repeat(64), 6)[2] as AuditRow;
-    expect(verifyChain([at(0), at(1), other, ...good.slice(3)], head)).toContainEqual({ kind: 'altered', ledger: L, seq: 3 });
+    expect(verifyChain([at(0), at(1), other, ...good.slice(3)], head)).toContainEqual({
+      kind: 'altered',
+      ledger: L,
+      seq: 3,
+    });
   });
   it('two things at once are both told', () => {
     const rows = [{ ...at(0), path: '/x' }, at(1), at(3), at(4)];
     expect(verifyChain(rows, head)).toEqual([
-      { kind: 'altered', ledger: L, seq: 1 }, { kind: 'missing', ledger: L, seq: 3, lastSeq: 3 }, { kind: 'missing', ledger: L, seq: 6, lastSeq: 6 },
+      { kind: 'altered', ledger: L, seq: 1 },
+      { kind: 'missing', ledger: L, seq: 3, lastSeq: 3 },
+      { kind: 'missing', ledger: L, seq: 6, lastSeq: 6 },
     ]);
   });
 });

@@ -27,7 +27,11 @@ export const goodClaims = () => ({
 });
 
 /** Signs any claims under any header: what a forger with our key could not do, and what a forger without it tries. */
-export function signed(keys: TokenKeys, claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<string> {
+export function signed(
+  keys: TokenKeys,
+  claims: Record<string, unknown>,
+  header: Record<string, unknown> = {},
+): Promise<string> {
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: 'at+jwt', ...header })
     .sign(keys.signingKey);

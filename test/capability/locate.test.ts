@@ -6,7 +6,7 @@ const OTHER = 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJiIn0.c2ln';
 const basic = (pair: string): string => `Basic ${btoa(pair)}`;
 const nowhere = { header: null, queryParam: null };
 
-describe('the token is found where an SDK puts the vendor\'s key', () => {
+describe("the token is found where an SDK puts the vendor's key", () => {
   const places: [string, Record<string, string>][] = [
     ['Bearer', { authorization: `Bearer ${T}` }],
     ['bearer in lower case', { authorization: `bearer ${T}` }],
@@ -16,32 +16,63 @@ describe('the token is found where an SDK puts the vendor\'s key', () => {
     ['Basic password, as git and Twilio send it', { authorization: basic(`x-access-token:${T}`) }],
     ['x-api-key, as Anthropic sends it', { 'x-api-key': T }],
     ['x-goog-api-key', { 'x-goog-api-key': T }],
-    ['the session token of SigV4', { authorization: 'AWS4-HMAC-SHA256 Credential=PROXY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00', 'x-amz-security-token': T }],
-    ['the access key id of SigV4', { authorization: `AWS4-HMAC-SHA256 Credential=${T}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00` }],
+    [
+      'the session token of SigV4',
+      {
+        authorization:
+          'AWS4-HMAC-SHA256 Credential=PROXY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00',
+        'x-amz-security-token': T,
+      },
+    ],
+    [
+      'the access key id of SigV4',
+      {
+        authorization: `AWS4-HMAC-SHA256 Credential=${T}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00`,
+      },
+    ],
   ];
   it.each(places)('%s', (_, fields) => {
     expect(locateToken(new Headers(fields), '', nowhere)).toEqual({ ok: true, value: T });
   });
 
-  it('the header and the query parameter of the service\'s own scheme', () => {
-    expect(locateToken(new Headers({ 'x-vendor-key': T }), '', { header: 'x-vendor-key', queryParam: null })).toEqual({ ok: true, value: T });
-    expect(locateToken(new Headers(), `a=1&key=${T}`, { header: null, queryParam: 'key' })).toEqual({ ok: true, value: T });
-    expect(locateToken(new Headers(), `a=1&key=${T}`, nowhere)).toMatchObject({ ok: false, error: { kind: 'token_missing' } });
+  it("the header and the query parameter of the service's own scheme", () => {
+    expect(locateToken(new Headers({ 'x-vendor-key': T }), '', { header: 'x-vendor-key', queryParam: null })).toEqual({
+      ok: true,
+      value: T,
+    });
+    expect(locateToken(new Headers(), `a=1&key=${T}`, { header: null, queryParam: 'key' })).toEqual({
+      ok: true,
+      value: T,
+    });
+    expect(locateToken(new Headers(), `a=1&key=${T}`, nowhere)).toMatchObject({
+      ok: false,
+      error: { kind: 'token_missing' },
+    });
   });
 
   it('the same token in two places is one token', () => {
-    expect(locateToken(new Headers({ authorization: `Bearer ${T}`, 'x-api-key': T }), '', nowhere)).toEqual({ ok: true, value: T });
+    expect(locateToken(new Headers({ authorization: `Bearer ${T}`, 'x-api-key': T }), '', nowhere)).toEqual({
+      ok: true,
+      value: T,
+    });
   });
 });
 
 describe('threat 14: what comes is refused', () => {
   const table: [string, Record<string, string>, string][] = [
     ['when nothing comes', {}, 'token_missing'],
-    ['when a vendor\'s key comes (bring your own key)', { authorization: 'Bearer sk_live_123' }, 'token_malformed'],
+    ["when a vendor's key comes (bring your own key)", { authorization: 'Bearer sk_live_123' }, 'token_malformed'],
     ['when two different tokens come', { authorization: `Bearer ${T}`, 'x-api-key': OTHER }, 'token_ambiguous'],
     ['when the field comes twice', { authorization: `Bearer ${T}, Bearer ${OTHER}` }, 'token_untrusted_form'],
     ['when Basic is no base64', { authorization: 'Basic %%%' }, 'token_malformed'],
-    ['when only a SigV4 dummy comes', { authorization: 'AWS4-HMAC-SHA256 Credential=PROXY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00' }, 'token_missing'],
+    [
+      'when only a SigV4 dummy comes',
+      {
+        authorization:
+          'AWS4-HMAC-SHA256 Credential=PROXY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00',
+      },
+      'token_missing',
+    ],
   ];
   it.each(table)('%s', (_, fields, kind) => {
     const found = locateToken(new Headers(fields), '', nowhere);

@@ -99,8 +99,13 @@ describe('threat 29: a token is refused', () => {
   it('that embeds the very key it is signed with', async () => {
     const keys = await freshKeys();
     const forger = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
-    const token = await signed({ ...keys, signingKey: forger.privateKey as CryptoKey }, goodClaims(), { jwk: await exportJWK(forger.publicKey) });
-    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toMatchObject({ ok: false, error: { kind: 'token_untrusted' } });
+    const token = await signed({ ...keys, signingKey: forger.privateKey as CryptoKey }, goodClaims(), {
+      jwk: await exportJWK(forger.publicKey),
+    });
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toMatchObject({
+      ok: false,
+      error: { kind: 'token_untrusted' },
+    });
   });
 
   it('with alg none, with a critical extension, and with the public key used as an HMAC secret', async () => {
@@ -116,7 +121,8 @@ describe('threat 29: a token is refused', () => {
       `${b64({ alg: 'EdDSA', kid, typ: 'at+jwt', crit: ['exp'] })}.${payload}.AA`,
       `${hs}.${createHmac('sha256', x).update(hs).digest('base64url')}`,
     ];
-    for (const token of tokens) expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok, token.slice(0, 40)).toBe(false);
+    for (const token of tokens)
+      expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok, token.slice(0, 40)).toBe(false);
   });
 
   it('altered in any one character', async () => {
@@ -133,21 +139,33 @@ describe('threat 29: a token is refused', () => {
   it('that is too long, and it is not even parsed', async () => {
     const keys = await freshKeys();
     const token = `${'e'.repeat(MAX_TOKEN_BYTES)}.e.e`;
-    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({ ok: false, error: { kind: 'token_malformed', why: 'too long' } });
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
+      ok: false,
+      error: { kind: 'token_malformed', why: 'too long' },
+    });
   });
 
-  it.each(['', '.', '..', 'a.b', 'a.b.c.d', 'eyJ.e.', '{}', 'Bearer x', 'ey J.a.b', 'eyJ=.a.b'])('that is no compact JWS: %j', async (token) => {
-    const keys = await freshKeys();
-    expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(false);
-  });
+  it.each(['', '.', '..', 'a.b', 'a.b.c.d', 'eyJ.e.', '{}', 'Bearer x', 'ey J.a.b', 'eyJ=.a.b'])(
+    'that is no compact JWS: %j',
+    async (token) => {
+      const keys = await freshKeys();
+      expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(false);
+    },
+  );
 });
 
 interface Wycheproof {
-  testGroups: { public?: JWK; private?: JWK; tests: { tcId: number; comment: string; jws: unknown; result: string }[] }[];
+  testGroups: {
+    public?: JWK;
+    private?: JWK;
+    tests: { tcId: number; comment: string; jws: unknown; result: string }[];
+  }[];
 }
 
 describe('Wycheproof JWS vectors (C2SP, testvectors_v1)', () => {
-  const file = JSON.parse(readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8')) as Wycheproof;
+  const file = JSON.parse(
+    readFileSync(new URL('../data/wycheproof-json_web_signature_test.json', import.meta.url), 'utf8'),
+  ) as Wycheproof;
 
   it('are all refused: none is of our algorithm, whatever key they come with', async () => {
     let seen = 0;
@@ -170,13 +188,19 @@ describe('Wycheproof JWS vectors (C2SP, testvectors_v1)', () => {
   });
 
   it('and the Ed25519 vector of RFC 8037 appendix A.4 is accepted', async () => {
-    const key = (await importJWK({ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }, 'EdDSA')) as CryptoKey;
+    const key = (await importJWK(
+      { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
+      'EdDSA',
+    )) as CryptoKey;
     // The RFC's own header has no kid; the keyring is asked through the library directly.
     const { compactVerify } = await import('jose');
     const jws =
       'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg';
     const { payload } = await compactVerify(jws, key, { algorithms: ['EdDSA', 'Ed25519'] });
     expect(new TextDecoder().decode(payload)).toBe('Example of Ed25519 signing');
-    expect(await verifySignature(jws, new Map([['undefined', key]]))).toMatchObject({ ok: false, error: { why: 'unknown_kid' } });
+    expect(await verifySignature(jws, new Map([['undefined', key]]))).toMatchObject({
+      ok: false,
+      error: { why: 'unknown_kid' },
+    });
   });
 });

@@ -73,7 +73,7 @@ describe('keywarden dev serves', () => {
 describe('keywarden dev reloads', () => {
   it('a new policy and a new secret; a bad edit keeps the old ones and is told', async () => {
     const edge = await start();
-    place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\nGADGETS_KEY=x\n`);
+    place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\nGADGETS_KEY=gk_canary_77a1c2e90b\n`);
     place.file(
       'policies/gadgets.yaml',
       widgetPolicy(origin()).replace('widgets\n', 'gadgets\n').replace('WIDGETS_KEY', 'GADGETS_KEY'),
@@ -84,6 +84,14 @@ describe('keywarden dev reloads', () => {
     expect(await services(edge)).toEqual(['gadgets', 'widgets']);
     rmSync(join(place.path, 'policies/gadgets.yaml'));
     await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["widgets"]');
+  });
+
+  it('a secret that the Worker itself refuses gives way to what was served before', async () => {
+    const edge = await start();
+    place.file('vars.env', 'WIDGETS_KEY=x\n');
+    await until(() => /not reloaded.*WIDGETS_KEY is a placeholder/s.test(edge.said()));
+    await until(async () => (await fetch(`${edge.url}/healthz`).catch(() => null))?.status === 200);
+    expect(await services(edge)).toEqual(['widgets']);
   });
 });
 

@@ -69,10 +69,10 @@ describe('wrong usage', () => {
 describe('terminal manners', () => {
   it('no colours into a pipe, colours only when asked for, never against NO_COLOR', async () => {
     const args = ['tokn'];
-    const escape = '\u001b[';
-    expect((await keywarden(args)).stderr).not.toContain(escape);
-    expect((await keywarden(args, { env: { FORCE_COLOR: '1' } })).stderr).toContain(escape);
-    expect((await keywarden(args, { env: { NO_COLOR: '1' } })).stderr).not.toContain(escape);
+    const colour = '\u001b[';
+    expect((await keywarden(args)).stderr).not.toContain(colour);
+    expect((await keywarden(args, { env: { FORCE_COLOR: '1' } })).stderr).toContain(colour);
+    expect((await keywarden(args, { env: { NO_COLOR: '1' } })).stderr).not.toContain(colour);
   });
 
   it('a reader that goes away is no error', () => {

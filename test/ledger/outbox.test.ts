@@ -3,7 +3,15 @@ import type { CallOutcome } from '../../src/audit/event.ts';
 import { createOutbox, MAX_OUTCOMES, TAKER_PATIENCE_MS } from '../../src/ledger/outbox.ts';
 
 const outcome = (requestId: string): CallOutcome => ({
-  requestId, event: 'call.completed', at: 1, status: 200, reason: null, requestBytes: 0, responseBytes: 0, durationMs: 1, redactions: 0,
+  requestId,
+  event: 'call.completed',
+  at: 1,
+  status: 200,
+  reason: null,
+  requestBytes: 0,
+  responseBytes: 0,
+  durationMs: 1,
+  redactions: 0,
 });
 const ids = (outcomes: readonly CallOutcome[]): string[] => outcomes.map((one) => one.requestId);
 

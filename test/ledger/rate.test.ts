@@ -4,7 +4,10 @@ import type { NamedLimit } from '../../src/ledger/contract.ts';
 import { decideRate, emptyRateState, limitStates, pruneRate, type RateState } from '../../src/ledger/rate.ts';
 
 const T = 1_800_000_000_000;
-const limit = (count: number, periodMs: number, burst: number, name = 'stripe:refund'): NamedLimit => ({ name, spec: { count, periodMs, burst } });
+const limit = (count: number, periodMs: number, burst: number, name = 'stripe:refund'): NamedLimit => ({
+  name,
+  spec: { count, periodMs, burst },
+});
 
 function run(limits: readonly NamedLimit[], times: readonly number[]): { granted: number[]; state: RateState } {
   let state = emptyRateState;
@@ -37,18 +40,31 @@ describe('a rate limit', () => {
   });
 
   it('never lets more than burst + elapsed / interval pass in any window', () => {
-    const spec = fc.record({ count: fc.integer({ min: 1, max: 1000 }), periodMs: fc.integer({ min: 1, max: 3_600_000 }), burst: fc.integer({ min: 1, max: 20 }) });
-    fc.assert(fc.property(spec, fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 120 }), (one, steps) => {
-      let time = T;
-      const { granted } = run([{ name: 'x', spec: one }], steps.map((step) => (time += step)));
-      for (let first = 0; first < granted.length; first++) {
-        for (let last = first; last < granted.length; last++) {
-          const elapsed = (granted[last] as number) - (granted[first] as number);
-          // Integers only: no rounding in the test itself.
-          expect((last - first + 1 - one.burst) * one.periodMs).toBeLessThanOrEqual(elapsed * one.count);
-        }
-      }
-    }));
+    const spec = fc.record({
+      count: fc.integer({ min: 1, max: 1000 }),
+      periodMs: fc.integer({ min: 1, max: 3_600_000 }),
+      burst: fc.integer({ min: 1, max: 20 }),
+    });
+    fc.assert(
+      fc.property(
+        spec,
+        fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 120 }),
+        (one, steps) => {
+          let time = T;
+          const { granted } = run(
+            [{ name: 'x', spec: one }],
+            steps.map((step) => (time += step)),
+          );
+          for (let first = 0; first < granted.length; first++) {
+            for (let last = first; last < granted.length; last++) {
+              const elapsed = (granted[last] as number) - (granted[first] as number);
+              // Integers only: no rounding in the test itself.
+              expect((last - first + 1 - one.burst) * one.periodMs).toBeLessThanOrEqual(elapsed * one.count);
+            }
+          }
+        },
+      ),
+    );
   });
 
   it('reaches its steady rate: a caller that asks as often as allowed is never refused', () => {
@@ -57,13 +73,17 @@ describe('a rate limit', () => {
   });
 
   it('grants nothing for a clock that steps back', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: -100_000, max: 100_000 }), { maxLength: 80 }), (steps) => {
-      let time = T;
-      const times = steps.map((step) => (time += step));
-      let latest = 0;
-      const forward = times.map((one) => (latest = Math.max(latest, one)));
-      expect(run([limit(3, 10_000, 2)], times).granted.length).toBe(run([limit(3, 10_000, 2)], forward).granted.length);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -100_000, max: 100_000 }), { maxLength: 80 }), (steps) => {
+        let time = T;
+        const times = steps.map((step) => (time += step));
+        let latest = 0;
+        const forward = times.map((one) => (latest = Math.max(latest, one)));
+        expect(run([limit(3, 10_000, 2)], times).granted.length).toBe(
+          run([limit(3, 10_000, 2)], forward).granted.length,
+        );
+      }),
+    );
   });
 });
 
@@ -81,7 +101,10 @@ describe('several limits', () => {
 
   it('name the one that takes longest', () => {
     const limits = [limit(1, 1_000, 1, 'short'), limit(1, 60_000, 1, 'long')];
-    expect(decideRate(decideRate(emptyRateState, limits, T).state, limits, T)).toMatchObject({ limit: 'long', retryAfterSeconds: 60 });
+    expect(decideRate(decideRate(emptyRateState, limits, T).state, limits, T)).toMatchObject({
+      limit: 'long',
+      retryAfterSeconds: 60,
+    });
   });
 
   it('of the same name are one limit, charged for each mention', () => {
@@ -92,8 +115,12 @@ describe('several limits', () => {
 
 describe('a senseless limit lets nothing pass', () => {
   it.each([
-    ['no calls', 0, 1000, 1], ['no burst', 1, 1000, 0], ['no period', 1, 0, 1], ['a negative count', -1, 1000, 1],
-    ['not a number', Number.NaN, 1000, 1], ['a burst that is no number', 1, 1000, Number.NaN],
+    ['no calls', 0, 1000, 1],
+    ['no burst', 1, 1000, 0],
+    ['no period', 1, 0, 1],
+    ['a negative count', -1, 1000, 1],
+    ['not a number', Number.NaN, 1000, 1],
+    ['a burst that is no number', 1, 1000, Number.NaN],
   ])('%s', (_, count, periodMs, burst) => {
     const decision = decideRate(emptyRateState, [limit(count, periodMs, burst)], T);
     expect(decision.effect).toBe('limited');
@@ -110,19 +137,21 @@ describe('what the RateLimit fields say', () => {
   });
 
   it('is consistent: what is left is what still passes', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 20_000 }), (calls, pause) => {
-      const limits = [limit(7, 10_000, 12)];
-      const { state } = run(limits, Array(calls).fill(T));
-      const left = limitStates(state, limits, T + pause)[0]?.remaining ?? -1;
-      let current = state;
-      let passed = 0;
-      for (let i = 0; i < 20; i++) {
-        const decision = decideRate(current, limits, T + pause);
-        current = decision.state;
-        if (decision.effect === 'granted') passed++;
-      }
-      expect(passed).toBe(left);
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 20_000 }), (calls, pause) => {
+        const limits = [limit(7, 10_000, 12)];
+        const { state } = run(limits, Array(calls).fill(T));
+        const left = limitStates(state, limits, T + pause)[0]?.remaining ?? -1;
+        let current = state;
+        let passed = 0;
+        for (let i = 0; i < 20; i++) {
+          const decision = decideRate(current, limits, T + pause);
+          current = decision.state;
+          if (decision.effect === 'granted') passed++;
+        }
+        expect(passed).toBe(left);
+      }),
+    );
   });
 
   it('forgetting a limit that is whole again changes no decision', () => {

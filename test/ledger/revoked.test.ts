@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LedgerPrincipal, Revocation } from '../../src/ledger/contract.ts';
-import { forgettableKeys, revokedBy, revokedEntry, type RevokedState } from '../../src/ledger/revoked.ts';
+import { forgettableKeys, type RevokedState, revokedBy, revokedEntry } from '../../src/ledger/revoked.ts';
 
 const principal: LedgerPrincipal = { agent: 'a', session: 's', tokenId: 't', issuedAtMs: 1000, expiresAtMs: 9000 };
 const after = (...revocations: Revocation[]): RevokedState =>
@@ -20,7 +20,9 @@ describe('a token is revoked', () => {
   });
 
   it('a token without a session is not touched by a session, however named', () => {
-    expect(revokedBy(after({ by: 'session', session: 'null', until: 9000 }), { ...principal, session: null })).toBeNull();
+    expect(
+      revokedBy(after({ by: 'session', session: 'null', until: 9000 }), { ...principal, session: null }),
+    ).toBeNull();
   });
 
   it('ids cannot be spelled so as to name another entry', () => {
@@ -29,10 +31,12 @@ describe('a token is revoked', () => {
 });
 
 it('a later revocation never gives back what an earlier one took', () => {
-  expect(revokedBy(after({ by: 'agent', issuedUntilMs: 2000 }, { by: 'agent', issuedUntilMs: 5 }), principal)).toBe('agent');
+  expect(revokedBy(after({ by: 'agent', issuedUntilMs: 2000 }, { by: 'agent', issuedUntilMs: 5 }), principal)).toBe(
+    'agent',
+  );
 });
 
-it('entries of expired tokens are forgotten; an agent\'s cutoff never is', () => {
+it("entries of expired tokens are forgotten; an agent's cutoff never is", () => {
   const state = after({ by: 'token', tokenId: 't', until: 100 }, { by: 'agent', issuedUntilMs: 1 });
   expect(forgettableKeys(state, 99)).toEqual([]);
   const keys = forgettableKeys(state, 1e15);

@@ -11,7 +11,9 @@ interface Row {
   must: 'allow' | 'deny';
   why: string;
 }
-const { rows } = JSON.parse(readFileSync(new URL('../data/body-corpus.json', import.meta.url), 'utf8')) as { rows: Row[] };
+const { rows } = JSON.parse(readFileSync(new URL('../data/body-corpus.json', import.meta.url), 'utf8')) as {
+  rows: Row[];
+};
 const refund = policyOf('capabilities: { refund: { allow: POST /v1/refunds, when: body.amount <= 5000 } }');
 
 const read = (text: string, type: string | null = 'application/json', coding: string | null = null) =>
@@ -69,7 +71,10 @@ describe('each refusal says why', () => {
   });
 
   it('bytes that are no UTF-8', () => {
-    expect(parseBody(Uint8Array.of(0x22, 0xff, 0x22), 'application/json', null)).toEqual({ ok: false, error: 'not_utf8' });
+    expect(parseBody(Uint8Array.of(0x22, 0xff, 0x22), 'application/json', null)).toEqual({
+      ok: false,
+      error: 'not_utf8',
+    });
   });
 
   it('identity is no coding, gzip is one', () => {
@@ -101,9 +106,13 @@ describe('what is read', () => {
 
   it('bytes of any kind never make it throw', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 64 }), fc.constantFrom('application/json', 'application/x-www-form-urlencoded'), (bytes, type) => {
-        expect(typeof parseBody(bytes, type, null).ok).toBe('boolean');
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 64 }),
+        fc.constantFrom('application/json', 'application/x-www-form-urlencoded'),
+        (bytes, type) => {
+          expect(typeof parseBody(bytes, type, null).ok).toBe('boolean');
+        },
+      ),
     );
   });
 

@@ -25,14 +25,32 @@ capabilities:
 
   it('with every default filled in', () => {
     expect(stripe).toMatchObject({
-      service: 'stripe', prefix: 'stripe', title: 'Stripe', origin: 'https://api.stripe.com', errors: 'stripe',
-      maxBodyBytes: 1_048_576, timeoutMs: 30_000, idleTimeoutMs: 60_000, dropHeaders: [], defaultHeaders: {}, trailingSlash: false,
+      service: 'stripe',
+      prefix: 'stripe',
+      title: 'Stripe',
+      origin: 'https://api.stripe.com',
+      errors: 'stripe',
+      maxBodyBytes: 1_048_576,
+      timeoutMs: 30_000,
+      idleTimeoutMs: 60_000,
+      dropHeaders: [],
+      defaultHeaders: {},
+      trailingSlash: false,
       response: { scrub: true, cache: false, ranges: false, redirects: [] },
     });
-    expect(stripe?.capabilities[0]).toMatchObject({ name: 'stripe:read_balance', title: 'Read the account balance', limit: { count: 60, periodMs: 60_000, burst: 60 }, approval: null, when: null });
+    expect(stripe?.capabilities[0]).toMatchObject({
+      name: 'stripe:read_balance',
+      title: 'Read the account balance',
+      limit: { count: 60, periodMs: 60_000, burst: 60 },
+      approval: null,
+      when: null,
+    });
     expect(stripe?.capabilities[1]).toMatchObject({
-      name: 'stripe:refund', title: 'Refund', when: 'body.amount <= 5000 && body.reason != "fraudulent"',
-      limit: { count: 10, periodMs: 60_000, burst: 3 }, approval: { when: 'body.amount > 1000', reviewers: null, count: 1, ttlMs: 900_000 },
+      name: 'stripe:refund',
+      title: 'Refund',
+      when: 'body.amount <= 5000 && body.reason != "fraudulent"',
+      limit: { count: 10, periodMs: 60_000, burst: 3 },
+      approval: { when: 'body.amount > 1000', reviewers: null, count: 1, ttlMs: 900_000 },
     });
   });
 });
@@ -40,20 +58,37 @@ capabilities:
 describe('every credential scheme', () => {
   it.each([
     ['{ scheme: bearer, secret: K }', { scheme: 'bearer', secret: 'K' }],
-    ['{ scheme: header, header: X-Api-Key, secret: K }', { scheme: 'header', header: 'x-api-key', secret: 'K', prefix: '' }],
-    ['{ scheme: header, header: authorization, secret: K, prefix: "token " }', { scheme: 'header', header: 'authorization', secret: 'K', prefix: 'token ' }],
+    [
+      '{ scheme: header, header: X-Api-Key, secret: K }',
+      { scheme: 'header', header: 'x-api-key', secret: 'K', prefix: '' },
+    ],
+    [
+      '{ scheme: header, header: authorization, secret: K, prefix: "token " }',
+      { scheme: 'header', header: 'authorization', secret: 'K', prefix: 'token ' },
+    ],
     ['{ scheme: basic, secret: K }', { scheme: 'basic', secret: 'K', username: null }],
     ['{ scheme: basic, secret: K, username: u }', { scheme: 'basic', secret: 'K', username: 'u' }],
     ['{ scheme: query, param: key, secret: K }', { scheme: 'query', param: 'key', secret: 'K' }],
-    ['{ scheme: sigv4, accessKeyId: A, secretAccessKey: B }', { scheme: 'sigv4', accessKeyId: 'A', secretAccessKey: 'B', sessionToken: null, region: null, service: null }],
+    [
+      '{ scheme: sigv4, accessKeyId: A, secretAccessKey: B }',
+      { scheme: 'sigv4', accessKeyId: 'A', secretAccessKey: 'B', sessionToken: null, region: null, service: null },
+    ],
   ])('%s', (written, ruled) => {
-    expect(bundleOf(`service: x\norigin: https://a.example.com\ncredential: ${written}\n${RIGHT}`).services['x']?.credential).toEqual(ruled);
+    expect(
+      bundleOf(`service: x\norigin: https://a.example.com\ncredential: ${written}\n${RIGHT}`).services['x']?.credential,
+    ).toEqual(ruled);
   });
 });
 
 describe('one mistake, one problem, at its line and column, with its mend', () => {
   it.each([
-    ['an unknown field', serviceYaml('capabilities: { r: { allow: GET /x, limt: 1/s } }'), 4, 37, "did you mean 'limit'?"],
+    [
+      'an unknown field',
+      serviceYaml('capabilities: { r: { allow: GET /x, limt: 1/s } }'),
+      4,
+      37,
+      "did you mean 'limit'?",
+    ],
     ['an unknown field at the top', serviceYaml(RIGHT, 'orign: x\n'), 4, 1, "did you mean 'origin'?"],
     ['a field given twice', serviceYaml(RIGHT, 'errors: s3\nerrors: s3\n'), 5, 1, 'keep one'],
     ['a tag', serviceYaml(RIGHT, 'title: !!str x\n'), 4, 14, 'remove it'],
@@ -64,18 +99,72 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
     ['no capabilities', serviceYaml('capabilities: {}'), 4, 15, 'add one'],
     ['a bad capability name', serviceYaml('capabilities: { Read: { allow: GET /x } }'), 4, 17, 'lower case'],
     ['a bad template', serviceYaml('capabilities: { r: { allow: [GET /x, "GET y"] } }'), 4, 38, "write '/y'"],
-    ['a bad condition', serviceYaml('capabilities: { r: { allow: POST /x, when: "body.a <= bdy.b" } }'), 4, 55, "did you mean 'body'?"],
-    ['a bad condition, folded', serviceYaml('capabilities:\n  r:\n    allow: POST /x\n    when: >-\n      body.a <= 1\n      && bdy.b == 2\n'), 9, 10, "did you mean 'body'?"],
-    ['a name that the template does not have', serviceYaml('capabilities: { r: { allow: { match: "GET /{item}", when: params.itm == "1" } } }'), 4, 66, "did you mean 'params.item'?"],
+    [
+      'a bad condition',
+      serviceYaml('capabilities: { r: { allow: POST /x, when: "body.a <= bdy.b" } }'),
+      4,
+      55,
+      "did you mean 'body'?",
+    ],
+    [
+      'a bad condition, folded',
+      serviceYaml('capabilities:\n  r:\n    allow: POST /x\n    when: >-\n      body.a <= 1\n      && bdy.b == 2\n'),
+      9,
+      10,
+      "did you mean 'body'?",
+    ],
+    [
+      'a name that the template does not have',
+      serviceYaml('capabilities: { r: { allow: { match: "GET /{item}", when: params.itm == "1" } } }'),
+      4,
+      66,
+      "did you mean 'params.item'?",
+    ],
     ['a bad limit', serviceYaml('capabilities: { r: { allow: GET /x, limit: 60/fortnight } }'), 4, 44, "'60/min'"],
-    ['a burst of nothing', serviceYaml('capabilities: { r: { allow: GET /x, limit: { rate: 1/s, burst: 0 } } }'), 4, 64, '1 or more'],
-    ['a secret in the place of its name', `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: sk_live_123 }\n${RIGHT}`, 3, 39, 'such as STRIPE_KEY'],
-    ["Keywarden's own key as credential", `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: KEYWARDEN_SIGNING_KEY }\n${RIGHT}`, 3, 39, 'another secret'],
-    ['a field of another scheme', `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: K, param: k }\n${RIGHT}`, 3, 42, 'known here: scheme, secret'],
-    ['an unknown scheme', `service: x\norigin: https://a.example.com\ncredential: { scheme: barer, secret: K }\n${RIGHT}`, 3, 23, "did you mean 'bearer'?"],
+    [
+      'a burst of nothing',
+      serviceYaml('capabilities: { r: { allow: GET /x, limit: { rate: 1/s, burst: 0 } } }'),
+      4,
+      64,
+      '1 or more',
+    ],
+    [
+      'a secret in the place of its name',
+      `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: sk_live_123 }\n${RIGHT}`,
+      3,
+      39,
+      'such as STRIPE_KEY',
+    ],
+    [
+      "Keywarden's own key as credential",
+      `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: KEYWARDEN_SIGNING_KEY }\n${RIGHT}`,
+      3,
+      39,
+      'another secret',
+    ],
+    [
+      'a field of another scheme',
+      `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: K, param: k }\n${RIGHT}`,
+      3,
+      42,
+      'known here: scheme, secret',
+    ],
+    [
+      'an unknown scheme',
+      `service: x\norigin: https://a.example.com\ncredential: { scheme: barer, secret: K }\n${RIGHT}`,
+      3,
+      23,
+      "did you mean 'bearer'?",
+    ],
     ['an unknown error shape', serviceYaml(RIGHT, 'errors: stipe\n'), 4, 9, "did you mean 'stripe'?"],
     ['a header that the edge owns', serviceYaml(RIGHT, 'headers: { set: { Host: a } }\n'), 4, 19, 'remove it'],
-    ['a line break in a header', serviceYaml(RIGHT, 'headers: { set: { x-a: "a\\r\\nb: c" } }\n'), 4, 24, 'printable ASCII'],
+    [
+      'a line break in a header',
+      serviceYaml(RIGHT, 'headers: { set: { x-a: "a\\r\\nb: c" } }\n'),
+      4,
+      24,
+      'printable ASCII',
+    ],
     ['a body beyond memory', serviceYaml(RIGHT, 'max_body: 100MiB\n'), 4, 11, '16MiB'],
     ['a timeout without its unit', serviceYaml(RIGHT, 'timeout: 30\n'), 4, 10, 'text'],
     ['a bad service id', serviceYaml(RIGHT).replace('service: pay', 'service: Pay'), 1, 10, 'lower case'],
@@ -84,15 +173,26 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
   ])('%s', (_what, text, line, column, fix) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatchObject({ file: 'pay.yaml', line, column, fix: expect.stringContaining(fix), message: expect.stringMatching(/./) });
+    expect(problems[0]).toMatchObject({
+      file: 'pay.yaml',
+      line,
+      column,
+      fix: expect.stringContaining(fix),
+      message: expect.stringMatching(/./),
+    });
   });
 });
 
 describe('between files', () => {
   const x = `service: x\norigin: https://a.example.com\ncredential: { scheme: bearer, secret: K }\n${RIGHT}`;
   const messages = (...files: [string, string][]): string[] => {
-    const compiled = compilePolicies(files.map(([name, text]) => ({ name, text })), { allowLoopbackHttp: false });
-    return compiled.ok ? [] : compiled.error.map(({ file, line, message, fix }) => `${file}:${line}: ${message}; ${fix}`);
+    const compiled = compilePolicies(
+      files.map(([name, text]) => ({ name, text })),
+      { allowLoopbackHttp: false },
+    );
+    return compiled.ok
+      ? []
+      : compiled.error.map(({ file, line, message, fix }) => `${file}:${line}: ${message}; ${fix}`);
   };
 
   it('all problems of all files come at once, in order', () => {
@@ -102,19 +202,27 @@ describe('between files', () => {
     expect(found.map((one) => one[0]).join('')).toMatch(/^a+b+$/);
   });
   it('a service id belongs to one file', () => {
-    expect(messages(['a.yaml', x], ['b.yaml', x.replace('r:', 'q:')])).toEqual([expect.stringContaining("b.yaml:1: the service 'x' is defined in a.yaml already")]);
+    expect(messages(['a.yaml', x], ['b.yaml', x.replace('r:', 'q:')])).toEqual([
+      expect.stringContaining("b.yaml:1: the service 'x' is defined in a.yaml already"),
+    ]);
   });
   it('a full name belongs to one service', () => {
-    expect(messages(['a.yaml', x], ['b.yaml', x.replace('service: x', 'service: y\nprefix: x')])).toEqual([expect.stringContaining("b.yaml:5: the capability 'x:r' is defined in a.yaml already")]);
+    expect(messages(['a.yaml', x], ['b.yaml', x.replace('service: x', 'service: y\nprefix: x')])).toEqual([
+      expect.stringContaining("b.yaml:5: the capability 'x:r' is defined in a.yaml already"),
+    ]);
   });
   it('agents.yaml names only what exists', () => {
-    expect(messages(['x.yaml', x], ['agents.yaml', 'agents:\n  - { id: a, may_hold: ["x:rr", "x:*", "*", "y:*"] }\n'])).toEqual([
+    expect(
+      messages(['x.yaml', x], ['agents.yaml', 'agents:\n  - { id: a, may_hold: ["x:rr", "x:*", "*", "y:*"] }\n']),
+    ).toEqual([
       expect.stringContaining("agents.yaml:2: no policy has the capability 'x:rr'; did you mean 'x:r'?"),
       expect.stringContaining("no policy has the capability 'y:*'"),
     ]);
   });
   it('agents.yaml is strict too, and a day is the longest', () => {
-    expect(messages(['agents.yaml', 'agents:\n  - { id: "a b", may_hold: ["*"], max_ttl: 25h, ttl: 1m }\n'])).toHaveLength(3);
+    expect(
+      messages(['agents.yaml', 'agents:\n  - { id: "a b", may_hold: ["*"], max_ttl: 25h, ttl: 1m }\n']),
+    ).toHaveLength(3);
   });
   it('fixtures and other files are passed over', () => {
     expect(messages(['x.yaml', x], ['tests/x.yaml', 'cases: ['], ['README.md', '#'])).toEqual([]);
@@ -134,49 +242,125 @@ describe('between files', () => {
 });
 
 describe('an origin is one public https server (threats A9, A11)', () => {
-  it.each(['https://api.stripe.com', 'https://my-bucket.s3.eu-central-1.amazonaws.com', 'https://a.example.com:8443', 'https://8.8.8.8', 'https://xn--bcher-kva.example.com'])('%s is good', (text) => {
+  it.each([
+    'https://api.stripe.com',
+    'https://my-bucket.s3.eu-central-1.amazonaws.com',
+    'https://a.example.com:8443',
+    'https://8.8.8.8',
+    'https://xn--bcher-kva.example.com',
+  ])('%s is good', (text) => {
     expect(originProblem(text, false)).toBeNull();
   });
   it.each([
-    'http://api.stripe.com', 'api.stripe.com', 'ftp://a.example.com', 'https://', 'https://a.example.com/', 'https://a.example.com/v1', 'https://a.example.com?x',
-    'https://a.example.com#x', 'https://u:p@a.example.com', 'https://*.example.com', 'https://API.example.com', 'https://a.example.com.', 'https://a.example.com:443',
-    'https://a.example.com:0', 'https://a.example.com:99999', 'https://a_b.example.com', 'https://a..example.com', 'https://-a.example.com', 'https://intranet', 'https://a.example.com\\x',
-    'https://2130706433', 'https://0x7f.1', 'https://0177.0.0.1', 'https://127.1', 'https://127.0.0.1', 'https://0.0.0.0', 'https://10.1.2.3', 'https://172.16.0.1', 'https://192.168.1.1',
-    'https://100.64.0.1', 'https://169.254.169.254', 'https://224.0.0.1', 'https://255.255.255.255', 'https://1.2.3.4.5', 'https://08.8.8.8', 'https://1.2.3.0x4',
-    'https://[::1]', 'https://[::]', 'https://[::ffff:127.0.0.1]', 'https://[fd00::1]', 'https://[64:ff9b::7f00:1]', 'https://[2002:7f00:1::]',
-    'https://metadata.google.internal', 'https://metadata.google.internal.', 'https://localhost', 'https://x.localhost', 'https://printer.local', 'https://127.0.0.1.nip.io',
-    'https://example。com', 'https://a.example.com ', 'https://a.example.com\n', ' https://a.example.com',
+    'http://api.stripe.com',
+    'api.stripe.com',
+    'ftp://a.example.com',
+    'https://',
+    'https://a.example.com/',
+    'https://a.example.com/v1',
+    'https://a.example.com?x',
+    'https://a.example.com#x',
+    'https://u:p@a.example.com',
+    'https://*.example.com',
+    'https://API.example.com',
+    'https://a.example.com.',
+    'https://a.example.com:443',
+    'https://a.example.com:0',
+    'https://a.example.com:99999',
+    'https://a_b.example.com',
+    'https://a..example.com',
+    'https://-a.example.com',
+    'https://intranet',
+    'https://a.example.com\\x',
+    'https://2130706433',
+    'https://0x7f.1',
+    'https://0177.0.0.1',
+    'https://127.1',
+    'https://127.0.0.1',
+    'https://0.0.0.0',
+    'https://10.1.2.3',
+    'https://172.16.0.1',
+    'https://192.168.1.1',
+    'https://100.64.0.1',
+    'https://169.254.169.254',
+    'https://224.0.0.1',
+    'https://255.255.255.255',
+    'https://1.2.3.4.5',
+    'https://08.8.8.8',
+    'https://1.2.3.0x4',
+    'https://[::1]',
+    'https://[::]',
+    'https://[::ffff:127.0.0.1]',
+    'https://[fd00::1]',
+    'https://[64:ff9b::7f00:1]',
+    'https://[2002:7f00:1::]',
+    'https://metadata.google.internal',
+    'https://metadata.google.internal.',
+    'https://localhost',
+    'https://x.localhost',
+    'https://printer.local',
+    'https://127.0.0.1.nip.io',
+    'https://example。com',
+    'https://a.example.com ',
+    'https://a.example.com\n',
+    ' https://a.example.com',
   ])('%j is refused', (text) => {
-    expect(originProblem(text, false)).toMatchObject({ message: expect.stringMatching(/./), fix: expect.stringMatching(/./) });
+    expect(originProblem(text, false)).toMatchObject({
+      message: expect.stringMatching(/./),
+      fix: expect.stringMatching(/./),
+    });
   });
-  it.each(['http://127.0.0.1:8080', 'http://localhost:3000', 'http://[::1]:3000', 'https://localhost'])('%s only under keywarden dev', (text) => {
-    expect(originProblem(text, true)).toBeNull();
-    expect(originProblem(text, false)).not.toBeNull();
-  });
-  it.each(['http://10.0.0.1', 'http://a.example.com', 'http://127.0.0.2', 'http://0.0.0.0', 'http://localhost.evil.com', 'http://127.0.0.1@evil.com'])('%s not even there', (text) => {
+  it.each(['http://127.0.0.1:8080', 'http://localhost:3000', 'http://[::1]:3000', 'https://localhost'])(
+    '%s only under keywarden dev',
+    (text) => {
+      expect(originProblem(text, true)).toBeNull();
+      expect(originProblem(text, false)).not.toBeNull();
+    },
+  );
+  it.each([
+    'http://10.0.0.1',
+    'http://a.example.com',
+    'http://127.0.0.2',
+    'http://0.0.0.0',
+    'http://localhost.evil.com',
+    'http://127.0.0.1@evil.com',
+  ])('%s not even there', (text) => {
     expect(originProblem(text, true)).not.toBeNull();
   });
 });
 
 describe('shapes that people write', () => {
   it('methods by alternatives, several entries, conditions of their own, units', () => {
-    const policy = policyOf(`capabilities:
+    const policy = policyOf(
+      `capabilities:
   r: { allow: ["GET|HEAD /a", { match: "* /b/{id}", when: params.id != "x" }], limit: 5/second }
   s: { allow: { match: POST /c }, limit: 1000/day, approval: required }
-`, 'max_body: 64KiB\ntimeout: 2m\nidle_timeout: 500ms\nheaders: { drop: [X-Debug], set: { Stripe-Version: "2026-01-01" } }\n');
+`,
+      'max_body: 64KiB\ntimeout: 2m\nidle_timeout: 500ms\nheaders: { drop: [X-Debug], set: { Stripe-Version: "2026-01-01" } }\n',
+    );
     expect(policy.capabilities[0]?.allow.map(({ method, text, when }) => [method, text, when])).toEqual([
-      ['GET', 'GET|HEAD /a', null], ['HEAD', 'GET|HEAD /a', null], ['*', '* /b/{id}', 'params.id != "x"'],
+      ['GET', 'GET|HEAD /a', null],
+      ['HEAD', 'GET|HEAD /a', null],
+      ['*', '* /b/{id}', 'params.id != "x"'],
     ]);
     expect(policy.capabilities[0]?.limit).toEqual({ count: 5, periodMs: 1000, burst: 5 });
     expect(policy.capabilities[1]?.approval).toEqual({ when: null, reviewers: null, count: 1, ttlMs: 900_000 });
-    expect(policy).toMatchObject({ maxBodyBytes: 65_536, timeoutMs: 120_000, idleTimeoutMs: 500, dropHeaders: ['x-debug'], defaultHeaders: { 'stripe-version': '2026-01-01' } });
+    expect(policy).toMatchObject({
+      maxBodyBytes: 65_536,
+      timeoutMs: 120_000,
+      idleTimeoutMs: 500,
+      dropHeaders: ['x-debug'],
+      defaultHeaders: { 'stripe-version': '2026-01-01' },
+    });
   });
 });
 
 describe("the project's own policies", () => {
   it('compile', () => {
     const dir = new URL('../../policies/', import.meta.url);
-    const files = readdirSync(dir).filter((name) => name.endsWith('.yaml')).map((name) => ({ name, text: readFileSync(new URL(name, dir), 'utf8') }));
+    const files = readdirSync(dir)
+      .filter((name) => name.endsWith('.yaml'))
+      .map((name) => ({ name, text: readFileSync(new URL(name, dir), 'utf8') }));
     expect(files.length).toBeGreaterThan(5);
     expect(compilePolicies(files, { allowLoopbackHttp: false })).toMatchObject({ ok: true });
   });

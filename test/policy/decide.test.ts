@@ -29,12 +29,36 @@ describe('a decision', () => {
     ['a denial of GET covers HEAD', { method: 'HEAD', path: '/v1/secrets', held: ['pay:all'] }, 'rule_denied'],
     ['a denial ignores a trailing slash', { method: 'DELETE', path: '/v1/keys/', held: ['pay:all'] }, 'rule_denied'],
     ['an allow does not', { path: '/v1/items/', held: ['pay:read'] }, 'operation_unknown'],
-    ['a denial of a capability that is not held counts', { method: 'POST', path: '/v1/items/frozen', held: ['pay:all'], ...json({}) }, 'rule_denied'],
-    ['a denial that cannot be evaluated denies', { method: 'POST', path: '/v1/items/1', held: ['pay:all'], ...json({ locked: 'x' }) }, 'condition_unevaluable'],
-    ['a denial that needs a body that cannot be read denies', { method: 'POST', path: '/v1/items/1', held: ['pay:all'], headers: {}, body: 'x' }, 'body_refused'],
-    ['a condition that holds allows', { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...json({ price: 9 }) }, 'allow'],
-    ['one that does not hold is unmet', { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...json({ price: 11 }) }, 'condition_unmet'],
-    ['one that cannot be evaluated denies', { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...form('price=ten') }, 'condition_unevaluable'],
+    [
+      'a denial of a capability that is not held counts',
+      { method: 'POST', path: '/v1/items/frozen', held: ['pay:all'], ...json({}) },
+      'rule_denied',
+    ],
+    [
+      'a denial that cannot be evaluated denies',
+      { method: 'POST', path: '/v1/items/1', held: ['pay:all'], ...json({ locked: 'x' }) },
+      'condition_unevaluable',
+    ],
+    [
+      'a denial that needs a body that cannot be read denies',
+      { method: 'POST', path: '/v1/items/1', held: ['pay:all'], headers: {}, body: 'x' },
+      'body_refused',
+    ],
+    [
+      'a condition that holds allows',
+      { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...json({ price: 9 }) },
+      'allow',
+    ],
+    [
+      'one that does not hold is unmet',
+      { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...json({ price: 11 }) },
+      'condition_unmet',
+    ],
+    [
+      'one that cannot be evaluated denies',
+      { method: 'POST', path: '/v1/items/1', held: ['pay:write'], ...form('price=ten') },
+      'condition_unevaluable',
+    ],
     ['TRACE is refused', { method: 'TRACE', path: '/v1/items' }, 'method_refused'],
     ['CONNECT is refused', { method: 'CONNECT', path: '/v1/items' }, 'method_refused'],
     ['a method in lower case is refused', { method: 'get', path: '/v1/items' }, 'method_refused'],
@@ -44,21 +68,30 @@ describe('a decision', () => {
   });
 
   it('names the capabilities that would allow', () => {
-    expect(ask(shop, { path: '/v1/items', held: [] })).toEqual({ ok: false, error: { kind: 'capability_missing', wouldAllow: ['pay:read', 'pay:all'] } });
+    expect(ask(shop, { path: '/v1/items', held: [] })).toEqual({
+      ok: false,
+      error: { kind: 'capability_missing', wouldAllow: ['pay:read', 'pay:all'] },
+    });
   });
 
   it('the first capability as written wins, those that need no body before those that do', () => {
-    const policy = policyOf('capabilities: { reads: { allow: POST /x, when: body.a == 1 }, first: { allow: POST /x, when: agent == "a" }, second: { allow: POST /x } }');
+    const policy = policyOf(
+      'capabilities: { reads: { allow: POST /x, when: body.a == 1 }, first: { allow: POST /x, when: agent == "a" }, second: { allow: POST /x } }',
+    );
     const decision = ask(policy, { method: 'POST', path: '/x', ...json({ a: 1 }) });
     expect(decision.ok && decision.value.capability.name).toBe('pay:first');
     expect(decision.ok && decision.value.operation).toBe('POST /x');
   });
 
   it('a body that cannot be read does not hinder what needs none', () => {
-    const policy = policyOf('capabilities: { reads: { allow: POST /x, when: body.a == 1 }, plain: { allow: POST /x, when: agent == "a" } }');
+    const policy = policyOf(
+      'capabilities: { reads: { allow: POST /x, when: body.a == 1 }, plain: { allow: POST /x, when: agent == "a" } }',
+    );
     expect(verdictOf(policy, { method: 'POST', path: '/x', body: 'no type' })).toBe('allow');
     expect(verdictOf(policy, { method: 'POST', path: '/x', body: 'no type', agent: 'b' })).toBe('condition_unmet');
-    expect(verdictOf(policy, { method: 'POST', path: '/x', body: 'no type', held: ['pay:reads'] })).toBe('body_refused');
+    expect(verdictOf(policy, { method: 'POST', path: '/x', body: 'no type', held: ['pay:reads'] })).toBe(
+      'body_refused',
+    );
   });
 });
 
@@ -83,7 +116,12 @@ describe('approval', () => {
 
   it('is reported as written', () => {
     const decision = ask(policy, { method: 'POST', path: '/b', ...json({ amount: 11 }) });
-    expect(decision.ok && decision.value.approval).toEqual({ when: 'body.amount > 10', reviewers: 'finance', count: 2, ttlMs: 300_000 });
+    expect(decision.ok && decision.value.approval).toEqual({
+      when: 'body.amount > 10',
+      reviewers: 'finance',
+      count: 2,
+      ttlMs: 300_000,
+    });
   });
 });
 
@@ -95,7 +133,11 @@ describe('the body is read only when a rule needs it', () => {
   denies: { allow: POST /z, deny: { match: POST /z, when: has(body.a) } }
 `);
   const needs = (path: string, ...held: string[]): boolean => {
-    const plan = planAccess(compileService(policy), { service: 'pay', method: 'POST', path: path as CanonicalPath, query: '' }, new Set(held));
+    const plan = planAccess(
+      compileService(policy),
+      { service: 'pay', method: 'POST', path: path as CanonicalPath, query: '' },
+      new Set(held),
+    );
     if (!plan.ok) throw new Error(plan.error.kind);
     return plan.value.needsBody;
   };
@@ -107,9 +149,29 @@ describe('the body is read only when a rule needs it', () => {
 });
 
 describe('dropping a capability from a token never turns a no into a yes', () => {
-  const rules = ['GET /a', 'POST /a', '* /a', 'GET /{x}', 'POST /{x}', '* /{r+}', 'GET|HEAD /a/b', 'POST /a/{y}', 'GET /a/'];
-  const conditions = ['agent == "a"', 'body.n <= 5', 'has(body.n)', 'query.q == "1"', 'body.n != "z"', 'path == "/a"', 'session == null'];
-  const entry = fc.tuple(fc.constantFrom(...rules), fc.option(fc.constantFrom(...conditions), { nil: null })).map(([match, when]) => ({ match, ...(when === null ? {} : { when }) }));
+  const rules = [
+    'GET /a',
+    'POST /a',
+    '* /a',
+    'GET /{x}',
+    'POST /{x}',
+    '* /{r+}',
+    'GET|HEAD /a/b',
+    'POST /a/{y}',
+    'GET /a/',
+  ];
+  const conditions = [
+    'agent == "a"',
+    'body.n <= 5',
+    'has(body.n)',
+    'query.q == "1"',
+    'body.n != "z"',
+    'path == "/a"',
+    'session == null',
+  ];
+  const entry = fc
+    .tuple(fc.constantFrom(...rules), fc.option(fc.constantFrom(...conditions), { nil: null }))
+    .map(([match, when]) => ({ match, ...(when === null ? {} : { when }) }));
   const capability = fc.record(
     {
       allow: fc.array(entry, { minLength: 1, maxLength: 3 }),
@@ -123,7 +185,11 @@ describe('dropping a capability from a token never turns a no into a yes', () =>
     method: fc.constantFrom('GET', 'HEAD', 'POST', 'DELETE'),
     path: fc.constantFrom('/a', '/b', '/a/b', '/a/', '/a/b/c'),
     query: fc.constantFrom('', 'q=1', 'q=1&q=2'),
-    headers: fc.constantFrom({}, { 'content-type': 'application/json' }, { 'content-type': 'application/x-www-form-urlencoded' }),
+    headers: fc.constantFrom(
+      {},
+      { 'content-type': 'application/json' },
+      { 'content-type': 'application/x-www-form-urlencoded' },
+    ),
     body: fc.constantFrom('', '{"n":4}', '{"n":6}', '{"n":null}', 'n=4', '{}'),
     agent: fc.constantFrom('a', 'b'),
   });
@@ -133,16 +199,22 @@ describe('dropping a capability from a token never turns a no into a yes', () =>
   it('for any policy, request and tokens', () => {
     const seen = { deny: 0, approval: 0, allow: 0 };
     fc.assert(
-      fc.property(fc.array(capability, { minLength: 1, maxLength: 4 }), asked, fc.nat({ max: 15 }), fc.nat({ max: 15 }), (capabilities, request, mask, drop) => {
-        const written = Object.fromEntries(capabilities.map((one, i) => [`c${i}`, one]));
-        const policy = policyOf(`capabilities: ${JSON.stringify(written)}`);
-        const held = policy.capabilities.map(({ name }) => name).filter((_name, i) => (mask >> i) % 2 === 1);
-        const fewer = held.filter((_name, i) => (drop >> i) % 2 === 0);
-        const before = rankOf(verdictOf(policy, { ...request, held }));
-        const after = rankOf(verdictOf(policy, { ...request, held: fewer }));
-        seen[(['deny', 'approval', 'allow'] as const)[before] as 'deny']++;
-        expect(after).toBeLessThanOrEqual(before);
-      }),
+      fc.property(
+        fc.array(capability, { minLength: 1, maxLength: 4 }),
+        asked,
+        fc.nat({ max: 15 }),
+        fc.nat({ max: 15 }),
+        (capabilities, request, mask, drop) => {
+          const written = Object.fromEntries(capabilities.map((one, i) => [`c${i}`, one]));
+          const policy = policyOf(`capabilities: ${JSON.stringify(written)}`);
+          const held = policy.capabilities.map(({ name }) => name).filter((_name, i) => (mask >> i) % 2 === 1);
+          const fewer = held.filter((_name, i) => (drop >> i) % 2 === 0);
+          const before = rankOf(verdictOf(policy, { ...request, held }));
+          const after = rankOf(verdictOf(policy, { ...request, held: fewer }));
+          seen[(['deny', 'approval', 'allow'] as const)[before] as 'deny']++;
+          expect(after).toBeLessThanOrEqual(before);
+        },
+      ),
       { numRuns: 600 },
     );
     // The law would hold of a policy that always denies, too.

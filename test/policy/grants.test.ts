@@ -17,9 +17,21 @@ const mint = (request: Partial<MintRequest>, policy = agents, dev = false) =>
 describe('minting', () => {
   it.each([
     ['the default is fifteen minutes', {}, { ttlSeconds: 900, limit: null }],
-    ['or less, where the agent may have no more', { agent: 'ci-release', capabilities: ['git:push'] }, { ttlSeconds: 60, limit }],
-    ['an exact name and a prefix', { capabilities: ['git:push', 'stripe:read_balance'], ttlSeconds: 7200 }, { ttlSeconds: 7200, limit: null }],
-    ['a day at most, whatever the policy says', { agent: 'root', ttlSeconds: 86_400 }, { ttlSeconds: 86_400, limit: null }],
+    [
+      'or less, where the agent may have no more',
+      { agent: 'ci-release', capabilities: ['git:push'] },
+      { ttlSeconds: 60, limit },
+    ],
+    [
+      'an exact name and a prefix',
+      { capabilities: ['git:push', 'stripe:read_balance'], ttlSeconds: 7200 },
+      { ttlSeconds: 7200, limit: null },
+    ],
+    [
+      'a day at most, whatever the policy says',
+      { agent: 'root', ttlSeconds: 86_400 },
+      { ttlSeconds: 86_400, limit: null },
+    ],
   ])('%s', (_law, request, value) => {
     expect(mint(request)).toEqual({ ok: true, value });
   });
@@ -27,8 +39,16 @@ describe('minting', () => {
   it.each([
     ['an agent that no entry fits', { agent: 'other' }, { kind: 'agent_unknown' }],
     ['the pattern is a prefix of the id, not a part', { agent: 'x-ci-1' }, { kind: 'agent_unknown' }],
-    ['the first entry that fits decides alone', { agent: 'ci-release', capabilities: ['git:clone'] }, { kind: 'capability_not_grantable', capabilities: ['git:clone'] }],
-    ['all that may not be held are named', { capabilities: ['git:push', 'gitx:a', 'stripe:refund'] }, { kind: 'capability_not_grantable', capabilities: ['gitx:a', 'stripe:refund'] }],
+    [
+      'the first entry that fits decides alone',
+      { agent: 'ci-release', capabilities: ['git:clone'] },
+      { kind: 'capability_not_grantable', capabilities: ['git:clone'] },
+    ],
+    [
+      'all that may not be held are named',
+      { capabilities: ['git:push', 'gitx:a', 'stripe:refund'] },
+      { kind: 'capability_not_grantable', capabilities: ['gitx:a', 'stripe:refund'] },
+    ],
     ['too long', { ttlSeconds: 7201 }, { kind: 'ttl_too_long', maxTtlSeconds: 7200 }],
     ['more than a day', { agent: 'root', ttlSeconds: 86_401 }, { kind: 'ttl_too_long', maxTtlSeconds: 86_400 }],
     ['no time at all', { ttlSeconds: 0 }, { kind: 'ttl_too_long', maxTtlSeconds: 7200 }],

@@ -1,12 +1,12 @@
 import type { Access } from '../../src/access.ts';
+import type { Denial } from '../../src/denial.ts';
+import type { Result } from '../../src/lib/result.ts';
 import { parseBody } from '../../src/policy/body.ts';
 import { canonicalPathOf } from '../../src/policy/canonical-path.ts';
 import { compilePolicies, type PolicyProblem } from '../../src/policy/compile.ts';
 import { type AccessGrant, decideAccess, planAccess } from '../../src/policy/decide.ts';
 import type { PolicyBundle, ServicePolicy } from '../../src/policy/ruled.ts';
 import { compileService } from '../../src/policy/service.ts';
-import type { Denial } from '../../src/denial.ts';
-import type { Result } from '../../src/lib/result.ts';
 
 /** A service around the given lines of YAML, which begin at column 1. */
 export function serviceYaml(lines: string, head = ''): string {
@@ -14,7 +14,10 @@ export function serviceYaml(lines: string, head = ''): string {
 }
 
 export function bundleOf(...texts: string[]): PolicyBundle {
-  const compiled = compilePolicies(texts.map((text, i) => ({ name: `${i}.yaml`, text })), { allowLoopbackHttp: false });
+  const compiled = compilePolicies(
+    texts.map((text, i) => ({ name: `${i}.yaml`, text })),
+    { allowLoopbackHttp: false },
+  );
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.error, null, 1));
   return compiled.value;
 }
@@ -44,13 +47,21 @@ export interface Asked {
 export function ask(policy: ServicePolicy, asked: Asked): Result<AccessGrant, Denial> {
   const path = canonicalPathOf(asked.path);
   if (!path.ok) return { ok: false, error: { kind: 'path_refused', why: path.error } };
-  const access: Access = { service: policy.service, method: asked.method ?? 'GET', path: path.value, query: asked.query ?? '' };
+  const access: Access = {
+    service: policy.service,
+    method: asked.method ?? 'GET',
+    path: path.value,
+    query: asked.query ?? '',
+  };
   const held = asked.held ?? policy.capabilities.map((capability) => capability.name);
   const plan = planAccess(compileService(policy), access, new Set(held));
   if (!plan.ok) return plan;
   const headers = new Map(Object.entries(asked.headers ?? {}));
-  const bytes = typeof asked.body === 'string' ? new TextEncoder().encode(asked.body) : (asked.body ?? new Uint8Array());
-  const parsed = plan.value.needsBody ? parseBody(bytes, headers.get('content-type') ?? null, headers.get('content-encoding') ?? null) : null;
+  const bytes =
+    typeof asked.body === 'string' ? new TextEncoder().encode(asked.body) : (asked.body ?? new Uint8Array());
+  const parsed = plan.value.needsBody
+    ? parseBody(bytes, headers.get('content-type') ?? null, headers.get('content-encoding') ?? null)
+    : null;
   const body = parsed === null ? {} : parsed.ok ? { body: parsed.value } : { bodyRefusal: parsed.error };
   const { agent = 'a', session = null, now = 0 } = asked;
   return decideAccess(plan.value, { query: access.query, headers, ...body, agent, session, now });

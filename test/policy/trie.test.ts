@@ -17,12 +17,20 @@ const trieOf = (...templates: string[]): PathTrie<null> => {
   return trie;
 };
 const matches = (trie: PathTrie<null>, path: string): string[] =>
-  trie.match(path as CanonicalPath).map(({ rule, params }) => `${rule.text.slice(4)} ${JSON.stringify(Object.fromEntries(params))}`).sort();
+  trie
+    .match(path as CanonicalPath)
+    .map(({ rule, params }) => `${rule.text.slice(4)} ${JSON.stringify(Object.fromEntries(params))}`)
+    .sort();
 
 describe('templates', () => {
   it('all that fit are found: a literal hides no name', () => {
     const trie = trieOf('/v1/a', '/v1/{id}', '/{rest+}', '/v1/{id}/b', '/v1/{rest+}');
-    expect(matches(trie, '/v1/a')).toEqual(['/v1/a {}', '/v1/{id} {"id":"a"}', '/v1/{rest+} {"rest":"a"}', '/{rest+} {"rest":"v1/a"}']);
+    expect(matches(trie, '/v1/a')).toEqual([
+      '/v1/a {}',
+      '/v1/{id} {"id":"a"}',
+      '/v1/{rest+} {"rest":"a"}',
+      '/{rest+} {"rest":"v1/a"}',
+    ]);
   });
 
   it('text around a name counts, and the name is never empty', () => {
@@ -48,12 +56,23 @@ describe('templates', () => {
 
   it('the same templates as a plain reading of each, whatever the templates and the path', () => {
     const segment = fc.constantFrom('a', 'b', '{p}', 'a{p}', '{p}b', 'ab');
-    const template = fc.tuple(fc.array(segment, { minLength: 1, maxLength: 4 }), fc.boolean()).map(([parts, rest]) => `/${parts.map((part, i) => part.replace('p', `p${i}`)).join('/')}${rest ? '/{r+}' : ''}`);
-    const path = fc.array(fc.constantFrom('a', 'b', 'ab', 'aab', 'c'), { minLength: 1, maxLength: 6 }).map((parts) => `/${parts.join('/')}`);
+    const template = fc
+      .tuple(fc.array(segment, { minLength: 1, maxLength: 4 }), fc.boolean())
+      .map(([parts, rest]) => `/${parts.map((part, i) => part.replace('p', `p${i}`)).join('/')}${rest ? '/{r+}' : ''}`);
+    const path = fc
+      .array(fc.constantFrom('a', 'b', 'ab', 'aab', 'c'), { minLength: 1, maxLength: 6 })
+      .map((parts) => `/${parts.join('/')}`);
     fc.assert(
       fc.property(fc.uniqueArray(template, { maxLength: 12 }), path, (templates, one) => {
-        const plain = templates.filter((text) => new RegExp(`^${text.replace(/\{r\+\}/, '.+').replace(/\{p\d\}/g, '[^/]+')}$`).test(one)).sort();
-        expect(trieOf(...templates).match(one as CanonicalPath).map(({ rule }) => rule.text.slice(4)).sort()).toEqual(plain);
+        const plain = templates
+          .filter((text) => new RegExp(`^${text.replace(/\{r\+\}/, '.+').replace(/\{p\d\}/g, '[^/]+')}$`).test(one))
+          .sort();
+        expect(
+          trieOf(...templates)
+            .match(one as CanonicalPath)
+            .map(({ rule }) => rule.text.slice(4))
+            .sort(),
+        ).toEqual(plain);
       }),
       { numRuns: 1000 },
     );
@@ -81,13 +100,33 @@ describe('a trailing slash is another resource unless the policy says so', () =>
 
 describe('what is no template is refused with a mend', () => {
   it.each([
-    ['/v1/balance', 'no operation'], ['GET  /x', 'no operation'], ['GET x', 'does not begin'], ['get /x', 'upper case'],
-    ['TRACE /x', 'never forwarded'], ['CONNECT /x', 'never forwarded'], ['FETCH /x', 'no method'], ['GET|GET /x', 'twice'],
-    ['GET|* /x', 'mixes'], ['GET /x?y=1', 'has a query'], ['GET /a//b', 'empty segment'], ['GET /a/*', 'no wildcard'],
-    ['GET /a/**', 'no wildcard'], ['GET /a/:id', 'no wildcard'], ['GET /{a}/{a}', 'stands twice'], ['GET /{a+}/b', 'not the last'],
-    ['GET /x{a+}', 'text around'], ['GET /{a}{b}', 'no template'], ['GET /{a-b}', 'no template'], ['GET /../a', 'no canonical path'],
-    ['GET /a%2Fb', 'no canonical path'], ['GET /ü', 'no canonical path'], ['GET /a;b', 'no canonical path'],
+    ['/v1/balance', 'no operation'],
+    ['GET  /x', 'no operation'],
+    ['GET x', 'does not begin'],
+    ['get /x', 'upper case'],
+    ['TRACE /x', 'never forwarded'],
+    ['CONNECT /x', 'never forwarded'],
+    ['FETCH /x', 'no method'],
+    ['GET|GET /x', 'twice'],
+    ['GET|* /x', 'mixes'],
+    ['GET /x?y=1', 'has a query'],
+    ['GET /a//b', 'empty segment'],
+    ['GET /a/*', 'no wildcard'],
+    ['GET /a/**', 'no wildcard'],
+    ['GET /a/:id', 'no wildcard'],
+    ['GET /{a}/{a}', 'stands twice'],
+    ['GET /{a+}/b', 'not the last'],
+    ['GET /x{a+}', 'text around'],
+    ['GET /{a}{b}', 'no template'],
+    ['GET /{a-b}', 'no template'],
+    ['GET /../a', 'no canonical path'],
+    ['GET /a%2Fb', 'no canonical path'],
+    ['GET /ü', 'no canonical path'],
+    ['GET /a;b', 'no canonical path'],
   ])('%s', (text, message) => {
-    expect(operationsOf(text, null)).toMatchObject({ ok: false, error: { message: expect.stringContaining(message), fix: expect.stringMatching(/./) } });
+    expect(operationsOf(text, null)).toMatchObject({
+      ok: false,
+      error: { message: expect.stringContaining(message), fix: expect.stringMatching(/./) },
+    });
   });
 });

@@ -1,14 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import { fault } from '../../src/fault.ts';
+import type { ErrorShape } from '../../src/policy/ruled.ts';
 import { problemOf } from '../../src/problem/problem.ts';
 import { problemResponse } from '../../src/problem/response.ts';
 import { shapeOf } from '../../src/problem/shapes.ts';
-import type { ErrorShape } from '../../src/policy/ruled.ts';
 
-const JSON_SHAPES: ErrorShape[] = ['problem', 'stripe', 'openai', 'anthropic', 'github', 'slack', 'twilio', 'graphql', 'sendgrid', 'notion', 'google'];
-const context = (shape: ErrorShape) => ({ requestId: '0192f0c1-0000-7000-8000-000000000000', shape, limits: [], method: 'GET' });
+const JSON_SHAPES: ErrorShape[] = [
+  'problem',
+  'stripe',
+  'openai',
+  'anthropic',
+  'github',
+  'slack',
+  'twilio',
+  'graphql',
+  'sendgrid',
+  'notion',
+  'google',
+];
+const context = (shape: ErrorShape) => ({
+  requestId: '0192f0c1-0000-7000-8000-000000000000',
+  shape,
+  limits: [],
+  method: 'GET',
+});
 
-describe('a denial in a service\'s own shape', () => {
+describe("a denial in a service's own shape", () => {
   it.each(JSON_SHAPES)('%s: is application/json and carries our message', async (shape) => {
     const response = problemResponse({ kind: 'capability_missing', wouldAllow: ['stripe:refund'] }, context(shape));
     expect(response.headers.get('content-type')).toBe('application/json');
@@ -20,14 +37,21 @@ describe('a denial in a service\'s own shape', () => {
     const response = problemResponse({ kind: 'operation_unknown' }, context('problem'));
     expect(response.status).toBe(403);
     const body = (await response.json()) as Record<string, unknown>;
-    expect(body).toMatchObject({ type: 'urn:keywarden:problem:operation_not_allowed', status: 403, title: 'Not allowed', error: { type: 'permission_error', code: 'operation_not_allowed' } });
+    expect(body).toMatchObject({
+      type: 'urn:keywarden:problem:operation_not_allowed',
+      status: 403,
+      title: 'Not allowed',
+      error: { type: 'permission_error', code: 'operation_not_allowed' },
+    });
     expect(body['detail']).toBe(body['message']);
     expect(body['instance']).toBe('urn:uuid:0192f0c1-0000-7000-8000-000000000000');
   });
 
   it('slack: answers 200 with ok false, since its SDK retries other statuses for half an hour; 429 stays 429', () => {
     expect(problemResponse({ kind: 'operation_unknown' }, context('slack')).status).toBe(200);
-    expect(problemResponse({ kind: 'rate_limited', limit: 'slack:post', retryAfterSeconds: 7 }, context('slack')).status).toBe(429);
+    expect(
+      problemResponse({ kind: 'rate_limited', limit: 'slack:post', retryAfterSeconds: 7 }, context('slack')).status,
+    ).toBe(429);
   });
 
   it('s3: is XML in which nothing of ours can open a tag', () => {
@@ -45,7 +69,9 @@ describe('a denial in a service\'s own shape', () => {
   });
 
   it('HEAD gets no body', async () => {
-    expect(await problemResponse({ kind: 'operation_unknown' }, { ...context('problem'), method: 'HEAD' }).text()).toBe('');
+    expect(await problemResponse({ kind: 'operation_unknown' }, { ...context('problem'), method: 'HEAD' }).text()).toBe(
+      '',
+    );
   });
 });
 
@@ -63,15 +89,17 @@ describe('what is said outside', () => {
       { kind: 'token_revoked', by: 'agent' },
       { kind: 'token_ambiguous', places: ['authorization', 'x-api-key'] },
     ] as const;
-    const bodies = await Promise.all(kinds.map(async (k) => {
-      const r = problemResponse(k, context('problem'));
-      return `${r.status} ${[...r.headers].join('|')} ${await r.text()}`;
-    }));
+    const bodies = await Promise.all(
+      kinds.map(async (k) => {
+        const r = problemResponse(k, context('problem'));
+        return `${r.status} ${[...r.headers].join('|')} ${await r.text()}`;
+      }),
+    );
     expect(new Set(bodies).size).toBe(1);
     expect(bodies[0]).toContain('Bearer realm="keywarden", error="invalid_token"');
   });
 
-  it('a fault says what happened in our words, never in the upstream\'s', () => {
+  it("a fault says what happened in our words, never in the upstream's", () => {
     const p = problemOf(fault('upstream_unreachable', 'https://user:secret@host said boo'));
     expect(JSON.stringify(p)).not.toContain('boo');
     expect(p.status).toBe(502);
@@ -80,7 +108,10 @@ describe('what is said outside', () => {
   it('too many requests say when to come back', () => {
     const response = problemResponse(
       { kind: 'rate_limited', limit: 'stripe:refund', retryAfterSeconds: 7 },
-      { ...context('stripe'), limits: [{ name: 'stripe:refund', quota: 10, windowSeconds: 60, remaining: 0, resetSeconds: 18 }] },
+      {
+        ...context('stripe'),
+        limits: [{ name: 'stripe:refund', quota: 10, windowSeconds: 60, remaining: 0, resetSeconds: 18 }],
+      },
     );
     expect(response.headers.get('retry-after')).toBe('7');
     expect(response.headers.get('ratelimit')).toBe('"stripe:refund";r=0;t=18');

@@ -34,7 +34,7 @@ const reversed = (s: string): string => [...s].toReversed().join('');
 const b64 = (s: string): string => Buffer.from(s).toString('base64');
 
 /** How an upstream may say a key back. */
-export const SPELLINGS: readonly [string, (key: string) => string][] = [
+const SPELLINGS: readonly [string, (key: string) => string][] = [
   ['raw', (key) => key],
   ['percent-encoded where needed', (key) => encodeURIComponent(key)],
   ['percent-encoded everywhere, lower case', percent],

@@ -12,7 +12,12 @@ export const migrate = (): Promise<void> => applyD1Migrations(env.DB, env.TEST_M
 
 /** D1 as it is when somebody forgot the migration, or broke it; `mendD1` brings it back, empty. */
 export async function breakD1(): Promise<void> {
-  await env.DB.batch([env.DB.prepare('DROP TABLE audit'), env.DB.prepare('DROP TABLE tokens'), env.DB.prepare('DROP TABLE revoked_sessions'), env.DB.prepare('DELETE FROM d1_migrations')]);
+  await env.DB.batch([
+    env.DB.prepare('DROP TABLE audit'),
+    env.DB.prepare('DROP TABLE tokens'),
+    env.DB.prepare('DROP TABLE revoked_sessions'),
+    env.DB.prepare('DELETE FROM d1_migrations'),
+  ]);
 }
 export const mendD1 = migrate;
 
@@ -21,40 +26,79 @@ export const ledgerOf = (agent = 'agent-1') => stubOf(ledgerName(agent));
 export const stubOf = (name: string) => env.LEDGER.get(env.LEDGER.idFromName(name));
 
 export const oneAnHour: NamedLimit = { name: 'stripe:read_balance', spec: { count: 1, periodMs: 3_600_000, burst: 1 } };
-export const perHour = (burst: number): NamedLimit => ({ name: 'stripe:read_balance', spec: { count: 1, periodMs: 3_600_000, burst } });
+export const perHour = (burst: number): NamedLimit => ({
+  name: 'stripe:read_balance',
+  spec: { count: 1, periodMs: 3_600_000, burst },
+});
 
 let counter = 0;
 export function callOf(over: Partial<AdmitCall> & { agent?: string } = {}): AdmitCall {
   const { agent = 'agent-1', ...rest } = over;
   return {
-    requestId: `request-${++counter}`, attempt: 0, denial: null, limits: [], outcomes: [],
+    requestId: `request-${++counter}`,
+    attempt: 0,
+    denial: null,
+    limits: [],
+    outcomes: [],
     principal: { agent, session: 'session-1', tokenId: 'token-1', issuedAtMs: 1_000_000, expiresAtMs: 9e15 },
     call: {
-      agent, session: 'session-1', tokenId: 'token-1', capability: 'stripe:read_balance', service: 'stripe', method: 'GET',
-      path: '/v1/balance', queryNames: 'expand', requestHash: 'a'.repeat(64), policyHash: 'b'.repeat(64),
+      agent,
+      session: 'session-1',
+      tokenId: 'token-1',
+      capability: 'stripe:read_balance',
+      service: 'stripe',
+      method: 'GET',
+      path: '/v1/balance',
+      queryNames: 'expand',
+      requestHash: 'a'.repeat(64),
+      policyHash: 'b'.repeat(64),
     },
     ...rest,
   };
 }
 
 export const outcomeOf = (requestId: string, over: Partial<CallOutcome> = {}): CallOutcome => ({
-  requestId, event: 'call.completed', at: Date.now(), status: 200, reason: null, requestBytes: 0, responseBytes: 17, durationMs: 4,
-  redactions: 0, ...over,
+  requestId,
+  event: 'call.completed',
+  at: Date.now(),
+  status: 200,
+  reason: null,
+  requestBytes: 0,
+  responseBytes: 17,
+  durationMs: 4,
+  redactions: 0,
+  ...over,
 });
 
 export const refusedOf = (requestId: string): RefusedCall => ({
-  requestId, denial: { kind: 'token_missing' },
+  requestId,
+  denial: { kind: 'token_missing' },
   call: { ...callOf().call, agent: null, session: null, tokenId: null },
 });
 
 export const noteOf = (requestId: string, agent: string | null = null): LedgerNote => ({
-  event: 'token.minted', requestId, agent, session: null, tokenId: 'token-9', capability: null, service: null, operator: 'op', reason: null,
+  event: 'token.minted',
+  requestId,
+  agent,
+  session: null,
+  tokenId: 'token-9',
+  capability: null,
+  service: null,
+  operator: 'op',
+  reason: null,
   detail: { ttlSeconds: 900 },
 });
 
 export interface StoredRow {
-  readonly ledger: string; readonly seq: number; readonly at: number; readonly event: string; readonly request_id: string;
-  readonly agent: string | null; readonly decision: string | null; readonly reason: string | null; readonly detail: string;
+  readonly ledger: string;
+  readonly seq: number;
+  readonly at: number;
+  readonly event: string;
+  readonly request_id: string;
+  readonly agent: string | null;
+  readonly decision: string | null;
+  readonly reason: string | null;
+  readonly detail: string;
 }
 
 /** What D1 holds, in chain order. */

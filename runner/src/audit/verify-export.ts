@@ -1,29 +1,16 @@
+import type { ExportVerification, verifyExport as verify } from '../../../src/offline.ts';
 import { Failure } from '../failure.ts';
 import { offline } from '../policy/compile.ts';
 
 /** What the offline verifier found in an export. */
-export interface ExportReport {
-  readonly ok: boolean;
-  readonly rows: number;
-  readonly ledgers: number;
-  /** `seq` is the row's number in its ledger; null when the problem is not of one row. */
-  readonly problems: readonly { readonly ledger: string; readonly seq: number | null; readonly problem: string }[];
-  /** The signed last line: checked, there but without keys to check it with, or a problem. */
-  readonly checkpoint: 'verified' | 'unchecked' | 'bad' | 'missing';
-}
+export type ExportReport = ExportVerification;
 
 /** Public keys of the edge as its JWKS has them. */
-export interface Jwks {
-  readonly keys: readonly Record<string, unknown>[];
-}
-
-type VerifyExport = (lines: AsyncIterable<string>, jwks: Jwks | null) => Promise<ExportReport>;
+export type Jwks = NonNullable<Parameters<typeof verify>[1]>;
 
 /** Checks an export on its own, line by line, whatever its size. Without `jwks` the checkpoint's signature is not checked. */
 export async function verifyExport(bytes: AsyncIterable<Uint8Array>, jwks: Jwks | null): Promise<ExportReport> {
-  const { verifyExport: verify } = (await offline()) as unknown as { verifyExport?: VerifyExport };
-  if (verify === undefined) throw new Failure('this build has no offline verifier', 'update keywarden');
-  return verify(linesOf(bytes), jwks);
+  return (await offline()).verifyExport(linesOf(bytes), jwks);
 }
 
 /** Lines longer than this are no audit rows: refused before they fill the memory. */

@@ -5,10 +5,9 @@ import { styleText } from 'node:util';
  * against NO_COLOR (`styleText` looks at both).
  */
 
-// C0 but tab and newline, DEL, C1, bidi controls (UAX #9), zero-width and other invisible format characters,
-// line and paragraph separators, tags, and halves of surrogate pairs.
-const HARMFUL =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udfff]/g;
+// By property, not by list: control (Cc) but tab and newline, format (Cf: bidi, zero-width, tags), line and paragraph
+// separators, halves of surrogate pairs (Cs), private use and unassigned.
+const HARMFUL = /(?![\t\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]/gu;
 
 /** Text that others control, made harmless for a terminal: what would move, hide or reorder is shown as `\u{…}`. */
 export function harmless(text: string): string {
@@ -61,7 +60,7 @@ export function printTable(
   colourOf?: (row: number, column: number) => Colour | null,
 ): void {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
   rows.forEach((row, r) => {
     const cells = row.map((cell, c) => {
       const padded = c === row.length - 1 ? cell : cell.padEnd(widths[c] ?? 0);

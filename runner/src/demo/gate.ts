@@ -30,10 +30,16 @@ export async function openGate(upstream: string, credential: string): Promise<Ga
 const CAPABILITY_TOKEN = /eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{16,}/;
 
 function pass(req: IncomingMessage, res: ServerResponse, upstream: string, credential: string): void {
-  if (CAPABILITY_TOKEN.test(decoded([req.url ?? '', ...req.rawHeaders])))
-    return refuse(res, 418, 'a capability token leaked through');
-  if (!same(req.headers.authorization ?? '', `Bearer ${credential}`))
-    return refuse(res, 401, 'not the real credential');
+  if (CAPABILITY_TOKEN.test(decoded([req.url ?? '', ...req.rawHeaders]))) {
+    refuse(res, 418, 'a capability token leaked through');
+  } else if (!same(req.headers.authorization ?? '', `Bearer ${credential}`)) {
+    refuse(res, 401, 'not the real credential');
+  } else {
+    passOn(req, res, upstream);
+  }
+}
+
+function passOn(req: IncomingMessage, res: ServerResponse, upstream: string): void {
   const onward = request(upstream + (req.url ?? '/'), {
     method: req.method,
     headers: { ...req.headers, host: new URL(upstream).host },

@@ -44,13 +44,19 @@ function createKeys(options: CreateOptions): void {
     KEYWARDEN_OPERATORS: JSON.stringify([operatorEntryOf(operatorKey, options.operator, roles)]),
     KEYWARDEN_OPERATOR_KEY: operatorKey,
   };
-  if (options.out !== undefined) return writeKeys(options.out, made, options.json === true);
-  if (options.json) return printJson(made);
+  if (options.out !== undefined) writeKeys(options.out, made, options.json === true);
+  else if (options.json) printJson(made);
+  else printKeys(made);
+}
+
+function printKeys(
+  made: Readonly<Record<'KEYWARDEN_SIGNING_KEY' | 'KEYWARDEN_OPERATORS' | 'KEYWARDEN_OPERATOR_KEY', string>>,
+): void {
   print('# What the edge must know; paste these two lines:');
   print(`printf '%s' '${made.KEYWARDEN_SIGNING_KEY}' | npx wrangler secret put KEYWARDEN_SIGNING_KEY`);
   print(`printf '%s' '${made.KEYWARDEN_OPERATORS}' | npx wrangler secret put KEYWARDEN_OPERATORS`);
   print('# What only the operator may know; keep it where passwords are kept:');
-  print(`export KEYWARDEN_OPERATOR_KEY=${operatorKey}`);
+  print(`export KEYWARDEN_OPERATOR_KEY=${made.KEYWARDEN_OPERATOR_KEY}`);
   note('these are secrets, now in the scrollback of this terminal; --out FILE writes them to a file instead');
 }
 

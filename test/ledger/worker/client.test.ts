@@ -1,0 +1,101 @@
+import { createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { admit, drainAll, flushAll, listLedgers, record, revoke, settle } from '../../../src/ledger/client.ts';
+import {
+  breakD1,
+  callOf,
+  env,
+  events,
+  ledgerName,
+  ledgerOf,
+  migrate,
+  noteOf,
+  oneAnHour,
+  outcomeOf,
+} from '../../support/ledger-world.ts';
+
+beforeEach(migrate);
+afterEach(async () => {
+  await drainAll(env);
+  await reset();
+});
+
+it('an outcome rides on the next call of its agent, without a call of its own', async () => {
+  const call = callOf();
+  await admit(env, call);
+  const ctx = createExecutionContext();
+  settle(env, ctx, 'agent-1', outcomeOf(call.requestId));
+  await admit(env, callOf());
+  await ledgerOf().flush();
+  expect(await events()).toEqual(['call.admitted', 'call.completed', 'call.admitted']);
+  await waitOnExecutionContext(ctx);
+  expect((await ledgerOf().head()).seq).toBe(3);
+});
+
+it('and is swept when no call follows', async () => {
+  const call = callOf();
+  await admit(env, call);
+  const ctx = createExecutionContext();
+  settle(env, ctx, 'agent-1', outcomeOf(call.requestId));
+  await waitOnExecutionContext(ctx);
+  await ledgerOf().flush();
+  expect(await events()).toEqual(['call.admitted', 'call.completed']);
+});
+
+it("another request takes over when the sweeper's own was cut off", async () => {
+  const call = callOf();
+  await admit(env, call);
+  // A request whose background work never runs.
+  settle(env, { waitUntil: () => undefined }, 'agent-1', outcomeOf('lost'));
+  await scheduler.wait(300);
+  const ctx = createExecutionContext();
+  settle(env, ctx, 'agent-1', outcomeOf(call.requestId));
+  await waitOnExecutionContext(ctx);
+  await ledgerOf().flush();
+  expect(await events()).toEqual(['call.admitted', 'call.completed']);
+});
+
+it('drainAll takes what waits now, for a reader of the audit', async () => {
+  const call = callOf();
+  await admit(env, call);
+  settle(env, { waitUntil: () => undefined }, 'agent-1', outcomeOf(call.requestId));
+  const answers = await flushAll(env);
+  expect(answers).toMatchObject({ ok: true, value: [{ waitingRows: 0, head: { ledger: ledgerName(), seq: 2 } }] });
+  expect(await events()).toEqual(['call.admitted', 'call.completed']);
+});
+
+it('a ledger that breaks is a fault that fails closed, never a throw', async () => {
+  const request = callOf({ limits: [oneAnHour] });
+  const broken = {
+    LEDGER: {
+      idFromName: () => {
+        throw new Error('gone');
+      },
+    } as never,
+  };
+  expect(await admit(broken, request)).toMatchObject({
+    ok: false,
+    error: { kind: 'fault', code: 'ledger_unavailable' },
+  });
+  expect((await admit(env, request)).ok).toBe(true);
+});
+
+it('revocation and notes are durable when they return, also while D1 is down', async () => {
+  await breakD1();
+  expect((await revoke(env, 'agent-1', { by: 'token', tokenId: 'token-1', until: 9e15 })).ok).toBe(true);
+  expect(await admit(env, callOf())).toMatchObject({
+    ok: true,
+    value: { effect: 'denied', denial: { kind: 'token_revoked' } },
+  });
+  expect(await record(env, { kind: 'operators' }, { notes: [noteOf('n')] })).toMatchObject({
+    ok: true,
+    value: { head: { seq: 1 } },
+  });
+  expect(await flushAll(env)).toMatchObject({ ok: true, value: [{ waitingRows: 1 }, { waitingRows: 1 }] });
+});
+
+it('ledgers that wait can be told from those that rest', async () => {
+  await admit(env, callOf());
+  expect(await listLedgers(env)).toMatchObject({ ok: true, value: [{ agent: 'agent-1' }] });
+  expect(await listLedgers(env, Date.now() + 60_000)).toEqual({ ok: true, value: [] });
+});

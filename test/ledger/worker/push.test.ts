@@ -1,0 +1,202 @@
+import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AdmitAnswer } from '../../../src/ledger/contract.ts';
+import {
+  breakD1,
+  callOf,
+  env,
+  events,
+  ledgerName,
+  ledgerOf,
+  mendD1,
+  migrate,
+  outcomeOf,
+  stored,
+} from '../../support/ledger-world.ts';
+
+beforeEach(migrate);
+afterEach(reset);
+
+/** Rows the object itself still keeps as not sent. */
+const waiting = (agent?: string): Promise<number> =>
+  runInDurableObject(
+    ledgerOf(agent),
+    (_, state) => state.storage.sql.exec('SELECT count(*) AS n FROM log WHERE sent = 0').one()['n'] as number,
+  );
+const kept = (): Promise<number> =>
+  runInDurableObject(
+    ledgerOf(),
+    (_, state) => state.storage.sql.exec('SELECT count(*) AS n FROM log').one()['n'] as number,
+  );
+const until = async (holds: () => Promise<boolean>): Promise<void> => {
+  for (let round = 0; round < 160 && !(await holds()); round++) await scheduler.wait(50);
+};
+
+describe('rows reach D1', () => {
+  it('by themselves, soon after the first', async () => {
+    await ledgerOf().admit(callOf());
+    await until(async () => (await stored()).length === 1);
+    expect(await events()).toEqual(['call.admitted']);
+  });
+
+  it('in batches, all of them, once', async () => {
+    await Promise.all(Array.from({ length: 250 }, () => ledgerOf().admit(callOf())));
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [], head: { seq: 250 } });
+    expect((await stored()).map((row) => row.seq)).toEqual(Array.from({ length: 250 }, (_, index) => index + 1));
+    expect(await waiting()).toBe(0);
+  });
+
+  it('once, though the answer of the first push was lost', async () => {
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    const before = await stored();
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET sent = 0'));
+    await evictDurableObject(ledgerOf());
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    expect(await stored()).toEqual(before);
+  });
+
+  it('from parallel flushes, once', async () => {
+    await Promise.all(Array.from({ length: 50 }, () => ledgerOf().admit(callOf())));
+    await Promise.all(Array.from({ length: 8 }, () => ledgerOf().flush()));
+    expect(await stored()).toHaveLength(50);
+    expect(await waiting()).toBe(0);
+  });
+
+  it('and leave the object when no repeated send can ask for them', async () => {
+    const call = callOf();
+    await ledgerOf().admit(call);
+    await ledgerOf().record({ attempt: 0, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
+    await ledgerOf().flush();
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    expect(await kept()).toBe(0);
+  });
+});
+
+describe('while D1 is down', () => {
+  it('calls go on, rows wait through eviction, and all of them arrive when it is back', async () => {
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    await breakD1();
+    for (let i = 0; i < 5; i++) expect((await ledgerOf().admit(callOf())).effect).toBe('admitted');
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 5, head: { seq: 6 } });
+    await evictDurableObject(ledgerOf());
+    await mendD1();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0 });
+    expect((await stored()).map((row) => row.seq)).toEqual([2, 3, 4, 5, 6]);
+  });
+
+  it('the alarm tries again by itself', async () => {
+    await breakD1();
+    await ledgerOf().admit(callOf());
+    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await mendD1();
+    await until(async () => (await stored()).length === 1);
+    expect(await stored()).toHaveLength(1);
+  });
+
+  it('a full ledger admits nothing and charges nothing, still takes the outcomes of what it admitted, and recovers', async () => {
+    await breakD1();
+    const calls = Array.from({ length: 320 }, () => callOf());
+    const answers = (await Promise.all(calls.map((call) => ledgerOf().admit(call)))) as AdmitAnswer[];
+    expect(answers.filter((answer) => answer.effect === 'admitted')).toHaveLength(300);
+    expect(answers.filter((answer) => answer.effect === 'full')).toHaveLength(20);
+    expect(await ledgerOf().admit(callOf({ denial: { kind: 'operation_unknown' } }))).toEqual({
+      effect: 'full',
+      waitingRows: 300,
+    });
+    await evictDurableObject(ledgerOf());
+    expect((await ledgerOf().admit(callOf())).effect).toBe('full');
+    const done = calls[0]?.requestId ?? '';
+    expect(await ledgerOf().admit(callOf({ outcomes: [outcomeOf(done)] }))).toEqual({
+      effect: 'full',
+      waitingRows: 301,
+    });
+    await mendD1();
+    await ledgerOf().flush();
+    expect((await stored()).filter((row) => row.request_id === done).map((row) => row.event)).toEqual([
+      'call.admitted',
+      'call.completed',
+    ]);
+    expect((await ledgerOf().admit(callOf())).effect).toBe('admitted');
+  });
+});
+
+describe('an intent whose outcome never comes', () => {
+  /** As if an hour had passed. */
+  const overdue = async (): Promise<void> => {
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 3600000'));
+    await evictDurableObject(ledgerOf());
+  };
+  const alarm = (): Promise<void> => runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+
+  it('is closed as unknown, once', async () => {
+    await ledgerOf().admit(callOf());
+    await alarm();
+    expect(await events()).toEqual(['call.admitted']);
+    await overdue();
+    await alarm();
+    await alarm();
+    await evictDurableObject(ledgerOf());
+    await alarm();
+    expect(await events()).toEqual(['call.admitted', 'call.unknown']);
+  });
+
+  it("by the alarm's own doing", async () => {
+    await ledgerOf().admit(callOf());
+    await until(async () => (await events()).length === 2);
+    expect(await events()).toEqual(['call.admitted', 'call.unknown']);
+  });
+
+  it('and a late outcome is still recorded, once', async () => {
+    const call = callOf();
+    await ledgerOf().admit(call);
+    await overdue();
+    await alarm();
+    await evictDurableObject(ledgerOf());
+    for (const attempt of [0, 1])
+      await ledgerOf().record({ attempt, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
+    await ledgerOf().flush();
+    expect(await events()).toEqual(['call.admitted', 'call.unknown', 'call.completed']);
+  });
+});
+
+describe("a row that was planted in D1 where the ledger's own shall stand", () => {
+  const plant = async (change: string): Promise<void> => {
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    // The ledger's own second row, but for one column, put there before the ledger sends it.
+    await env.DB.prepare(`UPDATE audit SET ${change} WHERE seq = 2`).run();
+    await runInDurableObject(
+      ledgerOf(),
+      (_, state) => void state.storage.sql.exec('UPDATE log SET sent = 0 WHERE seq = 2'),
+    );
+    await evictDurableObject(ledgerOf());
+  };
+
+  it.each([
+    ["hash = 'x'"],
+    ["agent = 'x'"],
+    ['status = 200'],
+    ['detail = \'{"x":1}\''],
+    ["prev_hash = 'x'"],
+    ['path = NULL'],
+  ])('is noticed (%s), and the true row is kept', async (change) => {
+    await plant(change);
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 1, conflicts: [2] });
+    expect(await waiting()).toBe(1);
+  });
+
+  it('does not keep later rows from arriving, and gives way when it is removed', async () => {
+    await plant("agent = 'x'");
+    await ledgerOf().admit(callOf());
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 1, conflicts: [2] });
+    expect((await stored()).map((row) => row.seq)).toEqual([1, 2, 3]);
+    await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    expect((await stored()).find((row) => row.seq === 2)).toMatchObject({ ledger: ledgerName(), agent: 'agent-1' });
+  });
+});
