@@ -313,7 +313,10 @@ export class Ledger extends DurableObject<LedgerEnv> {
 
   #scheduleNext(): void {
     const now = Date.now();
-    if (this.#waitingRows > 0) return this.#scheduleBy(now + this.#pushDelay());
+    if (this.#waitingRows > 0) {
+      this.#scheduleBy(now + this.#pushDelay());
+      return;
+    }
     let oldestOpen: OpenEntry | null = null;
     for (const entry of this.#open.values())
       if (!entry.unknown && (oldestOpen === null || entry.at < oldestOpen.at)) oldestOpen = entry;
