@@ -42,10 +42,15 @@ export function coloured(colour: Colour, text: string): string {
   return styleText(colour, text, { stream: process.stdout });
 }
 
-/** JSON for people: two spaces. JSON escapes nothing above U+007F, so what could trick a terminal is escaped here. */
+/** JSON for people: two spaces. */
 export function printJson(value: unknown): void {
-  const text = JSON.stringify(value, null, 2);
-  print(text.replace(HARMFUL, (found) => [...found].map(unicodeEscape).join('')));
+  print(jsonText(value, 2));
+}
+
+/** JSON escapes little above U+007F, so what could trick a terminal is escaped here; it stays the same JSON. */
+export function jsonText(value: unknown, indent = 0): string {
+  const found = (text: string): string => [...text].map(unicodeEscape).join('');
+  return JSON.stringify(value, null, indent).replace(HARMFUL, found);
 }
 
 function unicodeEscape(character: string): string {

@@ -1,7 +1,7 @@
 import { AuditListResponse, type AuditRowJson } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
-import { harmlessLine, print, printJson, printTable } from '../terminal.ts';
+import { harmlessLine, jsonText, print, printJson, printTable } from '../terminal.ts';
 
 export interface ListOptions {
   readonly agent?: string;
@@ -33,7 +33,7 @@ export async function listAudit(options: ListOptions): Promise<void> {
   for (;;) {
     const fresh = rows.filter((row) => !seen.has(nameOf(row)));
     for (const row of fresh) seen.add(nameOf(row));
-    if (options.json) for (const row of fresh) print(JSON.stringify(row));
+    if (options.json) for (const row of fresh) print(jsonText(row));
     else printRows(fresh, heading);
     if (fresh.length > 0) heading = false;
     // Rows reach the list in batches, a ledger's older ones after another's newer ones: look back a minute each time.
