@@ -29,6 +29,11 @@ export function revokedBy(state: RevokedState, principal: LedgerPrincipal): Revo
   return state.has(tokenKey(principal.tokenId)) ? 'token' : null;
 }
 
-/** Entries whose tokens have expired by themselves. An agent's cut-off stays. */
+const CLOCK_MARGIN_MS = 86_400_000;
+
+/**
+ * Entries whose tokens have expired by themselves, by any clock that is less than a day behind this one: a revoked token must
+ * not live again where the clock that checks `exp` is late. An agent's cut-off stays.
+ */
 export const forgettableKeys = (state: RevokedState, now: number): string[] =>
-  [...state].filter(([key, until]) => key !== AGENT_KEY && until < now).map(([key]) => key);
+  [...state].filter(([key, until]) => key !== AGENT_KEY && until + CLOCK_MARGIN_MS < now).map(([key]) => key);
