@@ -39,6 +39,8 @@ export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
 }
 
 const PUSH_DELAY_MS = 1_000;
+/** Turns of the event loop, of about a millisecond each, that a group stays open. */
+const MAX_TICKS = 4;
 const PUSH_BACKOFF_MAX_MS = 30_000;
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
@@ -69,6 +71,8 @@ export class Ledger extends DurableObject<LedgerEnv> {
   readonly #open: Map<string, OpenEntry>;
   #waitingRows: number;
   #queue: Job[] = [];
+  /** Calls in the last group. */
+  #groupSize = 0;
   #committing = false;
   /** Ids that came as a repeated send: a first send that was overtaken by it must not be charged again. */
   readonly #repeated = new Set<string>();
@@ -190,12 +194,28 @@ export class Ledger extends DurableObject<LedgerEnv> {
 
   /** While one group becomes durable the next gathers: the busier it is, the larger the groups. */
   async #commitGroups(): Promise<void> {
-    while (this.#queue.length > 0) await this.#commitGroup();
+    while (this.#queue.length > 0) {
+      await this.#gather();
+      await this.#commitGroup();
+    }
     this.#committing = false;
+  }
+
+  /**
+   * A call that is alone is not kept waiting. Otherwise the group stays open as long as calls keep coming, a few ticks at
+   * most: each commit stops the whole isolate until the disk has answered, so few large groups are faster than many small.
+   */
+  async #gather(): Promise<void> {
+    if (this.#groupSize <= 1 && this.#queue.length <= 1) return;
+    for (let tick = 0, seen = 0; tick < MAX_TICKS && this.#queue.length > seen; tick++) {
+      seen = this.#queue.length;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
   }
 
   async #commitGroup(): Promise<void> {
     const jobs = this.#queue;
+    this.#groupSize = jobs.length;
     this.#queue = [];
     try {
       const basis = this.#basis();

@@ -56,6 +56,7 @@ export class LedgerLog {
       seq INTEGER PRIMARY KEY, request_id TEXT NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
       at INTEGER NOT NULL, wire TEXT NOT NULL, denial TEXT)`);
     sql.exec(`CREATE INDEX IF NOT EXISTS log_by_request ON log (request_id)`);
+    sql.exec(`CREATE INDEX IF NOT EXISTS log_unknown ON log (at) WHERE state = ${ROW_UNKNOWN}`);
     sql.exec(`CREATE INDEX IF NOT EXISTS log_waiting ON log (seq) WHERE sent = 0`);
     sql.exec(`CREATE TABLE IF NOT EXISTS revoked (key TEXT PRIMARY KEY, until INTEGER NOT NULL)`);
   }
@@ -139,9 +140,10 @@ export class LedgerLog {
       )
       .toArray()
       .map((row) => row.request_id);
+    // `at` never falls as `seq` rises: only the old end of the log is read, however many rows are kept for a while.
     this.#sql.exec(
-      `DELETE FROM log WHERE sent = 1 AND ((state IN (${ROW_PLAIN}, ${ROW_CLOSED}) AND at < ?)
-       OR (state = ${ROW_UNKNOWN} AND at < ?))`,
+      `DELETE FROM log WHERE seq < coalesce((SELECT seq FROM log WHERE at >= ? ORDER BY seq LIMIT 1), ${Number.MAX_SAFE_INTEGER})
+       AND sent = 1 AND (state IN (${ROW_PLAIN}, ${ROW_CLOSED}) OR (state = ${ROW_UNKNOWN} AND at < ?))`,
       decidedBefore,
       unknownBefore,
     );

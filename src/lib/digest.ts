@@ -1,7 +1,9 @@
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { hash } from 'node:crypto';
 
-/** SHA-256 of UTF-8 text or bytes, as 64 lower-case hex digits. Synchronous: usable inside a storage transaction. */
+/**
+ * SHA-256 of UTF-8 text or bytes, as 64 lower-case hex digits. Synchronous: usable inside a storage transaction. The
+ * runtime's own, a third of the cost of one in JavaScript.
+ */
 export function sha256Hex(data: string | Uint8Array): string {
-  return bytesToHex(sha256(typeof data === 'string' ? utf8ToBytes(data) : data));
+  return hash('sha256', data, 'hex');
 }
