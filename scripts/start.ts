@@ -1,5 +1,6 @@
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endWithNpm } from '../runner/src/cli/end-with-npm.ts';
 import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
 import { firstCalls } from '../runner/src/demo/first-calls.ts';
 import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
@@ -24,6 +25,7 @@ const asked = new Promise<void>((done) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done());
 });
 
+endWithNpm();
 process.exit(await main());
 
 async function main(): Promise<number> {

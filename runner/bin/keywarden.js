@@ -60,6 +60,11 @@ function handOver(node) {
   // A terminal sends Ctrl-C to both of us; the child decides what it means, we only pass on what was sent to us alone.
   const passed = ['SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGQUIT', 'SIGINT'];
   for (const signal of passed) process.on(signal, () => child.kill(signal));
+  // As src/cli/end-with-npm.ts says: npm's end does not reach us by itself.
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event) {
+    setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 250).unref();
+  }
   child.on('error', (error) => {
     process.stderr.write(`keywarden: error: cannot start ${node}: ${error.message}\n`);
     process.exitCode = 125;

@@ -41,6 +41,21 @@ describe('npm start', () => {
     },
   );
 
+  it('a SIGTERM for npm alone ends everything too', async () => {
+    const npm = spawn('npm', ['start', '--', '--port', '0', '--state', place.path], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    child = npm;
+    let out = '';
+    npm.stdout.on('data', (chunk) => (out += String(chunk)));
+    await until(() => out.includes('npx keywarden dev.') || npm.exitCode !== null, 60_000);
+    const all = descendants(npm.pid ?? 0, '');
+    expect(all.length).toBeGreaterThan(1);
+    npm.kill('SIGTERM');
+    await until(() => all.every((pid) => !isAlive(pid)), 5_000);
+  });
+
   it('the curl line works as it is pasted', async () => {
     const { text, over } = await begin();
     const line = /^ +call with it +(curl .*)$/m.exec(text())?.[1] ?? '';

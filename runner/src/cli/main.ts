@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { EXIT, Failure } from '../failure.ts';
+import { endWithNpm } from './end-with-npm.ts';
 import { createProgram } from './program.ts';
 import { complain } from './terminal.ts';
 
@@ -13,6 +14,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+endWithNpm();
 process.exit(await drained(await run(process.argv.slice(2))));
 
 async function run(args: readonly string[]): Promise<number> {
