@@ -27,9 +27,9 @@ export async function authorize(
 
   const access = accessOf(call.rawPath, call.query, request, policy);
   if (!access.ok) return access;
-  const headers = requestFields(request.headers, { ...policy, ranges: policy.response.ranges });
+  const headers = requestFields(request.headers, { ...policy, ranges: policy.response.ranges, token });
   if (!headers.ok) return headers;
-  const stray = removeToken(token, access.value, headers.value, policy);
+  const stray = strayTokenIn(token, access.value, policy);
   if (stray !== null) return err(stray);
   const plan = planAccess(compileService(policy), access.value, principal.capabilities);
   if (!plan.ok) return plan;
@@ -89,11 +89,10 @@ function bodyFactsOf(body: BodyRead | null): Pick<RequestFacts, 'body' | 'bodyRe
 }
 
 /**
- * The token travels no further, wherever an odd client put a copy of it: fields that hold it are dropped; in the path or in
- * a parameter that is not the scheme's own, where dropping would change the request, it is refused.
+ * The token travels no further, wherever an odd client put a copy of it. `requestFields` drops fields that hold it; in the
+ * path, or in a parameter that is not the scheme's own, dropping would change the request: it is refused.
  */
-function removeToken(token: string, access: Access, headers: Headers, policy: ServicePolicy): Denial | null {
-  for (const [name, value] of [...headers]) if (value.includes(token)) headers.delete(name);
+function strayTokenIn(token: string, access: Access, policy: ServicePolicy): Denial | null {
   if (access.path.includes(token)) return { kind: 'query_refused', why: 'the path holds the capability token' };
   const own = policy.credential.scheme === 'query' ? policy.credential.param : null;
   const stray = access.query

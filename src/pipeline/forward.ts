@@ -1,5 +1,6 @@
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import type { OutgoingRequest } from '../upstream/outgoing.ts';
 import type { Forwarded, Injected } from './call.ts';
 
 /**
@@ -16,7 +17,7 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
   const timer = setTimeout(() => {
     timedOut = true;
     abort();
-  }, policy.timeoutMs);
+  }, policy.timeoutMs + uploadAllowanceMs(request));
   try {
     const response = await fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
       method: request.method,
@@ -39,4 +40,13 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
   } finally {
     clearTimeout(timer);
   }
+}
+
+const SLOW_UPLOAD_BYTES_PER_MS = 64;
+const UNKNOWN_LENGTH_MS = 600_000;
+
+/** The upstream mostly answers when it has the whole body: a large upload needs its time, at 64 KB/s or better. */
+function uploadAllowanceMs({ body, bodyLength }: OutgoingRequest): number {
+  if (body === null || body instanceof Uint8Array) return 0;
+  return bodyLength === null ? UNKNOWN_LENGTH_MS : bodyLength / SLOW_UPLOAD_BYTES_PER_MS;
 }

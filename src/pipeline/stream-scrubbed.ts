@@ -1,7 +1,7 @@
 import { type Fault, type FaultCode, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { Scrubber, ScrubRun } from '../upstream/scrub/scrubber.ts';
-import type { Forwarded } from './call.ts';
+import type { Call, Forwarded } from './call.ts';
 
 /** How a response body ended. */
 export interface BodyEnd {
@@ -43,14 +43,14 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
   if (length !== null && length <= MAX_WHOLE_BYTES && !isEventStream(response.headers))
     return wholeScrubbed(forwarded, length, options);
 
-  const source = new BodySource(forwarded, injected.admitted.authorized.policy.idleTimeoutMs);
-  source.open(response.body as ReadableStream<Uint8Array>);
+  const { call, policy } = injected.admitted.authorized;
+  const source = new BodySource(forwarded, response.body as ReadableStream<Uint8Array>, policy.idleTimeoutMs);
   if (options.coded) {
     const first = await source.read();
     if (!first.ok) return err(first.error);
     if (first.value !== null) source.unread(first.value);
   }
-  return ok(streamed(source, options));
+  return ok(streamed(source, options, call));
 }
 
 /** A small body is read at once, in one step of the runtime: half the cost of a stream. */
@@ -81,67 +81,67 @@ async function wholeScrubbed(
 
 const isEventStream = (headers: Headers): boolean => /^text\/event-stream/i.test(headers.get('content-type') ?? '');
 
-function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: BodyOptions): ScrubbedBody {
+/**
+ * Pumps the body through the runtime's own streams: one buffer goes round, a chunk is written before the next is read, and
+ * nothing queues in JavaScript.
+ */
+function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: BodyOptions, call: Call): ScrubbedBody {
   const scrub: ScrubRun | null = scrubber?.start({ keepLength: length !== null }) ?? null;
+  const pipe = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
+  const writer = pipe.writable.getWriter();
   let bytes = 0;
-  let ended = false;
-  const end = (reason: FaultCode | null): void => {
-    if (ended) return;
-    ended = true;
-    onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), reason });
-  };
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller): Promise<void> {
-        for (;;) {
-          const read = await source.read();
-          if (!read.ok) {
-            end(read.error.code);
-            // The client must see a broken body, not a short one that looks whole.
-            controller.error(new Error(read.error.code));
-            return;
-          }
-          const chunks = read.value === null ? (scrub?.end() ?? []) : (scrub?.push(read.value) ?? [read.value]);
-          for (const chunk of chunks) {
-            bytes += chunk.byteLength;
-            controller.enqueue(chunk);
-          }
-          if (read.value === null) {
-            end(null);
-            controller.close();
-            return;
-          }
-          // Held back as the possible start of a spelling: read on.
-          if (chunks.length > 0) return;
-        }
-      },
-      cancel(): void {
-        end('client_cancelled');
+  let reason: FaultCode | null = null;
+  const clientGone = (): boolean => call.request.signal.aborted;
+
+  const write = async (chunks: readonly Uint8Array[]): Promise<boolean> => {
+    for (const chunk of chunks) {
+      try {
+        await writer.write(chunk);
+      } catch {
+        // Nobody reads any more.
+        reason = 'client_cancelled';
         source.abort();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  if (length === null) return { body: stream, length: null };
-  const fixed = new FixedLengthStream(length);
-  void stream.pipeTo(fixed.writable).catch(() => undefined);
-  return { body: fixed.readable, length };
+        return false;
+      }
+      bytes += chunk.byteLength;
+    }
+    return true;
+  };
+  const pump = async (): Promise<void> => {
+    for (;;) {
+      const read = await source.read();
+      if (!read.ok) {
+        reason = clientGone() ? 'client_cancelled' : read.error.code;
+        // The client must see a broken body, not a short one that looks whole.
+        await writer.abort(new Error(reason)).catch(() => undefined);
+        return;
+      }
+      if (read.value === null) {
+        if (await write(scrub?.end() ?? [])) await writer.close().catch(() => undefined);
+        return;
+      }
+      if (!(await write(scrub?.push(read.value) ?? [read.value]))) return;
+    }
+  };
+  call.ctx.waitUntil(pump().finally(() => onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), reason })));
+  return { body: pipe.readable, length };
 }
 
-/** The upstream's body, read with a bound on silence. */
+/** Bytes asked for at once; the runtime gives what has come. */
+const READ_BYTES = 65_536;
+
+/** The upstream's body, read with a bound on silence. A chunk is valid until the next read: its buffer is used again. */
 class BodySource {
   readonly #forwarded: Forwarded;
   readonly #idleTimeoutMs: number;
-  #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  readonly #reader: ReadableStreamBYOBReader;
+  #buffer = new ArrayBuffer(READ_BYTES);
   #unread: Uint8Array | null = null;
 
-  constructor(forwarded: Forwarded, idleTimeoutMs: number) {
+  constructor(forwarded: Forwarded, body: ReadableStream<Uint8Array>, idleTimeoutMs: number) {
     this.#forwarded = forwarded;
     this.#idleTimeoutMs = idleTimeoutMs;
-  }
-
-  open(body: ReadableStream<Uint8Array>): void {
-    this.#reader = body.getReader();
+    this.#reader = body.getReader({ mode: 'byob' });
   }
 
   /** @returns The next chunk, null at the end, or why there is none. */
@@ -157,8 +157,10 @@ class BodySource {
       this.abort();
     }, this.#idleTimeoutMs);
     try {
-      const { done, value } = (await this.#reader?.read()) ?? { done: true, value: undefined };
-      return ok(done || value === undefined ? null : value);
+      const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
+      if (done || value === undefined) return ok(null);
+      this.#buffer = value.buffer as ArrayBuffer;
+      return ok(value);
     } catch {
       if (stalled) return err(fault('upstream_timeout', `silent for ${this.#idleTimeoutMs} ms`));
       return err(fault('upstream_protocol_error', 'the body broke off or could not be decoded'));
@@ -173,6 +175,6 @@ class BodySource {
 
   abort(): void {
     this.#forwarded.abort();
-    this.#reader?.cancel().catch(() => undefined);
+    this.#reader.cancel().catch(() => undefined);
   }
 }

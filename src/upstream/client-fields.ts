@@ -91,8 +91,22 @@ const AUTH_SHAPE =
 /** Ways to ask for a part of the answer: a credential could be fetched in pieces that no scrubber knows. */
 export const RANGES: ReadonlySet<string> = new Set(['range', 'if-range', 'request-range', 'x-ms-range', 'x-amz-range']);
 
+const known = new Map<string, boolean>();
+/** Names are the client's to choose: the memory of them is bounded. */
+const MAX_KNOWN = 1_000;
+
 /** Whether the general rules keep a request field from the upstream. */
 export function isClientOnly(name: string): boolean {
+  let only = known.get(name);
+  if (only === undefined) {
+    only = judged(name);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(name, only);
+  }
+  return only;
+}
+
+function judged(name: string): boolean {
   return (
     ABOUT_THE_WAY.has(name) ||
     ABOUT_THE_WAY_PREFIX.test(name) ||

@@ -19,6 +19,8 @@ export interface RequestFieldOptions {
   readonly defaultHeaders: Readonly<Record<string, string>>;
   /** Whether the policy lets ranges through. */
   readonly ranges: boolean;
+  /** The capability token: a field that holds it travels no further, whatever its name. */
+  readonly token?: string;
 }
 
 /**
@@ -34,7 +36,9 @@ export interface RequestFieldOptions {
  * @returns A new `Headers`, or a `header_refused` denial that names the field and never its value.
  */
 export function requestFields(incoming: Headers, options: RequestFieldOptions): Result<Headers, Denial> {
-  const refusal = refusalOf(incoming);
+  // One walk over the runtime's object; the rest works on the copy.
+  const fields = [...incoming];
+  const refusal = refusalOf(incoming, fields);
   if (refusal !== null) return err(refusal);
   const hopByHop = hopByHopOf(incoming);
   const dropped = new Set(options.dropHeaders);
@@ -42,12 +46,14 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
   const passed = new Headers();
   let count = 0;
   let size = 0;
-  for (const [name, value] of incoming) {
+  const { token } = options;
+  for (const [name, value] of fields) {
     if (hopByHop(name) || isClientOnly(name) || dropped.has(name)) continue;
     if (RANGES.has(name) && !options.ranges) continue;
     // RFC 9110 §5.5 allows more; two readers agree on these only.
     if (!/^[\t\x20-\x7e]*$/.test(value))
       return err(refused(name, 'its value holds a character outside printable ASCII'));
+    if (token !== undefined && value.includes(token)) continue;
     const kept = name === 'prefer' ? withoutWait(value) : value;
     if (kept === '' && value !== '') continue;
     count++;
@@ -63,12 +69,12 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
   return ok(passed);
 }
 
-function refusalOf(incoming: Headers): Denial | null {
-  for (const [name] of incoming) {
+function refusalOf(incoming: Headers, fields: readonly (readonly [string, string])[]): Denial | null {
+  for (const [name] of fields) {
     if (METHOD_OVERRIDES.has(name)) return refused(name, 'it would change the method that the policy decides about');
-  }
-  if (incoming.has('upgrade') || [...incoming.keys()].some((name) => name.startsWith('sec-websocket-'))) {
-    return refused('upgrade', 'protocol upgrades are not forwarded');
+    if (name === 'upgrade' || name.startsWith('sec-websocket-')) {
+      return refused('upgrade', 'protocol upgrades are not forwarded');
+    }
   }
   const expect = incoming.get('expect');
   if (expect !== null && expect.trim().toLowerCase() !== '100-continue')

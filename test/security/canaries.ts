@@ -56,20 +56,22 @@ function base64Core(bytes: Buffer, alignment: number): string {
 
 /** Looks for canaries in places, which are named in the findings. */
 export class Search {
-  readonly #forms: readonly { readonly name: string; readonly form: string; readonly bytes: Buffer }[];
+  readonly #forms: readonly { readonly name: string; readonly form: string; readonly characters: string }[];
   readonly #leaks: Leak[] = [];
   /** How many bytes were searched. */
   bytes = 0;
 
   constructor(canaries: readonly Canary[]) {
-    this.#forms = canaries.flatMap(({ name, value }) => formsOf(value).map(([form, bytes]) => ({ name, form, bytes })));
+    this.#forms = canaries.flatMap(({ name, value }) => formsOf(value).map(([form, bytes]) => ({ name, form, characters: bytes.toString('latin1') })));
   }
 
   in(place: string, text: string | Buffer): void {
     const haystack = typeof text === 'string' ? Buffer.from(text) : text;
     this.bytes += haystack.length;
-    for (const { name, form, bytes } of this.#forms) {
-      if (haystack.includes(bytes)) this.#leaks.push({ name, form, place });
+    // As Latin-1 a byte is a character, and the engine's search for a text is many times faster than that of a Buffer.
+    const characters = haystack.toString('latin1');
+    for (const { name, form, characters: sought } of this.#forms) {
+      if (characters.includes(sought)) this.#leaks.push({ name, form, place });
     }
   }
 

@@ -58,6 +58,13 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
+/** How an upstream may say a key back: each form whole, base64 inside longer texts of every alignment. */
+function saidBack(value: string): string[] {
+  const plain = formsOf(value).filter(([form]) => !form.startsWith('base64'));
+  const encoded = (['base64', 'base64url'] as const).flatMap((form) => ['', 'a', 'ab'].flatMap((before) => ['', 'zz'].map((after) => Buffer.from(before + value + after).toString(form))));
+  return [...plain.map(([, bytes]) => bytes.toString('latin1')), ...encoded];
+}
+
 /** Keeps the answer for the search. */
 async function keep(what: string, call: Promise<RawResponse>): Promise<RawResponse> {
   const response = await call;
@@ -121,7 +128,7 @@ describe('no secret leaves', () => {
             { bank: 'BANK_KEY', keyed: 'KEYED_KEY', pair: 'PAIR_KEY', queried: 'QUERY_KEY', aws: 'AWS_SECRET' } as const
           )[service] ?? ''
         ] ?? '';
-      const spellings = formsOf(own).map(([, bytes]) => bytes.toString('latin1'));
+      const spellings = saidBack(own);
       world.upstream.handle(
         answer(500, Buffer.from(spellings.join('\n'), 'latin1'), {
           'content-type': 'text/plain',
@@ -160,7 +167,6 @@ describe('no secret leaves', () => {
     await keep('a refused port', world.call('down', 'GET', '/x', { token }));
     await keep('an unknown service', world.call('nobody', 'GET', '/x', { token }));
     searchAnswers();
-    if (process.env.SHOW) console.log([...new Set(search.leaks.map((l) => JSON.stringify(l)))].join('\n'));
     expect(answers.length).toBeGreaterThan(70);
     expect(search.leaks).toEqual([]);
   });
@@ -317,7 +323,8 @@ describe('no secret leaves', () => {
       ),
       'agents.yaml': "agents:\n  - { id: '*', may_hold: ['*'], max_ttl: 1h }\n",
     };
-    const copy = await startWranglerCopy(policies, vars);
+    const T=Date.now(); const t=(x:string)=>console.log(x,Date.now()-T);
+    const copy = await startWranglerCopy(policies, vars);t('start');
     try {
       const operate = (path: string, body?: object) =>
         fetch(copy.url + path, {
@@ -325,7 +332,7 @@ describe('no secret leaves', () => {
           ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
         });
       const minted = await operate('/v1/tokens', { agent_id: 'a', capabilities: [...ALL] });
-      expect(minted.status, await minted.clone().text()).toBe(200);
+      expect(minted.status, await (await fetch(`${copy.url}/healthz`)).text()).toBe(200);
       const { token } = (await minted.json()) as { token: string };
       const own = new Search([
         ...Object.entries(vars)
@@ -346,10 +353,11 @@ describe('no secret leaves', () => {
         const response = await fetch(copy.url + path, { headers: { authorization: `Bearer ${key}` } });
         own.in(`GET ${path}`, await response.text());
       }
-      await copy.stop();
+      t('calls');await copy.stop();t('stop');
       expect(copy.output()).toMatch(/KEYWARDEN_SIGNING_KEY/);
       own.in('the output of wrangler', copy.output());
       own.inFiles(copy.directory, ['.dev.vars']);
+      t('search '+own.bytes);
       expect(own.leaks).toEqual([]);
     } finally {
       await copy.stop().catch(() => {});

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +30,9 @@ export async function startWranglerCopy(
       recursive: true,
       filter: (from) => !from.endsWith('/node_modules'),
     });
+  // Once `secrets.required` is there, wrangler reads nothing else from .dev.vars: these policies' secrets must be named.
+  const toml = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
+  writeFileSync(join(directory, 'wrangler.toml'), toml.replace(/^required = \[[^\]]*\]/m, `required = ${JSON.stringify(Object.keys(vars))}`));
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   mkdirSync(join(directory, 'policies'));
   for (const [name, text] of Object.entries(policies)) writeFileSync(join(directory, 'policies', name), text);
@@ -52,6 +55,8 @@ export async function startWranglerCopy(
     WRANGLER_LOG: 'debug',
     WRANGLER_LOG_SANITIZE: 'false',
     NO_COLOR: '1',
+    // Wrangler would trace every subrequest with its whole URL into .wrangler/, a query scheme's key included (tried).
+    X_LOCAL_OBSERVABILITY: 'false',
   };
   const run = (args: readonly string[]): Started =>
     start(process.execPath, [WRANGLER, ...args], { cwd: directory, env });
