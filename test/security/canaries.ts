@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 
 /** A value that must be found nowhere. */
 export interface Canary {
@@ -62,7 +62,9 @@ export class Search {
   bytes = 0;
 
   constructor(canaries: readonly Canary[]) {
-    this.#forms = canaries.flatMap(({ name, value }) => formsOf(value).map(([form, bytes]) => ({ name, form, characters: bytes.toString('latin1') })));
+    this.#forms = canaries.flatMap(({ name, value }) =>
+      formsOf(value).map(([form, bytes]) => ({ name, form, characters: bytes.toString('latin1') })),
+    );
   }
 
   in(place: string, text: string | Buffer): void {
@@ -75,14 +77,13 @@ export class Search {
     }
   }
 
-  /** Every file below a directory, and every file's name. @param except paths relative to it that hold secrets by design. */
-  inFiles(directory: string, except: readonly string[] = []): void {
-    for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
-      const path = join(entry.parentPath, entry.name);
-      const name = relative(directory, path);
+  /** Every file below a directory, and every file's name; links are not followed. @param except paths relative to it that hold secrets by design. */
+  inFiles(directory: string, except: readonly string[] = [], below = ''): void {
+    for (const entry of readdirSync(join(directory, below), { withFileTypes: true })) {
+      const name = join(below, entry.name);
       this.in(`the name of ${name}`, name);
-      if (!entry.isFile() || except.includes(name)) continue;
-      this.in(name, readFileSync(path));
+      if (entry.isDirectory()) this.inFiles(directory, except, name);
+      if (entry.isFile() && !except.includes(name)) this.in(name, readFileSync(join(directory, name)));
     }
   }
 

@@ -80,7 +80,6 @@ describe('threat 36: what a client names cannot break a log line, a terminal or 
     const env = { KEYWARDEN_URL: world.edge.url, KEYWARDEN_OPERATOR_KEY: world.edge.operatorKey };
     const listed = await keywarden(['audit', 'list'], { env });
     expect(listed.code, listed.stderr).toBe(0);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     expect(listed.stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]/);
     const exported = await keywarden(['audit', 'export'], { env });
     expect(exported.code, exported.stderr).toBe(0);
@@ -88,7 +87,6 @@ describe('threat 36: what a client names cannot break a log line, a terminal or 
     expect(lines.length).toBeGreaterThan(20);
     for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow();
     expect(exported.stdout).toMatch(/^[\x20-\x7e\n]*$/);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     expect(world.edge.logs()).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/);
   });
 });

@@ -2,25 +2,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeOperatorKey, makeSigningKey, operatorEntryOf, ROLES } from '../../runner/src/state/keys.ts';
 import { keywarden } from '../cli/command-line.ts';
 import { familyOf, freePort } from '../support/process.ts';
 import type { RawResponse } from '../support/raw.ts';
 import { answer, echo, garbage, gzip, hang, json, reset, sse } from '../support/upstream.ts';
 import { type Canary, formsOf, Search } from './canaries.ts';
+import { SECRETS } from './planted.ts';
 import { ALL, policiesFor, startWorld, type VARS, type World } from './world.ts';
-import { startWranglerCopy } from './wrangler-copy.ts';
 
-/** Credentials of all five schemes, each of them found nowhere else in the world. */
-const canary = (name: string): string => `KWCANARY-${name}-${crypto.randomUUID()}`;
-const SECRETS: Readonly<Record<keyof typeof VARS, string>> = {
-  BANK_KEY: `${canary('bearer')}+/="x`,
-  KEYED_KEY: canary('header'),
-  PAIR_KEY: canary('basic'),
-  QUERY_KEY: `${canary('query')}&+/`,
-  AWS_ID: `AKIAKWCANARY${Date.now().toString(36).toUpperCase()}`,
-  AWS_SECRET: `${canary('sigv4')}/+`,
-};
 /** Must be found: it proves that the search sees what was written into D1 and the Durable Objects. */
 const CONTROL = `control-${crypto.randomUUID()}`;
 
@@ -61,7 +50,9 @@ afterAll(async () => {
 /** How an upstream may say a key back: each form whole, base64 inside longer texts of every alignment. */
 function saidBack(value: string): string[] {
   const plain = formsOf(value).filter(([form]) => !form.startsWith('base64'));
-  const encoded = (['base64', 'base64url'] as const).flatMap((form) => ['', 'a', 'ab'].flatMap((before) => ['', 'zz'].map((after) => Buffer.from(before + value + after).toString(form))));
+  const encoded = (['base64', 'base64url'] as const).flatMap((form) =>
+    ['', 'a', 'ab'].flatMap((before) => ['', 'zz'].map((after) => Buffer.from(before + value + after).toString(form))),
+  );
   return [...plain.map(([, bytes]) => bytes.toString('latin1')), ...encoded];
 }
 
@@ -303,65 +294,5 @@ describe('no secret leaves', () => {
     files.inFiles(world.edge.state);
     expect(files.leaks.length, 'the control stands in D1 or a Durable Object').toBeGreaterThan(0);
     expect(search.bytes).toBeGreaterThan(1_000_000);
-  });
-
-  it('through wrangler dev, its output, its logs and its files', async () => {
-    const operatorKey = makeOperatorKey();
-    const signing = makeSigningKey();
-    const vars = {
-      ...SECRETS,
-      BANK_KEY: canary('wrangler'),
-      KEYWARDEN_SIGNING_KEY: JSON.stringify(signing),
-      KEYWARDEN_OPERATORS: JSON.stringify([operatorEntryOf(operatorKey, 'tester', ROLES)]),
-    };
-    const policies = {
-      ...Object.fromEntries(
-        Object.entries(policiesFor('https://api.example.invalid')).map(([name, text]) => [
-          name,
-          text.replace('api.example.invalid', 'keywarden-canary.example.com'),
-        ]),
-      ),
-      'agents.yaml': "agents:\n  - { id: '*', may_hold: ['*'], max_ttl: 1h }\n",
-    };
-    const T=Date.now(); const t=(x:string)=>console.log(x,Date.now()-T);
-    const copy = await startWranglerCopy(policies, vars);t('start');
-    try {
-      const operate = (path: string, body?: object) =>
-        fetch(copy.url + path, {
-          headers: { authorization: `Bearer ${operatorKey}` },
-          ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
-        });
-      const minted = await operate('/v1/tokens', { agent_id: 'a', capabilities: [...ALL] });
-      expect(minted.status, await (await fetch(`${copy.url}/healthz`)).text()).toBe(200);
-      const { token } = (await minted.json()) as { token: string };
-      const own = new Search([
-        ...Object.entries(vars)
-          .filter(([name]) => name in SECRETS)
-          .map(([name, value]) => ({ name, value })),
-        { name: 'the operator key', value: operatorKey },
-        { name: 'the signing key', value: signing.d },
-      ]);
-      for (const path of [
-        '/healthz',
-        '/v1/audit',
-        '/proxy/bank/v1/balance',
-        '/proxy/queried/echo/x',
-        '/proxy/aws/echo/x',
-        '/proxy/bank/nothing',
-      ]) {
-        const key = path.startsWith('/proxy') ? token : operatorKey;
-        const response = await fetch(copy.url + path, { headers: { authorization: `Bearer ${key}` } });
-        own.in(`GET ${path}`, await response.text());
-      }
-      t('calls');await copy.stop();t('stop');
-      expect(copy.output()).toMatch(/KEYWARDEN_SIGNING_KEY/);
-      own.in('the output of wrangler', copy.output());
-      own.inFiles(copy.directory, ['.dev.vars']);
-      t('search '+own.bytes);
-      expect(own.leaks).toEqual([]);
-    } finally {
-      await copy.stop().catch(() => {});
-      copy.remove();
-    }
   });
 });

@@ -32,7 +32,10 @@ export async function startWranglerCopy(
     });
   // Once `secrets.required` is there, wrangler reads nothing else from .dev.vars: these policies' secrets must be named.
   const toml = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
-  writeFileSync(join(directory, 'wrangler.toml'), toml.replace(/^required = \[[^\]]*\]/m, `required = ${JSON.stringify(Object.keys(vars))}`));
+  writeFileSync(
+    join(directory, 'wrangler.toml'),
+    toml.replace(/^required = \[[^\]]*\]/m, `required = ${JSON.stringify(Object.keys(vars))}`),
+  );
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   mkdirSync(join(directory, 'policies'));
   for (const [name, text] of Object.entries(policies)) writeFileSync(join(directory, 'policies', name), text);
