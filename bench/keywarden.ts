@@ -33,14 +33,18 @@ const keys = {
 const ISSUER = 'https://keywarden.localhost';
 const NAME = 'keywarden';
 
-/** Generates the policies, compiles them and bundles the Worker, as `npm run build` and `wrangler` do. */
-export async function build(directory: string, origin: string, operations: number): Promise<Built> {
+/**
+ * Generates the policies, compiles them and bundles the Worker, as `npm run build` and `wrangler` do.
+ *
+ * @param entry  the Worker's entry file, if it is another tree's.
+ */
+export async function build(directory: string, origin: string, operations: number, entry?: string): Promise<Built> {
   const policies = writePolicies(join(directory, `policies-${operations}`), origin, operations);
   const bundle = await compileDirectory(policies.directory, { allowLoopbackHttp: true });
   const services = Object.values(bundle.services);
   const count = services.flatMap((s) => s.capabilities.flatMap((c) => c.allow)).length;
   if (count !== operations) throw new Error(`the policies have ${count} operations instead of ${operations}`);
-  return { code: await bundleWorker(JSON.stringify(bundle)), capabilities: policies.capabilities };
+  return { code: await bundleWorker(JSON.stringify(bundle), entry), capabilities: policies.capabilities };
 }
 
 /** Starts Keywarden in a workerd of its own. */

@@ -4,7 +4,7 @@
  *   node bench/profile.ts [--connections 16] [--seconds 4] [--out FILE.cpuprofile]
  *
  * Takes a sampling profile of the Worker's isolate (the Durable Object's code is in the same one) over workerd's
- * inspector, prints the dearest functions by self time, and writes a file for Chrome DevTools.
+ * inspector, prints the dearest functions by self time and with all they call, and writes a file for Chrome DevTools.
  * What is outside JavaScript stands as `(program)` here: `perf top -p PID` sees that.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,6 +22,7 @@ import { startUpstream } from './nginx.ts';
 interface Profile {
   readonly nodes: readonly {
     readonly id: number;
+    readonly children?: readonly number[];
     readonly callFrame: { readonly functionName: string; readonly lineNumber: number };
   }[];
   readonly samples: readonly number[];
@@ -104,16 +105,29 @@ async function openInspector(port: number): Promise<Inspector> {
   };
 }
 
-/** Self time by function, most first: microseconds of wall time a request while the isolate ran it. */
+/** Microseconds of wall time a request, by function, most first: alone, and with all that it calls. */
 function dearestOf({ nodes, samples, timeDeltas }: Profile, requests: number, count: number): string {
-  const names = new Map(
+  const nameOf = new Map(
     nodes.map(({ id, callFrame }) => [id, `${callFrame.functionName || '(anonymous)'}:${callFrame.lineNumber + 1}`]),
   );
-  const micros = new Map<string, number>();
-  for (const [i, id] of samples.entries()) {
-    const name = names.get(id) ?? '?';
-    micros.set(name, (micros.get(name) ?? 0) + (timeDeltas[i] ?? 0));
+  const parentOf = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)));
+  const alone = new Map<string, number>();
+  const withCallees = new Map<string, number>();
+  const add = (to: Map<string, number>, name: string, micros: number): void =>
+    void to.set(name, (to.get(name) ?? 0) + micros);
+  for (const [i, sampled] of samples.entries()) {
+    const micros = timeDeltas[i] ?? 0;
+    const stack = new Set<string>();
+    for (let id: number | undefined = sampled; id !== undefined; id = parentOf.get(id))
+      stack.add(nameOf.get(id) ?? '?');
+    add(alone, nameOf.get(sampled) ?? '?', micros);
+    for (const name of stack) add(withCallees, name, micros);
   }
-  const dearest = [...micros].sort((a, b) => b[1] - a[1]).slice(0, count);
-  return dearest.map(([name, sum]) => `${(sum / requests).toFixed(1).padStart(8)} µs  ${name}`).join('\n');
+  const listOf = (times: Map<string, number>): string =>
+    [...times]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, count)
+      .map(([name, sum]) => `${(sum / requests).toFixed(1).padStart(8)} µs  ${name}`)
+      .join('\n');
+  return `alone\n${listOf(alone)}\n\nwith all they call\n${listOf(withCallees)}`;
 }

@@ -16,7 +16,8 @@ export function machineText(): string {
   return `${cpus().length} × ${first?.model.trim() ?? 'unknown CPU'}, ${memory} GiB, Linux ${release()}, Node ${process.version}, workerd ${workerd}`;
 }
 
-export function tableOf(samples: Samples): string {
+export function tableOf(samples: Samples): string | null {
+  if (Object.keys(samples).length === 0) return null;
   const head = [
     'contender',
     'p50 at 1, ms',

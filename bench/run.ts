@@ -102,13 +102,8 @@ function report(
   const gates = gatesOf(samples, variants, gzipBytes);
   const machine = machineText();
   const about = `Medians of ${options.rounds} interleaved rounds of ${options.seconds} s. ${machine}.`;
-  const tables = [
-    about,
-    tableOf(samples),
-    ...(variants === null ? [] : [scalingTableOf(variants)]),
-    gatesTableOf(gates),
-  ];
-  console.log(tables.join('\n\n'));
+  const tables = [about, tableOf(samples), variants === null ? null : scalingTableOf(variants), gatesTableOf(gates)];
+  console.log(tables.filter((table) => table !== null).join('\n\n'));
   if (options.json !== null) {
     writeFileSync(
       options.json,
