@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { ChainHead } from '../ledger/contract.ts';
 import type { AuditRow } from './event.ts';
 
@@ -39,6 +40,8 @@ export const CANONICAL_COLUMNS = [
 /** A row before it is linked: everything but `prevHash` and `hash`. */
 export type UnlinkedRow = Omit<AuditRow, 'prevHash' | 'hash'>;
 
+const encoder = new TextEncoder();
+
 /** The text that is hashed: a JSON array of the version and all columns in fixed order, without white space. */
 export function canonicalRow(row: UnlinkedRow): string {
   return JSON.stringify([
@@ -72,7 +75,11 @@ export function canonicalRow(row: UnlinkedRow): string {
 
 /** SHA-256(prevHash bytes ‖ UTF-8 canonical row), hex. `prevHash` must be 64 hex digits. */
 export function linkHash(prevHash: string, canonical: string): string {
-  return createHash('sha256').update(prevHash, 'hex').update(canonical, 'utf8').digest('hex');
+  const text = encoder.encode(canonical);
+  const bytes = new Uint8Array(32 + text.length);
+  bytes.set(hexToBytes(prevHash), 0);
+  bytes.set(text, 32);
+  return bytesToHex(sha256(bytes));
 }
 
 /** What is wrong, and at which row of which ledger. */
