@@ -8,7 +8,7 @@ import type { RawResponse } from '../support/raw.ts';
 import { answer, echo, garbage, gzip, hang, json, reset, sse } from '../support/upstream.ts';
 import { type Canary, formsOf, Search } from './canaries.ts';
 import { SECRETS } from './planted.ts';
-import { ALL, policiesFor, startWorld, type VARS, type World } from './world.ts';
+import { ALL, policiesFor, startWorld, type World } from './world.ts';
 
 /** Must be found: it proves that the search sees what was written into D1 and the Durable Objects. */
 const CONTROL = `control-${crypto.randomUUID()}`;
