@@ -169,7 +169,12 @@ export const AuditQuery = z.strictObject({
 });
 export type AuditQuery = z.infer<typeof AuditQuery>;
 
-export const AuditListResponse = z.object({ rows: z.array(AuditRowJson), next_cursor: nullableText });
+export const AuditListResponse = z.object({
+  rows: z.array(AuditRowJson),
+  next_cursor: nullableText,
+  /** Rows that D1 has not taken yet, so that they are not among these; absent when there are none. */
+  waiting_rows: z.optional(z.int()),
+});
 export type AuditListResponse = z.infer<typeof AuditListResponse>;
 
 export const AuditProblem = z.object({ ledger: z.string(), seq: nullableInt, problem: z.string() });

@@ -231,5 +231,6 @@ function unavailable(error: unknown): Fault {
   const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
   const why =
     marked?.overloaded === true ? 'overloaded' : error instanceof Error ? error.message.slice(0, 200) : 'unknown';
+  console.error(`keywarden: error: a ledger is not available: ${why}`);
   return fault('ledger_unavailable', why, true);
 }

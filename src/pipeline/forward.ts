@@ -36,11 +36,16 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     if (timedOut) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
     if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));
     // Refused, reset, or bytes that are no HTTP: the runtime says "Network connection lost" to all of them.
-    return err(fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', true));
+    // Whether it acted is unknown then, so that only an idempotent request (RFC 9110 §9.2.2) is called retryable.
+    return err(
+      fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', IDEMPOTENT.has(request.method)),
+    );
   } finally {
     clearTimeout(timer);
   }
 }
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 const SLOW_UPLOAD_BYTES_PER_MS = 64;
 const UNKNOWN_LENGTH_MS = 600_000;

@@ -21,6 +21,7 @@ audit.get('/', async (c) => {
   const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
   if (!flushed.ok)
     return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
+  const waiting = [flushed.value].flat().reduce((sum, answer) => sum + answer.waitingRows, 0);
   const page = await listRows(c.env.DB, {
     ...same,
     ...(requestId === undefined ? {} : { requestId }),
