@@ -34,6 +34,7 @@ audit.get('/', async (c) => {
   return c.json({
     rows: page.value.rows.map(jsonOfRow),
     next_cursor: page.value.nextCursor,
+    ...(waiting === 0 ? {} : { waiting_rows: waiting }),
   } satisfies AuditListResponse);
 });
 
