@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestEdge, type TestEdge } from '../support/edge.ts';
+import { json, startUpstream, type Upstream } from '../support/upstream.ts';
+
+let upstream: Upstream;
+let edge: TestEdge;
+
+beforeAll(async () => {
+  upstream = await startUpstream(json({ ok: true }));
+  edge = await startTestEdge({
+    policies: {
+      'bank.yaml': `service: bank
+origin: ${upstream.origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+capabilities:
+  read:
+    title: Read the balance
+    allow: GET /v1/balance
+    limit: 5/min
+  write: { allow: POST /v1/transfers }
+`,
+    },
+    vars: { BANK_KEY: 'sk_live_api_0123456789' },
+  });
+});
+afterAll(async () => {
+  await edge?.stop();
+  await upstream?.stop();
+});
+
+const post = (path: string, body: unknown): Promise<Response> =>
+  edge.operate(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+
+describe('GET /v1/capabilities', () => {
+  it('says what the token allows, and looking costs nothing of the limit', async () => {
+    const token = await edge.mint('looker', ['bank:read']);
+    const headers = { authorization: `Bearer ${token}` };
+    await fetch(`${edge.proxy('bank')}/v1/balance`, { headers });
+    for (let i = 0; i < 3; i++) {
+      const answer = await (await fetch(`${edge.url}/v1/capabilities`, { headers })).json();
+      expect(answer).toMatchObject({
+        agent_id: 'looker',
+        capabilities: [
+          {
+            name: 'bank:read',
+            title: 'Read the balance',
+            allow: ['GET /v1/balance'],
+            base_url: edge.proxy('bank'),
+            limit: { quota: 5, remaining: 4 },
+          },
+        ],
+      });
+    }
+  });
+
+  it('is closed without a token, and to a revoked one', async () => {
+    expect((await fetch(`${edge.url}/v1/capabilities`)).status).toBe(401);
+    const { token, token_id: tokenId } = await edge.mintFully('gone', ['bank:read']);
+    expect((await post('/v1/tokens/revoke', { token_id: tokenId })).status).toBe(200);
+    expect((await fetch(`${edge.url}/v1/capabilities`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(
+      401,
+    );
+  });
+});
+
+describe('POST /v1/tokens', () => {
+  it('tells all that is wrong with a request at once', async () => {
+    const response = await post('/v1/tokens', { agent_id: ' x', capabilities: [], ttl_seconds: 1e6, extra: 1 });
+    expect(response.status).toBe(400);
+    const { message } = (await response.json()) as { message: string };
+    for (const part of ['agent_id', 'capabilities', 'ttl_seconds', 'extra']) expect(message).toContain(part);
+  });
+
+  it('suggests the capability that was meant', async () => {
+    const response = await post('/v1/tokens', { agent_id: 'a', capabilities: ['bank:raed'] });
+    expect(((await response.json()) as { message: string }).message).toContain('did you mean bank:read?');
+  });
+
+  it('gives no token for a session that was revoked', async () => {
+    await edge.mint('a', ['bank:read'], { session: 's-1' });
+    expect(await (await post('/v1/tokens/revoke', { session_id: 's-1' })).json()).toEqual({
+      revoked: 'session',
+      agents: ['a'],
+    });
+    expect((await post('/v1/tokens', { agent_id: 'b', capabilities: ['bank:read'], session_id: 's-1' })).status).toBe(
+      409,
+    );
+  });
+
+  it('is closed without an operator key, and the refusal is on record', async () => {
+    expect((await fetch(`${edge.url}/v1/tokens`, { method: 'POST', body: '{}' })).status).toBe(401);
+    expect((await edge.audit({ event: 'operator.denied' })).length).toBeGreaterThan(0);
+  });
+});
+
+describe('what is public', () => {
+  it('the JWKS has public parts only', async () => {
+    const { keys } = (await (await fetch(`${edge.url}/.well-known/jwks.json`)).json()) as {
+      keys: Record<string, string>[];
+    };
+    expect(keys).toHaveLength(1);
+    expect(Object.keys(keys[0] ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
+  });
+
+  it('openapi.json tells every path that answers', async () => {
+    const document = (await (await fetch(`${edge.url}/openapi.json`)).json()) as {
+      openapi: string;
+      paths: Record<string, object>;
+    };
+    expect(document.openapi).toMatch(/^3\.1/);
+    for (const path of Object.keys(document.paths).filter((p) => !p.includes('{'))) {
+      const method = Object.keys(document.paths[path] ?? {})[0] ?? 'get';
+      const response = await fetch(edge.url + path, { method: method.toUpperCase() });
+      expect(response.status, path).not.toBe(404);
+    }
+  });
+
+  it('an unknown path is told so, in the problem shape', async () => {
+    const response = await fetch(`${edge.url}/v1/nothing`);
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ code: 'not_found', status: 404 });
+  });
+});
