@@ -11,7 +11,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{architecture,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}'],
+          include: [
+            'test/{architecture,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
+          ],
           exclude: ['test/ledger/worker/**'],
         },
       },
