@@ -2,7 +2,7 @@ import type { CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
 import type { AdmitAnswer, AdmitCall, LedgerNote, LimitState, RefusedCall } from './contract.ts';
 import type { LedgerHeadState, LogEntry, OpenEntry } from './log.ts';
-import { linkRow, ROW_CLOSED, ROW_OPEN, ROW_PLAIN, ROW_UNKNOWN } from './log.ts';
+import { linkRow } from './log.ts';
 import { decideRate, limitStates } from './rate.ts';
 import { type RevokedState, revokedBy } from './revoked.ts';
 import { admittedRow, deniedRow, noteRow, openIntentOf, outcomeRow, type RowContent, unknownRow } from './rows.ts';
@@ -12,12 +12,6 @@ import { admittedRow, deniedRow, noteRow, openIntentOf, outcomeRow, type RowCont
 export interface GroupDraft {
   head: LedgerHeadState;
   readonly entries: LogEntry[];
-  /** Intents that ended, by the number of their row. */
-  readonly closed: {
-    readonly requestId: string;
-    readonly entry: OpenEntry;
-    readonly state: typeof ROW_CLOSED | typeof ROW_UNKNOWN;
-  }[];
   /** Opened in this group, or changed by it; null: closed for good. */
   readonly open: Map<string, OpenEntry | null>;
   /** Answers given in this group, for a repeated send that came together with the first. */
@@ -39,7 +33,7 @@ export interface GroupBasis {
 }
 
 export function startGroup(basis: GroupBasis): GroupDraft {
-  return { head: basis.head, entries: [], closed: [], open: new Map(), answered: new Map() };
+  return { head: basis.head, entries: [], open: new Map(), answered: new Map() };
 }
 
 /** Decides one call: repeated? revoked? denied before? room? rate? And drafts its row. */
@@ -63,7 +57,7 @@ function decide(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): AdmitAns
     const { limit, retryAfterSeconds } = rate;
     return deny(draft, basis, call, { kind: 'rate_limited', limit, retryAfterSeconds }, rate.limits);
   }
-  const entry = append(draft, basis, admittedRow(call.requestId, call.call), ROW_OPEN, null);
+  const entry = append(draft, basis, admittedRow(call.requestId, call.call), null);
   draft.open.set(call.requestId, { seq: entry.seq, at: entry.at, intent: openIntentOf(call.call), unknown: false });
   return { effect: 'admitted', limits: rate.limits };
 }
@@ -75,7 +69,7 @@ function deny(
   denial: Denial,
   limits: readonly LimitState[],
 ): AdmitAnswer {
-  append(draft, basis, deniedRow(call.requestId, call.call, denial), ROW_PLAIN, JSON.stringify(denial));
+  append(draft, basis, deniedRow(call.requestId, call.call, denial), JSON.stringify(denial));
   return { effect: 'denied', denial, limits };
 }
 
@@ -92,33 +86,25 @@ function earlierAnswer(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): A
 export function recordOutcome(draft: GroupDraft, basis: GroupBasis, outcome: CallOutcome): void {
   const entry = openEntry(draft, basis, outcome.requestId);
   if (entry === null) return;
-  append(draft, basis, outcomeRow(entry.intent, outcome), ROW_PLAIN, null, outcome.at);
-  draft.closed.push({ requestId: outcome.requestId, entry, state: ROW_CLOSED });
+  append(draft, basis, outcomeRow(entry.intent, outcome), null, outcome.at);
   draft.open.set(outcome.requestId, null);
 }
 
 export function recordUnknown(draft: GroupDraft, basis: GroupBasis, requestId: string): void {
   const entry = openEntry(draft, basis, requestId);
   if (entry === null || entry.unknown) return;
-  append(draft, basis, unknownRow(requestId, entry.intent), ROW_PLAIN, null);
-  draft.closed.push({ requestId, entry, state: ROW_UNKNOWN });
+  append(draft, basis, unknownRow(requestId, entry.intent), null);
   draft.open.set(requestId, { ...entry, unknown: true });
 }
 
 export function recordRefused(draft: GroupDraft, basis: GroupBasis, refused: RefusedCall, repeated: boolean): void {
   if (repeated && basis.has(refused.requestId, 'call.denied')) return;
-  append(
-    draft,
-    basis,
-    deniedRow(refused.requestId, refused.call, refused.denial),
-    ROW_PLAIN,
-    JSON.stringify(refused.denial),
-  );
+  append(draft, basis, deniedRow(refused.requestId, refused.call, refused.denial), JSON.stringify(refused.denial));
 }
 
 export function recordNote(draft: GroupDraft, basis: GroupBasis, note: LedgerNote, repeated: boolean): void {
   if (repeated && basis.has(note.requestId, note.event)) return;
-  append(draft, basis, noteRow(note), ROW_PLAIN, null);
+  append(draft, basis, noteRow(note), null);
 }
 
 /** Whether the ledger takes no further rows but the outcomes of what it admitted. */
@@ -136,7 +122,6 @@ function append(
   draft: GroupDraft,
   basis: GroupBasis,
   content: RowContent,
-  state: LogEntry['state'],
   denial: string | null,
   happenedAt: number = basis.now,
 ): LogEntry {
@@ -144,7 +129,7 @@ function append(
   const seq = draft.head.seq + 1;
   const at = Math.max(rate.clock, Math.min(Math.floor(happenedAt) || 0, basis.now));
   const { hash, wire } = linkRow({ ledger, seq, at, ...content }, prevHash);
-  const entry: LogEntry = { seq, at, requestId: content.requestId, state, wire, denial };
+  const entry: LogEntry = { seq, at, requestId: content.requestId, wire, denial };
   draft.head = { ledger, seq, hash, rate: { clock: at, tats: rate.tats } };
   draft.entries.push(entry);
   return entry;

@@ -24,7 +24,7 @@ import {
   recordUnknown,
   startGroup,
 } from './group.ts';
-import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry } from './log.ts';
+import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry, type Pushed } from './log.ts';
 import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { PUSH_BATCH, pushRows } from './push.ts';
 import { limitStates, pruneRate } from './rate.ts';
@@ -69,7 +69,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #introduced: Promise<void> | null = null;
   #revoked: Map<string, number>;
   readonly #open: Map<string, OpenEntry>;
-  #waitingRows: number;
+  #pushed: Pushed;
   #queue: Job[] = [];
   /** Calls in the last group. */
   #groupSize = 0;
@@ -79,7 +79,6 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #alarmAt: number | null = null;
   #pushing: Promise<void> | null = null;
   #failures = 0;
-  #conflicts: number[] = [];
   #markedAt = 0;
 
   constructor(ctx: DurableObjectState, env: LedgerEnv) {
@@ -90,7 +89,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
     this.#head = this.#log.readHead();
     this.#revoked = new Map(this.#log.readRevoked());
     this.#open = this.#log.openEntries();
-    this.#waitingRows = this.#log.countWaiting();
+    this.#pushed = this.#log.readPushed();
   }
 
   /** Decides a call and makes its row durable. Rejects when it could do neither; then nothing was charged. */
@@ -139,7 +138,11 @@ export class Ledger extends DurableObject<LedgerEnv> {
   /** Pushes the waiting rows to D1 now. Never rejects for D1's sake: see `waitingRows`. */
   async flush(): Promise<FlushAnswer> {
     await this.#push();
-    return { head: await this.head(), waitingRows: this.#waitingRows, conflicts: this.#conflicts };
+    return {
+      head: await this.head(),
+      waitingRows: this.#waitingRows,
+      conflicts: this.#pushed.conflicts.slice(0, MAX_CONFLICTS),
+    };
   }
 
   async head(): Promise<ChainHead> {
@@ -222,7 +225,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
       const draft = startGroup(basis);
       const answers = jobs.map((job) => job.apply(draft, basis));
       if (draft.entries.length > 0) {
-        this.ctx.storage.transactionSync(() => this.#write(draft));
+        this.#write(draft);
         this.#adopt(draft);
         this.#scheduleBy(basis.now + this.#pushDelay());
         await this.ctx.storage.sync();
@@ -246,19 +249,23 @@ export class Ledger extends DurableObject<LedgerEnv> {
     };
   }
 
-  #write(draft: GroupDraft): void {
-    for (const entry of draft.entries) this.#log.append(entry);
-    for (const { entry, state } of draft.closed) this.#log.close(entry.seq, state);
-    this.#log.writeHead(draft.head);
+  /** One statement mostly; a transaction is only opened when it takes more, for it costs as much as the statement. */
+  #write({ entries, head }: GroupDraft): void {
+    if (LedgerLog.isLarge(entries)) this.ctx.storage.transactionSync(() => this.#log.append(entries, head));
+    else this.#log.append(entries, head);
   }
 
   #adopt(draft: GroupDraft): void {
     this.#head = draft.head;
-    this.#waitingRows += draft.entries.length;
     for (const [requestId, entry] of draft.open) {
       if (entry === null) this.#open.delete(requestId);
       else this.#open.set(requestId, entry);
     }
+  }
+
+  /** Rows that D1 does not hold yet. */
+  get #waitingRows(): number {
+    return (this.#head?.seq ?? 0) - this.#pushed.through + this.#pushed.conflicts.length;
   }
 
   async #closeOverdue(): Promise<void> {
@@ -282,20 +289,18 @@ export class Ledger extends DurableObject<LedgerEnv> {
   }
 
   async #pushAll(): Promise<void> {
-    const conflicts: number[] = [];
     try {
+      await this.#pushConflicts();
       // Rows that came meanwhile are left to the next push, so that a reader under load gets its answer.
       const lastSeq = this.#head?.seq ?? 0;
-      for (let after = 0; after < lastSeq; ) {
-        const rows = this.#log.waiting(after, PUSH_BATCH);
-        const end = rows.at(-1);
-        if (end === undefined) break;
-        const result = await pushRows(this.env.DB, this.#name(), rows);
-        this.#log.markSent(result.sent);
-        this.#waitingRows -= result.sent.length;
-        conflicts.push(...result.conflicts);
-        after = end.seq;
+      while (this.#pushed.through < lastSeq && this.#pushed.conflicts.length < MAX_CONFLICTS) {
+        const groups = this.#log.after(this.#pushed.through, PUSH_BATCH);
+        const end = groups.at(-1);
+        if (end === undefined) throw new Error('the log lacks rows that D1 does not hold');
+        const conflicts = await pushRows(this.env.DB, this.#name(), groups);
+        this.#havePushed({ through: end.last, conflicts: [...this.#pushed.conflicts, ...conflicts] });
       }
+      const { conflicts } = this.#pushed;
       this.#failures = conflicts.length > 0 ? this.#failures + 1 : 0;
       if (conflicts.length > 0)
         this.#complain('ledger.rows_conflict', `first at row ${conflicts[0]}, ${conflicts.length} in all`);
@@ -303,7 +308,19 @@ export class Ledger extends DurableObject<LedgerEnv> {
       this.#failures += 1;
       this.#complain('ledger.push_failed', reasonOf(error));
     }
-    this.#conflicts = conflicts.slice(0, MAX_CONFLICTS);
+  }
+
+  /** Rows in whose place somebody planted others: they may have been removed meanwhile. */
+  async #pushConflicts(): Promise<void> {
+    const { through, conflicts } = this.#pushed;
+    if (conflicts.length === 0) return;
+    const rows = conflicts.map((seq) => this.#log.row(seq)).filter((row) => row !== null);
+    this.#havePushed({ through, conflicts: await pushRows(this.env.DB, this.#name(), rows) });
+  }
+
+  #havePushed(pushed: Pushed): void {
+    this.#log.writePushed(pushed);
+    this.#pushed = pushed;
   }
 
   #complain(event: string, why: string): void {
@@ -321,8 +338,9 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #forget(): void {
     const now = Date.now();
     this.ctx.storage.transactionSync(() => {
-      for (const requestId of this.#log.forget(now - DECISION_KEPT_MS, now - LATE_OUTCOME_KEPT_MS))
-        this.#open.delete(requestId);
+      for (const [requestId, { unknown, at }] of this.#open)
+        if (unknown && at < now - LATE_OUTCOME_KEPT_MS) this.#open.delete(requestId);
+      this.#log.forget(now - DECISION_KEPT_MS, this.#pushed, this.#open);
       const keys = forgettableKeys(this.#revoked, now);
       this.#log.deleteRevoked(keys);
       for (const key of keys) this.#revoked.delete(key);

@@ -1,23 +1,25 @@
-import { CANONICAL_VERSION, canonicalRow, GENESIS_HASH, linkHash, type UnlinkedRow } from '../audit/chain.ts';
+import {
+  CANONICAL_COLUMNS,
+  CANONICAL_VERSION,
+  canonicalRow,
+  GENESIS_HASH,
+  linkHash,
+  type UnlinkedRow,
+} from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import type { RateState } from './rate.ts';
 import type { RevokedState } from './revoked.ts';
 import type { OpenIntent } from './rows.ts';
 
-/** How far a call's row is. */
-export const ROW_PLAIN = 0;
-export const ROW_OPEN = 1;
-export const ROW_CLOSED = 2;
-/** Closed as `call.unknown`; a late outcome is still taken, once. */
-export const ROW_UNKNOWN = 3;
-
-/** A row as it waits: `wire` is the JSON array of the canonical row, followed by prevHash and hash. */
-export interface WaitingRow {
-  readonly seq: number;
-  readonly wire: string;
+/** Rows that stand together in the log: one group, or a part of a very large one. */
+export interface LoggedRows {
+  readonly first: number;
+  readonly last: number;
+  /** The rows' wire forms, separated by commas. A row's wire form: the JSON array of the canonical row, prevHash and hash. */
+  readonly wires: string;
 }
 
-/** The small state that changes with every group, kept in one row. */
+/** The small state that changes with every group, kept beside its rows. */
 export interface LedgerHeadState {
   readonly ledger: string;
   readonly seq: number;
@@ -29,6 +31,7 @@ export interface OpenEntry {
   readonly seq: number;
   readonly at: number;
   readonly intent: OpenIntent;
+  /** Closed as `call.unknown`; a late outcome is still taken, once. */
   readonly unknown: boolean;
 }
 
@@ -37,125 +40,201 @@ export interface LogEntry {
   readonly seq: number;
   readonly at: number;
   readonly requestId: string;
-  readonly state: typeof ROW_PLAIN | typeof ROW_OPEN;
   readonly wire: string;
   /** The denial as JSON, for a repeated send; null for an admitted call and for what is no call. */
   readonly denial: string | null;
 }
 
-const INSERT = 'INSERT INTO log (seq, request_id, state, sent, at, wire, denial) VALUES (?, ?, ?, 0, ?, ?, ?)';
+/** What D1 holds already: every row up to `through`, but for those in whose place it holds others. */
+export interface Pushed {
+  readonly through: number;
+  readonly conflicts: readonly number[];
+}
 
-/** The ledger's SQLite: one append-only log that rows leave once D1 has them, and the state around it. Synchronous. */
+/** A value in SQLite may have 2 MB at most. */
+const MAX_WIRES_CHARS = 500_000;
+
+/**
+ * The ledger's SQLite: an append-only log that rows leave once D1 has them. Synchronous.
+ *
+ * A group of calls is *one* SQLite row with all its chained rows and the ledger's state after it: one statement a commit,
+ * however many calls it takes, and no statement at all when an intent ends, since its outcome is a row as well.
+ */
 export class LedgerLog {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(`CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS log (
-      seq INTEGER PRIMARY KEY, request_id TEXT NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
-      at INTEGER NOT NULL, wire TEXT NOT NULL, denial TEXT)`);
-    sql.exec(`CREATE INDEX IF NOT EXISTS log_by_request ON log (request_id)`);
-    sql.exec(`CREATE INDEX IF NOT EXISTS log_unknown ON log (at) WHERE state = ${ROW_UNKNOWN}`);
-    sql.exec(`CREATE INDEX IF NOT EXISTS log_waiting ON log (seq) WHERE sent = 0`);
+      first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at INTEGER NOT NULL,
+      wires TEXT NOT NULL, denials TEXT, state TEXT NOT NULL)`);
+    sql.exec(`CREATE TABLE IF NOT EXISTS pushed (
+      id INTEGER PRIMARY KEY CHECK (id = 1), through INTEGER NOT NULL, conflicts TEXT NOT NULL)`);
+    sql.exec(`CREATE TABLE IF NOT EXISTS stragglers (
+      request_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL, unknown INTEGER NOT NULL,
+      intent TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS revoked (key TEXT PRIMARY KEY, until INTEGER NOT NULL)`);
   }
 
   readHead(): LedgerHeadState | null {
-    const row = this.#sql.exec<{ state: string }>('SELECT state FROM head').toArray()[0];
+    const row = this.#sql.exec<{ state: string }>('SELECT state FROM log ORDER BY first DESC LIMIT 1').toArray()[0];
     if (row === undefined) return null;
     const { ledger, seq, hash, clock, tats } = JSON.parse(row.state);
     return { ledger, seq, hash, rate: { clock, tats: new Map(tats) } };
   }
 
-  writeHead({ ledger, seq, hash, rate }: LedgerHeadState): void {
+  /** Appends one group; `entries` is not empty. All of it or nothing, if the caller is in a transaction or it fits one row. */
+  append(entries: readonly LogEntry[], { ledger, seq, hash, rate }: LedgerHeadState): void {
     const state = JSON.stringify({ ledger, seq, hash, clock: rate.clock, tats: [...rate.tats] });
-    this.#sql.exec('INSERT OR REPLACE INTO head (id, state) VALUES (1, ?)', state);
+    for (const part of partsOf(entries)) {
+      const first = part[0] as LogEntry;
+      const last = part.at(-1) as LogEntry;
+      let wires = first.wire;
+      for (let index = 1; index < part.length; index += 1) wires += `,${part[index]?.wire}`;
+      const denials = part.filter(({ denial }) => denial !== null).map(({ requestId, denial }) => [requestId, denial]);
+      this.#sql.exec(
+        'INSERT INTO log (first, last, at, wires, denials, state) VALUES (?, ?, ?, ?, ?, ?)',
+        first.seq,
+        last.seq,
+        last.at,
+        wires,
+        denials.length === 0 ? null : JSON.stringify(Object.fromEntries(denials)),
+        state,
+      );
+    }
   }
 
-  append(entry: LogEntry): void {
-    this.#sql.exec(INSERT, entry.seq, entry.requestId, entry.state, entry.at, entry.wire, entry.denial);
-  }
-
-  close(seq: number, state: typeof ROW_CLOSED | typeof ROW_UNKNOWN): void {
-    this.#sql.exec('UPDATE log SET state = ? WHERE seq = ?', state, seq);
+  /** Whether {@link append} needs more than one statement for it. */
+  static isLarge(entries: readonly LogEntry[]): boolean {
+    return entries.length > 1 && entries.reduce((sum, { wire }) => sum + wire.length, 0) > MAX_WIRES_CHARS;
   }
 
   /** What was decided about a request before, or null if it never came (or long ago). */
-  decided(requestId: string): { readonly denial: string | null; readonly at: number; readonly event: string } | null {
-    const row = this.#sql
-      .exec<{ wire: string; denial: string | null; at: number }>(
-        'SELECT wire, denial, at FROM log WHERE request_id = ? ORDER BY seq LIMIT 1',
-        requestId,
-      )
-      .toArray()[0];
-    return row === undefined ? null : { denial: row.denial, at: row.at, event: rowOfWire(row.wire).event };
+  decided(requestId: string): { readonly denial: string | null; readonly event: string } | null {
+    for (const { wires, denials } of this.#mentions(requestId)) {
+      const row = rowsOfWires(wires).find((one) => one.requestId === requestId);
+      if (row === undefined) continue;
+      return { denial: denials === null ? null : (JSON.parse(denials)[requestId] ?? null), event: row.event };
+    }
+    return null;
   }
 
   has(requestId: string, event: string): boolean {
-    return this.#sql
-      .exec<{ wire: string }>('SELECT wire FROM log WHERE request_id = ?', requestId)
-      .toArray()
-      .some((row) => rowOfWire(row.wire).event === event);
-  }
-
-  openEntries(): Map<string, OpenEntry> {
-    const entries = new Map<string, OpenEntry>();
-    const cursor = this.#sql.exec<{ seq: number; at: number; state: number; wire: string }>(
-      `SELECT seq, at, state, wire FROM log WHERE state IN (${ROW_OPEN}, ${ROW_UNKNOWN})`,
+    return this.#mentions(requestId).some(({ wires }) =>
+      rowsOfWires(wires).some((row) => row.requestId === requestId && row.event === event),
     );
-    for (const { seq, at, state, wire } of cursor) {
-      const { requestId, agent, session, tokenId, capability, service, method, path } = rowOfWire(wire);
-      const intent = { agent, session, tokenId, capability, service, method: method ?? '', path: path ?? '' };
-      entries.set(requestId, { seq, at, intent, unknown: state === ROW_UNKNOWN });
-    }
-    return entries;
   }
 
-  waiting(afterSeq: number, limit: number): WaitingRow[] {
+  /** A scan of what is kept: only a call that was sent twice asks. */
+  #mentions(requestId: string): { wires: string; denials: string | null }[] {
     return this.#sql
-      .exec<{ seq: number; wire: string }>(
-        'SELECT seq, wire FROM log WHERE sent = 0 AND seq > ? ORDER BY seq LIMIT ?',
-        afterSeq,
-        limit,
+      .exec<{ wires: string; denials: string | null }>(
+        'SELECT wires, denials FROM log WHERE instr(wires, ?) > 0 ORDER BY first',
+        JSON.stringify(requestId),
       )
       .toArray();
   }
 
-  countWaiting(): number {
-    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM log WHERE sent = 0').one().n;
+  openEntries(): Map<string, OpenEntry> {
+    const entries = new Map<string, OpenEntry>();
+    const stragglers = this.#sql.exec<{
+      request_id: string;
+      seq: number;
+      at: number;
+      unknown: number;
+      intent: string;
+    }>('SELECT request_id, seq, at, unknown, intent FROM stragglers');
+    for (const { request_id, seq, at, unknown, intent } of stragglers)
+      entries.set(request_id, { seq, at, intent: JSON.parse(intent), unknown: unknown === 1 });
+    for (const { wires } of this.#sql.exec<{ wires: string }>('SELECT wires FROM log ORDER BY first')) {
+      for (const row of rowsOfWires(wires)) {
+        const { requestId, seq, at, event, agent, session, tokenId, capability, service, method, path } = row;
+        if (event === 'call.admitted') {
+          const intent = { agent, session, tokenId, capability, service, method: method ?? '', path: path ?? '' };
+          entries.set(requestId, { seq, at, intent, unknown: false });
+        } else if (event === 'call.completed' || event === 'call.failed') entries.delete(requestId);
+        else if (event === 'call.unknown') {
+          const entry = entries.get(requestId);
+          if (entry !== undefined) entries.set(requestId, { ...entry, unknown: true });
+        }
+      }
+    }
+    return entries;
   }
 
-  /** Marks rows that D1 holds. What is still needed here (open intents, fresh decisions) stays until it is forgotten. */
-  markSent(seqs: readonly number[]): void {
-    this.#sql.exec('UPDATE log SET sent = 1 WHERE seq IN (SELECT value FROM json_each(?))', JSON.stringify(seqs));
+  readPushed(): Pushed {
+    const row = this.#sql
+      .exec<{ through: number; conflicts: string }>('SELECT through, conflicts FROM pushed')
+      .toArray()[0];
+    return row === undefined
+      ? { through: 0, conflicts: [] }
+      : { through: row.through, conflicts: JSON.parse(row.conflicts) };
   }
 
-  /** Removes what D1 holds and no repeated send or late outcome can ask for any more. Returns the forgotten intents. */
-  forget(decidedBefore: number, unknownBefore: number): string[] {
-    const stale = this.#sql
-      .exec<{ request_id: string }>(
-        `SELECT request_id FROM log WHERE sent = 1 AND state = ${ROW_UNKNOWN} AND at < ?`,
-        unknownBefore,
-      )
-      .toArray()
-      .map((row) => row.request_id);
-    // `at` never falls as `seq` rises: only the old end of the log is read, however many rows are kept for a while.
+  writePushed({ through, conflicts }: Pushed): void {
     this.#sql.exec(
-      `DELETE FROM log WHERE seq < coalesce((SELECT seq FROM log WHERE at >= ? ORDER BY seq LIMIT 1), ${Number.MAX_SAFE_INTEGER})
-       AND sent = 1 AND (state IN (${ROW_PLAIN}, ${ROW_CLOSED}) OR (state = ${ROW_UNKNOWN} AND at < ?))`,
-      decidedBefore,
-      unknownBefore,
+      'INSERT OR REPLACE INTO pushed (id, through, conflicts) VALUES (1, ?, ?)',
+      through,
+      JSON.stringify(conflicts),
     );
-    return stale;
   }
 
-  /** Whether decisions are kept that D1 holds already, so that a later `forget` has work. */
-  keepsDecisions(): boolean {
-    return (
-      this.#sql.exec(`SELECT 1 FROM log WHERE sent = 1 AND state IN (${ROW_PLAIN}, ${ROW_CLOSED}) LIMIT 1`).toArray()
-        .length > 0
+  /** Whole groups after a row, about `rows` rows and as many bytes as D1 takes at once; at least one group if there is one. */
+  after(seq: number, rows: number): LoggedRows[] {
+    const taken: LoggedRows[] = [];
+    let chars = 0;
+    const cursor = this.#sql.exec<{ first: number; last: number; wires: string }>(
+      'SELECT first, last, wires FROM log WHERE first > ? ORDER BY first',
+      seq,
     );
+    for (const group of cursor) {
+      chars += group.wires.length;
+      if (taken.length > 0 && (group.last - (taken[0] as LoggedRows).first >= rows || chars > 2 * MAX_WIRES_CHARS))
+        break;
+      taken.push(group);
+    }
+    return taken;
+  }
+
+  /** One row by its number, as a group of its own. */
+  row(seq: number): LoggedRows | null {
+    const group = this.#sql
+      .exec<{ wires: string }>('SELECT wires FROM log WHERE first <= ? AND last >= ?', seq, seq)
+      .toArray()[0];
+    const wire = group === undefined ? undefined : wiresOf(group.wires).find(([, , itsSeq]) => itsSeq === seq);
+    return wire === undefined ? null : { first: seq, last: seq, wires: JSON.stringify(wire) };
+  }
+
+  /**
+   * Removes what D1 holds and no repeated send can ask for any more. Intents that are still open there are kept apart, so
+   * that one long answer does not hold up the log.
+   */
+  forget(decidedBefore: number, pushed: Pushed, open: ReadonlyMap<string, OpenEntry>): void {
+    // The last group stays: its state is the ledger's head.
+    const boundary = Math.min(pushed.through + 1, ...pushed.conflicts);
+    this.#sql.exec(
+      'DELETE FROM log WHERE at < ? AND last < ? AND first < (SELECT max(first) FROM log)',
+      decidedBefore,
+      boundary,
+    );
+    const oldest = this.#sql.exec<{ first: number | null }>('SELECT min(first) AS first FROM log').one().first ?? 0;
+    this.#sql.exec('DELETE FROM stragglers');
+    for (const [requestId, { seq, at, unknown, intent }] of open) {
+      if (seq >= oldest) continue;
+      this.#sql.exec(
+        'INSERT INTO stragglers (request_id, seq, at, unknown, intent) VALUES (?, ?, ?, ?, ?)',
+        requestId,
+        seq,
+        at,
+        unknown ? 1 : 0,
+        JSON.stringify(intent),
+      );
+    }
+  }
+
+  /** Whether there is something that a later `forget` will remove. */
+  keepsDecisions(): boolean {
+    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM (SELECT 1 FROM log LIMIT 2)').one().n > 1;
   }
 
   readRevoked(): RevokedState {
@@ -172,6 +251,28 @@ export class LedgerLog {
   }
 }
 
+function partsOf(entries: readonly LogEntry[]): readonly (readonly LogEntry[])[] {
+  if (!LedgerLog.isLarge(entries)) return [entries];
+  const parts: LogEntry[][] = [[]];
+  let chars = 0;
+  for (const entry of entries) {
+    const part = parts.at(-1) as LogEntry[];
+    if (part.length > 0 && chars + entry.wire.length > MAX_WIRES_CHARS) {
+      parts.push([entry]);
+      chars = entry.wire.length;
+    } else {
+      part.push(entry);
+      chars += entry.wire.length;
+    }
+  }
+  return parts;
+}
+
+const wiresOf = (wires: string): unknown[][] => JSON.parse(`[${wires}]`);
+
+/** The rows of a group, read back. */
+export const rowsOfWires = (wires: string): AuditRow[] => wiresOf(wires).map(rowOfWire);
+
 /** Links a row to the one before and gives its hash and its wire form. */
 export function linkRow(row: UnlinkedRow, prevHash: string): { readonly hash: string; readonly wire: string } {
   const canonical = canonicalRow(row);
@@ -179,65 +280,10 @@ export function linkRow(row: UnlinkedRow, prevHash: string): { readonly hash: st
   return { hash, wire: `${canonical.slice(0, -1)},"${prevHash}","${hash}"]` };
 }
 
-export function rowOfWire(wire: string): AuditRow {
-  const [
-    version,
-    ledger,
-    seq,
-    at,
-    event,
-    requestId,
-    agent,
-    session,
-    tokenId,
-    capability,
-    service,
-    method,
-    path,
-    queryNames,
-    decision,
-    reason,
-    status,
-    requestBytes,
-    responseBytes,
-    durationMs,
-    redactions,
-    requestHash,
-    policyHash,
-    operator,
-    detail,
-    prevHash,
-    hash,
-  ] = JSON.parse(wire);
-  if (version !== CANONICAL_VERSION) throw new Error('a row of an unknown version');
-  return {
-    ledger,
-    seq,
-    at,
-    event,
-    requestId,
-    agent,
-    session,
-    tokenId,
-    capability,
-    service,
-    method,
-    path,
-    queryNames,
-    decision,
-    reason,
-    status,
-    requestBytes,
-    responseBytes,
-    durationMs,
-    redactions,
-    requestHash,
-    policyHash,
-    operator,
-    detail,
-    prevHash,
-    hash,
-  };
+function rowOfWire(wire: unknown[]): AuditRow {
+  if (wire[0] !== CANONICAL_VERSION) throw new Error('a row of an unknown version');
+  const columns = [...CANONICAL_COLUMNS, 'prevHash', 'hash'] as const;
+  return Object.fromEntries(columns.map((column, index) => [column, wire[index + 1]])) as unknown as AuditRow;
 }
 
 export const emptyHead = (ledger: string): LedgerHeadState => ({

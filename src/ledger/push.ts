@@ -3,9 +3,9 @@ import { drizzle } from 'drizzle-orm/d1';
 import { canonicalRow, type UnlinkedRow } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
-import { rowOfWire, type WaitingRow } from './log.ts';
+import { type LoggedRows, rowsOfWires } from './log.ts';
 
-/** Rows in one statement. */
+/** Rows in one statement, about. */
 export const PUSH_BATCH = 400;
 
 /** The columns of `audit` in the order of the wire form, whose first element is the version. */
@@ -14,40 +14,37 @@ const columns = sql.join(
   sql.raw(', '),
 );
 
-export interface PushResult {
-  /** Rows that D1 holds exactly as they are here. */
-  readonly sent: readonly number[];
-  /** Rows in whose place D1 holds something else. */
-  readonly conflicts: readonly number[];
-}
-
 /**
- * Puts rows into D1, at most {@link PUSH_BATCH} at once; a row that is there already is left as it is. When D1 says that it
- * has inserted all of them, they stand there as sent. Otherwise some were there before (a repeated push, or rows that somebody
- * planted), and all are read back and compared column by column: a planted row may well bear the right hash.
+ * Puts rows into D1; a row that is there already is left as it is. When D1 says that it has inserted all of them, they stand
+ * there as sent. Otherwise some were there before (a repeated push, or rows that somebody planted), and all are read back and
+ * compared column by column: a planted row may well bear the right hash.
  *
  * Throws what D1 throws; then nothing is known, and the same push may be repeated.
+ *
+ * @returns Numbers of the rows in whose place D1 holds something else.
  */
-export async function pushRows(database: D1Database, ledger: string, rows: readonly WaitingRow[]): Promise<PushResult> {
+export async function pushRows(database: D1Database, ledger: string, groups: readonly LoggedRows[]): Promise<number[]> {
   const db = drizzle(database);
-  const wires = `[${rows.map((row) => row.wire).join(',')}]`;
+  const wires = `[${groups.map((group) => group.wires).join(',')}]`;
   const { meta } = await db
     .insert(audit)
     .select(sql`select ${columns} from json_each(${wires}) where true`)
     .onConflictDoNothing();
-  if (meta.changes === rows.length) return { sent: rows.map((row) => row.seq), conflicts: [] };
-  return compared(db, ledger, rows);
+  const sent = groups.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  return meta.changes === sent ? [] : compared(db, ledger, groups);
 }
 
 /** Row by row, when D1 holds something else in the place of one of them. */
 async function compared(
   db: ReturnType<typeof drizzle>,
   ledger: string,
-  rows: readonly WaitingRow[],
-): Promise<PushResult> {
-  const sent = new Set<number>();
+  groups: readonly LoggedRows[],
+): Promise<number[]> {
   const conflicts: number[] = [];
-  for (const group of chunksOf(rows, 50)) {
+  for (const rows of chunksOf(
+    groups.flatMap((group) => rowsOfWires(group.wires)),
+    50,
+  )) {
     const stored = await db
       .select()
       .from(audit)
@@ -56,18 +53,17 @@ async function compared(
           eq(audit.ledger, ledger),
           inArray(
             audit.seq,
-            group.map((row) => row.seq),
+            rows.map((row) => row.seq),
           ),
         ),
       );
     const bySeq = new Map(stored.map((row) => [row.seq, row as AuditRow]));
-    for (const { seq, wire } of group) {
-      const there = bySeq.get(seq);
-      if (there !== undefined && sameRow(there, rowOfWire(wire))) sent.add(seq);
-      else conflicts.push(seq);
+    for (const row of rows) {
+      const there = bySeq.get(row.seq);
+      if (there === undefined || !sameRow(there, row)) conflicts.push(row.seq);
     }
   }
-  return { sent: [...sent], conflicts };
+  return conflicts;
 }
 
 function sameRow(one: AuditRow, other: AuditRow): boolean {
