@@ -29,7 +29,7 @@ export async function bundleWorker(policies: string, entry: string = inProject('
       conditions: ['workerd', 'worker', 'browser'],
       external: ['cloudflare:*', 'node:*'],
       define: { 'process.env.NODE_ENV': '"production"' },
-      keepNames: true,
+      keepNames: false,
       absWorkingDir: inProject(),
       plugins: [swap],
       logLevel: 'silent',
