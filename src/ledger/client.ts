@@ -48,7 +48,8 @@ export async function admit(env: Bindings, request: AdmitRequest): Promise<Resul
   const answer = await ask(
     env,
     ledger,
-    (stub, attempt) => stub.admit({ ...plain, attempt, outcomes }) as Promise<AdmitAnswer>,
+    async (stub, attempt) =>
+      JSON.parse(await stub.admitText(JSON.stringify({ ...plain, attempt, outcomes }))) as AdmitAnswer,
   );
   if (answer.ok) outbox.confirm(ledger, outcomes);
   else outbox.giveBack(ledger, outcomes);

@@ -61,7 +61,15 @@ export type Revocation =
 
 /** A row that is no call: minting, revoking, an echo of the credential, … */
 export interface LedgerNote {
-  readonly event: 'token.minted' | 'token.refused' | 'token.revoked' | 'credential.echoed' | 'operator.denied';
+  readonly event:
+    | 'token.minted'
+    | 'token.refused'
+    | 'token.revoked'
+    | 'credential.echoed'
+    | 'session.started'
+    | 'session.stop_requested'
+    | 'session.ended'
+    | 'operator.denied';
   readonly requestId: string;
   readonly agent: string | null;
   readonly session: string | null;

@@ -151,11 +151,9 @@ export interface ResponseFieldOptions extends PublicPlace {
  */
 export function responseFields(upstream: Headers, options: ResponseFieldOptions): Result<Headers, Fault> {
   const hopByHop = hopByHopOf(upstream);
-  const passed = new Headers();
-  for (const [name, value] of upstream) {
-    if (hopByHop(name) || UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name)) continue;
-    passed.append(name, value);
-  }
+  const passed = new Headers(upstream);
+  for (const name of upstream.keys())
+    if (hopByHop(name) || UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name)) passed.delete(name);
   if (options.decoded) for (const name of OF_CODED_BYTES) passed.delete(name);
   if (!options.keepLength) passed.delete('content-length');
   setCaching(passed, options.cache);
