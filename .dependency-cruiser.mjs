@@ -63,13 +63,13 @@ export default {
     {
       name: 'drizzle-only-in-stores',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(db|ledger|audit)/' },
+      from: { path: '^src/', pathNot: '^src/(db|ledger|audit|sessions)/' },
       to: { path: 'node_modules/drizzle-orm/' },
     },
     {
       name: 'jose-only-for-tokens',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(capability|operator|audit)/' },
+      from: { path: '^src/', pathNot: '^src/(capability|operator|audit|sessions)/' },
       to: { path: 'node_modules/jose/' },
     },
     {

@@ -15,6 +15,14 @@ const schemas = {
   AuditRow: p.AuditRowJson,
   AuditListResponse: p.AuditListResponse,
   AuditVerifyResponse: p.AuditVerifyResponse,
+  SessionStartRequest: p.SessionStartRequest,
+  SessionReportRequest: p.SessionReportRequest,
+  SessionReportResponse: p.SessionReportResponse,
+  SessionEndRequest: p.SessionEndRequest,
+  SessionReceipt: p.SessionReceipt,
+  Session: p.SessionJson,
+  SessionDetail: p.SessionDetail,
+  SessionListResponse: p.SessionListResponse,
   Health: p.Health,
   Problem: p.Problem,
 };
@@ -37,6 +45,26 @@ const refusals = {
   503: problem('A store is down or the edge is not configured'),
 };
 
+const sessionQuery = (schemaOf(p.SessionQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
+const sessionId = [{ name: 'id', in: 'path', required: true, schema: schemaOf(p.RunSessionId) }];
+const ofSession = (
+  operationId: string,
+  summary: string,
+  body: keyof typeof schemas | null,
+  answer: keyof typeof schemas,
+) => ({
+  operationId,
+  summary,
+  security: operator,
+  parameters: sessionId,
+  ...(body === null ? {} : { requestBody: { required: true, ...json(body) } }),
+  responses: {
+    200: { description: 'As it stands', ...json(answer) },
+    ...refusals,
+    404: problem('No such session'),
+    409: problem('The session has ended'),
+  },
+});
 const query = (schemaOf(p.AuditQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
 const proxyOperation = (method: string) => ({
   operationId: `proxy_${method}`,
@@ -134,6 +162,49 @@ const document = {
           ...refusals,
         },
       },
+    },
+    '/v1/sessions': {
+      get: {
+        operationId: 'listSessions',
+        summary: 'Sandboxed sessions, newest first',
+        security: operator,
+        parameters: Object.entries(sessionQuery).map(([name, schema]) => ({
+          name,
+          in: 'query',
+          required: false,
+          schema,
+        })),
+        responses: { 200: { description: 'A page of sessions', ...json('SessionListResponse') }, ...refusals },
+      },
+      post: {
+        operationId: 'startSession',
+        summary: 'Announce a session, before it begins',
+        security: operator,
+        requestBody: { required: true, ...json('SessionStartRequest') },
+        responses: {
+          200: { description: 'The same was announced before', ...json('Session') },
+          201: { description: 'Announced', ...json('Session') },
+          ...refusals,
+          409: problem('The id is taken or was revoked'),
+        },
+      },
+    },
+    '/v1/sessions/{id}': {
+      get: ofSession('getSession', 'One session, with its counters and its receipt', null, 'SessionDetail'),
+    },
+    '/v1/sessions/{id}/report': {
+      post: ofSession(
+        'reportSession',
+        'Counters so far; the answer says whether to stop',
+        'SessionReportRequest',
+        'SessionReportResponse',
+      ),
+    },
+    '/v1/sessions/{id}/end': {
+      post: ofSession('endSession', 'The signed receipt; revokes the tokens', 'SessionEndRequest', 'Session'),
+    },
+    '/v1/sessions/{id}/stop': {
+      post: ofSession('stopSession', 'Revoke the tokens and ask the runner to end it', null, 'Session'),
     },
     '/.well-known/jwks.json': {
       get: {

@@ -10,6 +10,7 @@ import { bugResponse } from './routes/bug.ts';
 import { capabilities } from './routes/capabilities.ts';
 import type { Api } from './routes/context.ts';
 import { refuse } from './routes/refuse.ts';
+import { sessions } from './routes/sessions.ts';
 import { tokens } from './routes/tokens.ts';
 
 /** Our own API. Agents' calls (`/proxy/…`) do not come this way: see `index.ts`. */
@@ -66,6 +67,7 @@ app.get('/.well-known/jwks.json', (c) => {
 app.route('/v1/tokens', tokens);
 app.route('/v1/capabilities', capabilities);
 app.route('/v1/audit', audit);
+app.route('/v1/sessions', sessions);
 
 app.notFound((c) =>
   refuse(

@@ -15,6 +15,9 @@ export type AuditEventName =
   | 'token.refused'
   | 'token.revoked'
   | 'credential.echoed' // the upstream's answer held the credential; it was redacted
+  | 'session.started'
+  | 'session.stop_requested'
+  | 'session.ended'
   | 'operator.denied';
 
 /** What an intent or a denied call says. All strings bounded and printable ASCII by the time they are here. */

@@ -69,3 +69,43 @@ export const revokedSessions = sqliteTable('revoked_sessions', {
   /** Unix ms. */
   revokedAt: integer('revoked_at').notNull(),
 });
+
+/** Sandboxed runs, as their runners announced, reported and proved them. */
+export const sessions = sqliteTable(
+  'sessions',
+  {
+    session: text('session').primaryKey(),
+    agent: text('agent').notNull(),
+    backend: text('backend').notNull(),
+    host: text('host').notNull(),
+    program: text('program').notNull(),
+    capabilities: text('capabilities', { mode: 'json' }).$type<readonly string[]>().notNull(),
+    /** Public JWK of the runner. */
+    key: text('key', { mode: 'json' }).$type<Readonly<Record<string, string>>>().notNull(),
+    startedBy: text('started_by').notNull(),
+    /** Unix ms, as all times here. */
+    startedAt: integer('started_at').notNull(),
+    deadlineAt: integer('deadline_at').notNull(),
+    lastSeenAt: integer('last_seen_at').notNull(),
+    /** Number of the last report taken. */
+    sequence: integer('sequence').notNull(),
+    /** JSON of `SessionCounters`. */
+    counters: text('counters'),
+    stopRequestedAt: integer('stop_requested_at'),
+    stopRequestedBy: text('stop_requested_by'),
+    endedAt: integer('ended_at'),
+    reason: text('reason'),
+    exitCode: integer('exit_code'),
+    absenceProven: integer('absence_proven', { mode: 'boolean' }),
+    receipt: text('receipt'),
+    receiptSha256: text('receipt_sha256'),
+    /** Whether start and end stand in the audit: until they do, the same request sent again writes them. */
+    startNoted: integer('start_noted', { mode: 'boolean' }).notNull(),
+    endNoted: integer('end_noted', { mode: 'boolean' }).notNull(),
+  },
+  (row) => [
+    index('sessions_by_time').on(row.startedAt, row.session),
+    index('sessions_by_agent').on(row.agent, row.startedAt),
+    index('sessions_open').on(row.deadlineAt).where(sql`ended_at is null`),
+  ],
+);

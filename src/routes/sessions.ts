@@ -1,0 +1,252 @@
+import { Hono } from 'hono';
+import { agentsOfSession, isSessionRevoked, revokeSession } from '../db/tokens.ts';
+import type { Fault } from '../fault.ts';
+import { record, revoke } from '../ledger/client.ts';
+import type { LedgerNote } from '../ledger/contract.ts';
+import { sha256Hex } from '../lib/digest.ts';
+import type { Result } from '../lib/result.ts';
+import {
+  MAX_TTL_SECONDS,
+  RunSessionId,
+  SessionEndRequest,
+  type SessionListResponse,
+  SessionQuery,
+  SessionReportRequest,
+  type SessionReportResponse,
+  SessionStartRequest,
+} from '../protocol.ts';
+import { verifyReceipt } from '../sessions/receipt.ts';
+import { totalsOf } from '../sessions/state.ts';
+import {
+  endSession,
+  findSession,
+  insertSession,
+  listSessions,
+  markNoted,
+  markStop,
+  type SessionRow,
+  updateReport,
+} from '../sessions/store.ts';
+import type { Api, ApiContext } from './context.ts';
+import { operatorOnly } from './operator-only.ts';
+import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { detailOf, jsonOfSession } from './session-json.ts';
+
+export const sessions = new Hono<Api>();
+
+/** Runner's and edge's clocks may differ by this much when a deadline is judged. */
+const CLOCK_SKEW_MS = 60_000;
+
+sessions.post('/', operatorOnly('mint'), async (c) => {
+  const parsed = SessionStartRequest.safeParse(await jsonOf(c));
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const request = parsed.data;
+  const now = Date.now();
+  const deadlineAt = Date.parse(request.deadline_at);
+  if (deadlineAt <= now - CLOCK_SKEW_MS || deadlineAt > now + MAX_TTL_SECONDS * 1000 + CLOCK_SKEW_MS) {
+    return refuse(c, 400, 'deadline_invalid', 'A deadline lies ahead, by at most 24 hours. Do the clocks agree?');
+  }
+  if (await isSessionRevoked(c.env.DB, request.session_id)) {
+    return refuse(c, 409, 'session_revoked', `The session ${request.session_id} was revoked before it began.`);
+  }
+  const row: SessionRow = {
+    session: request.session_id,
+    agent: request.agent_id,
+    backend: request.backend,
+    host: request.host,
+    program: request.program,
+    capabilities: request.capabilities,
+    key: request.key,
+    startedBy: c.get('operator').id,
+    startedAt: now,
+    deadlineAt,
+    lastSeenAt: now,
+    sequence: 0,
+    counters: null,
+    stopRequestedAt: null,
+    stopRequestedBy: null,
+    endedAt: null,
+    reason: null,
+    exitCode: null,
+    absenceProven: null,
+    receipt: null,
+    receiptSha256: null,
+    startNoted: false,
+    endNoted: false,
+  };
+  const fresh = await insertSession(c.env.DB, row);
+  const stored = fresh ? row : await findSession(c.env.DB, row.session);
+  if (stored === null || !isSameStart(stored, row)) {
+    return refuse(c, 409, 'session_exists', `A session ${row.session} was announced before, and not with this.`);
+  }
+  if (!stored.startNoted) {
+    const noted = await noteOf(c, stored, 'session.started', null, {
+      backend: row.backend,
+      host: row.host,
+      program: row.program,
+      capabilities: row.capabilities.join(' ').slice(0, 1024),
+      deadline_at: new Date(deadlineAt).toISOString(),
+      runner_key: row.key['x'] ?? '',
+    });
+    if (!noted.ok) return refuse(c, 503, noted.error.code, 'The ledger is not available; the session may not begin.');
+    await markNoted(c.env.DB, row.session, 'startNoted');
+  }
+  return c.json(jsonOfSession(stored, now), fresh ? 201 : 200);
+});
+
+sessions.post('/:id/report', operatorOnly('mint'), async (c) => {
+  const found = await ownSession(c);
+  if (found instanceof Response) return found;
+  const parsed = SessionReportRequest.safeParse(await jsonOf(c));
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  if (found.endedAt !== null) return refuse(c, 409, 'session_ended', 'The session has ended; its receipt counts.');
+  const { sequence, counters } = parsed.data;
+  await updateReport(c.env.DB, found.session, { sequence, counters: JSON.stringify(counters), at: Date.now() });
+  return c.json({
+    session_id: found.session,
+    stop_requested: found.stopRequestedAt !== null,
+    sequence: Math.max(sequence, found.sequence),
+  } satisfies SessionReportResponse);
+});
+
+sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
+  const found = await ownSession(c);
+  if (found instanceof Response) return found;
+  const parsed = SessionEndRequest.safeParse(await jsonOf(c));
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const { receipt } = parsed.data;
+  const verified = await verifyReceipt(receipt, found.key as never);
+  if (!verified.ok) return refuse(c, 400, 'receipt_invalid', `This is no receipt of this session: ${verified.error}.`);
+  const stated = verified.value;
+  if (stated.session_id !== found.session || stated.agent_id !== found.agent) {
+    return refuse(c, 400, 'receipt_invalid', 'This is the receipt of another session.');
+  }
+  const now = Date.now();
+  // First of all the tokens: whatever fails afterwards, they are dead.
+  const revoked = await revokeAll(c, found, now);
+  if (!revoked.ok) return refuse(c, 503, revoked.error.code, 'The tokens could not be revoked. Send it again.');
+  const sha256 = sha256Hex(receipt);
+  const first = await endSession(c.env.DB, found.session, {
+    endedAt: now,
+    reason: stated.reason,
+    exitCode: stated.exit_code,
+    absenceProven: stated.absence.proven,
+    receipt,
+    receiptSha256: sha256,
+    counters: stated.counters === null ? null : JSON.stringify(stated.counters),
+  });
+  const stored = (await findSession(c.env.DB, found.session)) ?? found;
+  if (!first && stored.receiptSha256 !== sha256) {
+    return refuse(c, 409, 'session_ended', 'The session has ended before, by another receipt.');
+  }
+  if (!stored.endNoted) {
+    const totals = stated.counters === null ? {} : totalsOf(stated.counters);
+    const noted = await noteOf(c, stored, 'session.ended', stated.reason, {
+      receipt_sha256: sha256,
+      exit_code: stated.exit_code,
+      signal: stated.signal,
+      duration_ms: stated.at.duration_ms,
+      absence_proven: stated.absence.proven,
+      written_by: stated.written_by,
+      sources: stated.counters?.sources.join(' ') ?? '',
+      ...totals,
+    });
+    if (!noted.ok) return refuse(c, 503, noted.error.code, 'The end could not be recorded. Send it again.');
+    await markNoted(c.env.DB, found.session, 'endNoted');
+  }
+  return c.json(jsonOfSession(stored, now));
+});
+
+sessions.post('/:id/stop', operatorOnly('approve'), async (c) => {
+  const found = await anySession(c);
+  if (found instanceof Response) return found;
+  const now = Date.now();
+  const revoked = await revokeAll(c, found, now);
+  if (!revoked.ok) return refuse(c, 503, revoked.error.code, 'The tokens could not be revoked. Send it again.');
+  if (found.endedAt !== null) return c.json(jsonOfSession(found, now));
+  await markStop(c.env.DB, found.session, c.get('operator').id, now);
+  if (found.stopRequestedAt === null) {
+    const noted = await noteOf(c, found, 'session.stop_requested', null, {});
+    if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands but could not be recorded. Send it again.');
+  }
+  const stored = (await findSession(c.env.DB, found.session)) ?? found;
+  return c.json(jsonOfSession(stored, now));
+});
+
+sessions.get('/', operatorOnly('audit'), async (c) => {
+  const parsed = SessionQuery.safeParse(c.req.query());
+  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const now = Date.now();
+  const page = await listSessions(c.env.DB, { ...parsed.data, limit: parsed.data.limit ?? 50, now });
+  if (!page.ok) return refuse(c, 400, 'cursor_invalid', page.error);
+  return c.json({
+    sessions: page.value.rows.map((row) => jsonOfSession(row, now)),
+    next_cursor: page.value.nextCursor,
+  } satisfies SessionListResponse);
+});
+
+sessions.get('/:id', operatorOnly('audit'), async (c) => {
+  const found = await anySession(c);
+  return found instanceof Response ? found : c.json(detailOf(found, Date.now()));
+});
+
+/** The session that the path names. */
+async function anySession(c: ApiContext): Promise<SessionRow | Response> {
+  const id = RunSessionId.safeParse(c.req.param('id'));
+  const found = id.success ? await findSession(c.env.DB, id.data) : null;
+  return found ?? refuse(c, 404, 'session_unknown', 'No such session was announced here.');
+}
+
+/** The same for its runner: another operator's sessions are not for it to report on or to end. */
+async function ownSession(c: ApiContext): Promise<SessionRow | Response> {
+  const found = await anySession(c);
+  if (found instanceof Response || found.startedBy === c.get('operator').id) return found;
+  return refuse(c, 403, 'session_foreign', 'The session was announced by another operator.');
+}
+
+const isSameStart = (a: SessionRow, b: SessionRow): boolean =>
+  a.agent === b.agent &&
+  a.backend === b.backend &&
+  a.host === b.host &&
+  a.program === b.program &&
+  a.startedBy === b.startedBy &&
+  a.deadlineAt === b.deadlineAt &&
+  a.key['x'] === b.key['x'] &&
+  a.capabilities.join(' ') === b.capabilities.join(' ') &&
+  a.endedAt === null;
+
+/** No token of the session works from the next call on, and none is minted for it any more. Repeating it changes nothing. */
+async function revokeAll(c: ApiContext, session: SessionRow, now: number): Promise<Result<null, Fault>> {
+  await revokeSession(c.env.DB, session.session, now);
+  const agents = new Set([session.agent, ...(await agentsOfSession(c.env.DB, session.session))]);
+  let answer: Result<null, Fault> = { ok: true, value: null };
+  for (const agent of agents) {
+    const until = now + MAX_TTL_SECONDS * 1000;
+    const done = await revoke(c.env, agent, { by: 'session', session: session.session, until });
+    if (!done.ok) answer = done;
+  }
+  return answer;
+}
+
+async function noteOf(
+  c: ApiContext,
+  session: SessionRow,
+  event: LedgerNote['event'],
+  reason: string | null,
+  detail: LedgerNote['detail'],
+): Promise<Result<null, Fault>> {
+  const note: LedgerNote = {
+    event,
+    requestId: c.get('requestId'),
+    agent: session.agent,
+    session: session.session,
+    tokenId: null,
+    capability: null,
+    service: null,
+    operator: c.get('operator').id,
+    reason,
+    detail,
+  };
+  const recorded = await record(c.env, { kind: 'agent', agent: session.agent }, { notes: [note] });
+  return recorded.ok ? { ok: true, value: null } : recorded;
+}

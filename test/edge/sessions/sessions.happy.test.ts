@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { SessionDetail, SessionJson, SessionListResponse } from '../../../src/protocol.ts';
+import { countersOf, makeRunner, newSession, receiptOf, signed, startOf, startWorld, type World } from './world.ts';
+
+let world: World;
+const runner = makeRunner();
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+describe('the life of a session as the edge sees it', () => {
+  it('is announced, reported, ended and read; the audit has its start and its end', async () => {
+    const id = await world.start(runner);
+    expect(await world.session(id)).toMatchObject({ state: 'running', denied: null, program: 'python3' });
+
+    const reported = await world.post(`/v1/sessions/${id}/report`, { sequence: 1, counters: countersOf(2) });
+    expect(await reported.json()).toEqual({ session_id: id, stop_requested: false, sequence: 1 });
+    expect(await world.session(id)).toMatchObject({ denied: 2, observed: 2, blocked: 1, sources: ['seccomp-notify'] });
+
+    const receipt = await signed(runner, receiptOf(id));
+    const ended = await world.post(`/v1/sessions/${id}/end`, { receipt });
+    expect(ended.status).toBe(200);
+    const sha256 = createHash('sha256').update(receipt).digest('hex');
+    expect(await ended.json()).toMatchObject({
+      state: 'ended',
+      reason: 'exited',
+      exit_code: 0,
+      denied: 3,
+      absence_proven: true,
+      receipt_sha256: sha256,
+    });
+    expect(((await world.session(id)) as SessionDetail).receipt).toBe(receipt);
+
+    const rows = await world.edge.audit({ session: id });
+    expect(rows.map((row) => row.event)).toEqual(['session.ended', 'session.started']);
+    expect(rows[0]).toMatchObject({
+      agent: 'worker',
+      reason: 'exited',
+      detail: { receipt_sha256: sha256, denied: 3, observed: 2, blocked: 1, dropped: 0, absence_proven: true },
+    });
+    expect((await world.edge.verify()).ok).toBe(true);
+  });
+
+  it('its tokens die with it, at once', async () => {
+    const id = await world.start(runner);
+    const token = await world.edge.mint('worker', ['bank:read'], { session: id });
+    const call = () =>
+      fetch(`${world.edge.proxy('bank')}/v1/balance`, { headers: { authorization: `Bearer ${token}` } });
+    expect((await call()).status).toBe(200);
+    await world.post(`/v1/sessions/${id}/end`, { receipt: await signed(runner, receiptOf(id)) });
+    expect((await call()).status).toBe(401);
+  });
+
+  it('a request to stop revokes, and the runner hears of it on its next report', async () => {
+    const id = await world.start(runner);
+    const token = await world.edge.mint('worker', ['bank:read'], { session: id });
+    const stopped = (await (await world.post(`/v1/sessions/${id}/stop`)).json()) as SessionJson;
+    expect(stopped).toMatchObject({ state: 'stopping' });
+    expect(stopped.stop_requested_by).not.toBeNull();
+    const call = await fetch(`${world.edge.proxy('bank')}/v1/balance`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(call.status).toBe(401);
+    const answer = await world.post(`/v1/sessions/${id}/report`, { sequence: 1, counters: countersOf() });
+    expect(await answer.json()).toMatchObject({ stop_requested: true });
+    expect((await world.edge.audit({ session: id, event: 'session.stop_requested' })).length).toBe(1);
+  });
+
+  it('is listed newest first, by agent and state, page by page', async () => {
+    const agent = `lister-${Date.now()}`;
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i += 1) ids.push(await world.start(runner, { agent_id: agent }));
+    await world.post(`/v1/sessions/${ids[0]}/end`, {
+      receipt: await signed(runner, receiptOf(ids[0] ?? '', { agent_id: agent })),
+    });
+    const seen: string[] = [];
+    for (let cursor = ''; ; ) {
+      const page = (await (
+        await world.get(`/v1/sessions?agent=${agent}&limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`)
+      ).json()) as SessionListResponse;
+      seen.push(...page.sessions.map((s) => s.session_id));
+      if (page.next_cursor === null) break;
+      cursor = page.next_cursor;
+    }
+    expect(seen).toEqual(ids.toReversed());
+    const running = (await (
+      await world.get(`/v1/sessions?agent=${agent}&state=running`)
+    ).json()) as SessionListResponse;
+    expect(running.sessions.map((s) => s.session_id)).toEqual(ids.slice(1).toReversed());
+  });
+
+  it('announced twice with the same is one session and one row', async () => {
+    const id = newSession();
+    const start = startOf(runner, id);
+    expect((await world.post('/v1/sessions', start)).status).toBe(201);
+    expect((await world.post('/v1/sessions', start)).status).toBe(200);
+    expect((await world.edge.audit({ session: id, event: 'session.started' })).length).toBe(1);
+  });
+});

@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { countersOf, makeRunner, newSession, receiptOf, signed, startOf, startWorld, type World } from './world.ts';
+
+let world: World;
+const runner = makeRunner();
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world?.stop());
+
+describe('who may not', () => {
+  it.each([
+    ['POST', '/v1/sessions'],
+    ['GET', '/v1/sessions'],
+    ['GET', '/v1/sessions/ID'],
+    ['POST', '/v1/sessions/ID/report'],
+    ['POST', '/v1/sessions/ID/end'],
+    ['POST', '/v1/sessions/ID/stop'],
+  ])('%s %s is closed to nobody and to an agent with its own token', async (method, path) => {
+    const id = await world.start(runner);
+    const token = await world.edge.mint('worker', ['bank:read'], { session: id });
+    const url = world.edge.url + path.replace('ID', id);
+    const body = method === 'POST' ? '{}' : undefined;
+    for (const headers of [{}, { authorization: `Bearer ${token}` }]) {
+      expect((await fetch(url, { method, headers, ...(body ? { body } : {}) })).status).toBe(401);
+    }
+    expect((await world.edge.audit({ event: 'operator.denied' })).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a receipt that is none (threats B 61–69: nobody else says that a session ended)', () => {
+  const other = makeRunner();
+  it.each<[string, (id: string) => Promise<string>]>([
+    ['signed by another key', (id) => signed(other, receiptOf(id))],
+    ['of another session', async () => signed(runner, receiptOf(newSession()))],
+    ['of another agent', (id) => signed(runner, receiptOf(id, { agent_id: 'someone' }))],
+    ['of another type', (id) => signed(runner, receiptOf(id), { alg: 'EdDSA', typ: 'at+jwt' })],
+    ['without a type', (id) => signed(runner, receiptOf(id), { alg: 'EdDSA' })],
+    [
+      'that brings its own key',
+      (id) =>
+        signed(other, receiptOf(id), {
+          alg: 'EdDSA',
+          typ: 'keywarden-receipt+jwt',
+          jwk: { kty: 'OKP', crv: 'Ed25519', x: other.x },
+        }),
+    ],
+    [
+      'unsigned',
+      async (id) => {
+        const part = (x: unknown): string => Buffer.from(JSON.stringify(x)).toString('base64url');
+        return `${part({ alg: 'none', typ: 'keywarden-receipt+jwt' })}.${part(receiptOf(id))}.AA`;
+      },
+    ],
+    [
+      'with one byte changed',
+      async (id) => {
+        const [head, , tail] = (await signed(runner, receiptOf(id))).split('.');
+        return `${head}.${Buffer.from(JSON.stringify(receiptOf(id, { exit_code: 7 }))).toString('base64url')}.${tail}`;
+      },
+    ],
+    ['with a field too many', (id) => signed(runner, { ...receiptOf(id), note: 'x' })],
+    [
+      'with a raw path for a class',
+      (id) =>
+        signed(
+          runner,
+          receiptOf(id, {
+            counters: { ...countersOf(), denied: [{ path_class: '/root/.aws', syscall: 'open', count: 1 }] },
+          }),
+        ),
+    ],
+  ])('%s is refused: the session runs on, its token lives', async (_, make) => {
+    const id = await world.start(runner);
+    const token = await world.edge.mint('worker', ['bank:read'], { session: id });
+    const response = await world.post(`/v1/sessions/${id}/end`, { receipt: await make(id) });
+    expect(response.status).toBe(400);
+    expect(await world.session(id)).toMatchObject({ state: 'running', receipt_sha256: null });
+    const call = await fetch(`${world.edge.proxy('bank')}/v1/balance`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(call.status).toBe(200);
+    expect(await world.edge.audit({ session: id, event: 'session.ended' })).toEqual([]);
+  });
+
+  it('a replay for another session of the same runner is refused', async () => {
+    const first = await world.start(runner);
+    const second = await world.start(runner);
+    const receipt = await signed(runner, receiptOf(first));
+    expect((await world.post(`/v1/sessions/${first}/end`, { receipt })).status).toBe(200);
+    expect((await world.post(`/v1/sessions/${second}/end`, { receipt })).status).toBe(400);
+  });
+});
+
+describe('what is refused before it is looked up', () => {
+  it.each([
+    "ses_' OR 1=1 --",
+    'ses_0123456789ABCDEFGHIJKLMNOP',
+    '..%2F..%2Ftokens',
+    'ses_%00aaaaaaaaaaaaaaaaaaaaaaaaa',
+    `ses_${'a'.repeat(27)}`,
+    '%F0%9F%92%A5',
+  ])('the session id %s', async (id) => {
+    for (const [method, path] of [
+      ['GET', `/v1/sessions/${id}`],
+      ['POST', `/v1/sessions/${id}/report`],
+      ['POST', `/v1/sessions/${id}/stop`],
+    ] as const) {
+      const response = await world.edge.operate(path, { method, ...(method === 'POST' ? { body: '{}' } : {}) });
+      expect(response.status).toBe(404);
+    }
+  });
+
+  it.each<[string, object]>([
+    [
+      'a million classes',
+      { ...countersOf(), denied: Array.from({ length: 501 }, () => ({ path_class: 'a', syscall: 'open', count: 1 })) },
+    ],
+    ['a negative count', { ...countersOf(), dropped: -1 }],
+    ['a fraction', { ...countersOf(), dropped: 1.5 }],
+    [
+      'a class with a newline (threats B 69)',
+      { ...countersOf(), denied: [{ path_class: 'a\nb', syscall: 'open', count: 1 }] },
+    ],
+    ['a source with an escape', { ...countersOf(), sources: ['\u001b[31m'] }],
+  ])('counters with %s', async (_, counters) => {
+    const id = await world.start(runner);
+    expect((await world.post(`/v1/sessions/${id}/report`, { sequence: 1, counters })).status).toBe(400);
+    expect(await world.session(id)).toMatchObject({ denied: null });
+  });
+
+  it('a body of a megabyte', async () => {
+    const id = await world.start(runner);
+    const receipt = `${'A'.repeat(1_000_000)}.A.A`;
+    expect((await world.post(`/v1/sessions/${id}/end`, { receipt })).status).toBe(400);
+  });
+});
+
+it('an id that is taken is not given to another, whatever differs', async () => {
+  const id = await world.start(runner);
+  for (const more of [
+    { agent_id: 'thief' },
+    { key: { kty: 'OKP', crv: 'Ed25519', x: makeRunner().x } },
+    { program: 'sh' },
+  ]) {
+    expect((await world.post('/v1/sessions', startOf(runner, id, more))).status).toBe(409);
+  }
+  expect(await world.session(id)).toMatchObject({ agent_id: 'worker', program: 'python3' });
+});
+
+it('an id that was revoked beforehand cannot begin', async () => {
+  const id = newSession();
+  await world.post('/v1/tokens/revoke', { session_id: id });
+  expect((await world.post('/v1/sessions', startOf(runner, id))).status).toBe(409);
+});
