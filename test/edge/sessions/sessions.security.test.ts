@@ -1,5 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersOf, makeRunner, newSession, receiptOf, signed, startOf, startWorld, type World } from './world.ts';
+import {
+  countersOf,
+  KEYS,
+  makeRunner,
+  newSession,
+  receiptOf,
+  signed,
+  startOf,
+  startWorld,
+  type World,
+} from './world.ts';
 
 let world: World;
 const runner = makeRunner();
@@ -25,6 +35,45 @@ describe('who may not', () => {
       expect((await fetch(url, { method, headers, ...(body ? { body } : {}) })).status).toBe(401);
     }
     expect((await world.edge.audit({ event: 'operator.denied' })).length).toBeGreaterThan(0);
+  });
+});
+
+describe('each role does its own', () => {
+  const calls = {
+    announce: (id: string, key: string) => world.post('/v1/sessions', startOf(runner, id), key),
+    report: (id: string, key: string) =>
+      world.post(`/v1/sessions/${id}/report`, { sequence: 1, counters: countersOf() }, key),
+    end: async (id: string, key: string) =>
+      world.post(`/v1/sessions/${id}/end`, { receipt: await signed(runner, receiptOf(id)) }, key),
+    stop: (id: string, key: string) => world.post(`/v1/sessions/${id}/stop`, {}, key),
+    list: (_: string, key: string) => world.get('/v1/sessions', key),
+    read: (id: string, key: string) => world.get(`/v1/sessions/${id}`, key),
+  };
+  it.each<[keyof typeof KEYS, (keyof typeof calls)[]]>([
+    ['runner', ['announce', 'report', 'end']],
+    ['auditor', ['list', 'read']],
+    ['approver', ['stop']],
+  ])('%s may %o and nothing else', async (who, may) => {
+    const { key } = KEYS[who];
+    for (const [name, call] of Object.entries(calls)) {
+      const id = newSession();
+      if (name !== 'announce') await world.post('/v1/sessions', startOf(runner, id), KEYS.runner.key);
+      const { status } = await call(id, key);
+      if (may.includes(name as keyof typeof calls)) expect(status, name).toBeLessThan(300);
+      else expect(status, name).toBe(403);
+    }
+  });
+
+  it('a runner neither reports on nor ends the session of another runner', async () => {
+    const id = newSession();
+    await calls.announce(id, KEYS.runner.key);
+    for (const call of [calls.report, calls.end]) {
+      const response = await call(id, KEYS.neighbour.key);
+      expect(await response.json()).toMatchObject({ status: 403, code: 'session_foreign' });
+    }
+    expect(await world.session(id)).toMatchObject({ state: 'running', denied: null });
+    // Nor does it learn by announcing: the id is taken.
+    expect((await calls.announce(id, KEYS.neighbour.key)).status).toBe(409);
   });
 });
 

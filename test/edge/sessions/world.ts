@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { CompactSign } from 'jose';
 import type { SessionJson, SessionReceipt, SessionStartRequest } from '../../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../../support/edge.ts';
@@ -14,6 +14,14 @@ export function makeRunner(): Runner {
   const { privateKey } = generateKeyPairSync('ed25519');
   return { privateKey, x: privateKey.export({ format: 'jwk' }).x ?? '' };
 }
+
+/** Operators with one role each, beside the edge's own, who has all. */
+export const KEYS = {
+  runner: { key: 'kwop_runner_0123456789abcdef', roles: ['mint'] },
+  neighbour: { key: 'kwop_neighbour_0123456789abcdef', roles: ['mint'] },
+  auditor: { key: 'kwop_auditor_0123456789abcdef', roles: ['audit'] },
+  approver: { key: 'kwop_approver_0123456789abcdef', roles: ['approve'] },
+} as const;
 
 let made = 0;
 export const newSession = (): string =>
@@ -106,7 +114,16 @@ credential: { scheme: bearer, secret: BANK_KEY }
 capabilities: { read: { allow: GET /v1/balance } }
 `,
     },
-    vars: { BANK_KEY: 'sk_live_sessions_0123456789' },
+    vars: {
+      BANK_KEY: 'sk_live_sessions_0123456789',
+      KEYWARDEN_OPERATORS: JSON.stringify(
+        Object.entries(KEYS).map(([id, { key, roles }]) => ({
+          id,
+          roles,
+          sha256: createHash('sha256').update(key).digest('hex'),
+        })),
+      ),
+    },
   });
   const send = (path: string, init: RequestInit, key?: string): Promise<Response> =>
     key === undefined
