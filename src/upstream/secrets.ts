@@ -14,7 +14,7 @@ export const MIN_SECRET_LENGTH = 6;
 export const MAX_SECRET_LENGTH = 4096;
 
 const PLACEHOLDER =
-  /^(?:<.*>|\$\{.*\}|\{\{.*\}\}|\.{3,}|[x*_-]+|(?:change|replace|fill)[-_ ]?(?:me|this|in)?|todo|tbd|placeholder|example|secret|none|null|undefined|insert[-_ ].*|(?:your|my)[-_ ].*|.*[-_ ]here|.*\.\.\.)$/i;
+  /^(?:<.*>|\$\{.*\}|\{\{.*\}\}|\.{3,}|[x*_-]+|(?:change|replace|fill)[-_ ]?(?:me|this|in)?|todo|tbd|placeholder|example|secret|none|null|undefined|insert[-_ ].*|(?:your|my)[-_ ](?:.*[-_ ])?(?:key|token|secret|password|credentials?)(?:[-_ ]here)?|(?:.*[-_ ])?(?:key|token|secret|password|value|goes)[-_ ]here|.*\.\.\.)$/i;
 
 /** A secret that is missing or unusable. */
 export interface SecretProblem {

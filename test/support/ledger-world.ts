@@ -12,12 +12,10 @@ export const migrate = (): Promise<void> => applyD1Migrations(env.DB, env.TEST_M
 
 /** D1 as it is when somebody forgot the migration, or broke it; `mendD1` brings it back, empty. */
 export async function breakD1(): Promise<void> {
-  await env.DB.batch([
-    env.DB.prepare('DROP TABLE audit'),
-    env.DB.prepare('DROP TABLE tokens'),
-    env.DB.prepare('DROP TABLE revoked_sessions'),
-    env.DB.prepare('DELETE FROM d1_migrations'),
-  ]);
+  const { results } = await env.DB.prepare(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND substr(name, 1, 4) <> '_cf_'",
+  ).all<{ name: string }>();
+  await env.DB.batch(results.map(({ name }) => env.DB.prepare(`DROP TABLE "${name}"`)));
 }
 export const mendD1 = migrate;
 
