@@ -1,3 +1,4 @@
+import { retentionDaysOf } from './audit/retention.ts';
 import { VerifiedTokens } from './capability/cache.ts';
 import type { ExpectedClaims } from './capability/claims.ts';
 import { importKeys, type TokenKeys } from './capability/keys.ts';
@@ -71,6 +72,12 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
       mend: `wrangler secret put ${secret}`,
     })),
   );
+  if (retentionDaysOf(env) === 'unreadable') {
+    problems.push({
+      problem: 'KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days from 1 to 36500',
+      mend: 'set it in wrangler.toml [vars], or remove it to keep audit rows for ever',
+    });
+  }
   const unmigrated = await migrationProblem(env);
   if (unmigrated !== null) problems.push(unmigrated);
 

@@ -23,6 +23,8 @@ export interface Env {
   readonly KEYWARDEN_ACCESS_ROLES?: string;
   /** `dev` only under `keywarden dev`: without agents.yaml any agent may hold anything, and loopback http origins are served. */
   readonly KEYWARDEN_MODE?: string;
+  /** Days for which audit rows are kept; unset: for ever. */
+  readonly KEYWARDEN_AUDIT_RETENTION_DAYS?: string;
   /** Rows that may wait for D1 before calls are refused; 50,000 unless set. */
   readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
   /** Seconds after which an intent without an outcome is closed as `call.unknown`; 600 unless set. */

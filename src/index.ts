@@ -5,6 +5,7 @@ import { fault } from './fault.ts';
 import { problemResponse } from './problem/response.ts';
 import { bugResponse } from './routes/bug.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
+import { prunePastRetention } from './scheduled.ts';
 
 export { LedgerDirectory } from './ledger/directory.ts';
 export { Ledger } from './ledger/ledger.ts';
@@ -32,5 +33,10 @@ export default {
     } catch (bug) {
       return bugResponse(bug, requestId, request.method);
     }
+  },
+  async scheduled(controller, env): Promise<void> {
+    console.log(
+      JSON.stringify({ event: 'retention.done', ...(await prunePastRetention(env, controller.scheduledTime)) }),
+    );
   },
 } satisfies ExportedHandler<Env>;

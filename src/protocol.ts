@@ -162,6 +162,8 @@ export const AuditQuery = z.strictObject({
   decision: z.optional(z.enum(['allow', 'deny'])),
   reason: z.optional(z.string()),
   request_id: z.optional(z.string()),
+  /** Any part of the path, the reason, the operator, the request id or the detail; at most 200 characters. */
+  text: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
   since: z.optional(z.iso.datetime()),
   until: z.optional(z.iso.datetime()),
   limit: z.optional(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(1000))),
@@ -184,7 +186,15 @@ export const AuditVerifyResponse = z.object({
   rows: z.int(),
   ledgers: z.int(),
   problems: z.array(AuditProblem),
-  heads: z.array(z.object({ ledger: z.string(), seq: z.int(), hash: z.string() })),
+  heads: z.array(
+    z.object({
+      ledger: z.string(),
+      seq: z.int(),
+      hash: z.string(),
+      /** Rows up to here were removed by the retention, after they had been verified; the next one is linked to this hash. */
+      cut: z.optional(z.object({ seq: z.int(), hash: z.string() })),
+    }),
+  ),
 });
 export type AuditVerifyResponse = z.infer<typeof AuditVerifyResponse>;
 

@@ -125,6 +125,7 @@ const MAX_GAPS = 256;
 export function chainVerifier(ledger: string, head: ChainHead | null = null): ChainVerifier {
   let last = { seq: 0, hash: GENESIS_HASH, at: 0, intact: true };
   let gaps: Gap[] = [];
+  let first: AuditRow | null = null;
 
   const late = (row: AuditRow): ChainProblem => {
     const gap = gaps.find((candidate) => row.seq >= candidate.seq && row.seq <= candidate.lastSeq);
@@ -138,6 +139,9 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
     take(row) {
       const problems: ChainProblem[] = [];
       if (head !== null && row.seq > head.seq) return [{ kind: 'inserted', ledger, seq: row.seq }];
+      // Cut already; the removal was interrupted and is done again.
+      if (head?.cut !== undefined && row.seq <= head.cut.seq) return [];
+      first ??= row;
       const intact = row.ledger === ledger && isIntact(row);
       if (!intact) problems.push({ kind: 'altered', ledger, seq: row.seq });
       if (row.seq <= last.seq) return [...problems, late(row)];
@@ -153,7 +157,19 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
       return problems;
     },
     finish(end) {
-      const problems = gaps.map((gap) => missing(ledger, gap));
+      const problems: ChainProblem[] = [];
+      const cut = end?.cut;
+      if (cut !== undefined) {
+        // What stands before the cut is not missing; but what follows must be linked to it.
+        if (last.seq === 0) last = { seq: cut.seq, hash: cut.hash, at: 0, intact: true };
+        gaps = gaps.flatMap((gap) => {
+          if (gap.lastSeq <= cut.seq) return [];
+          return [{ seq: Math.max(gap.seq, cut.seq + 1), lastSeq: gap.lastSeq }];
+        });
+        if (first?.seq === cut.seq + 1 && first.prevHash !== cut.hash && isIntact(first))
+          problems.push({ kind: 'replaced', ledger, seq: cut.seq });
+      }
+      problems.push(...gaps.map((gap) => missing(ledger, gap)));
       if (end === null) return problems;
       if (last.seq < end.seq) problems.push({ kind: 'missing', ledger, seq: last.seq + 1, lastSeq: end.seq });
       else if (last.seq > end.seq) {

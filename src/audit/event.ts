@@ -18,6 +18,12 @@ export type AuditEventName =
   | 'session.started'
   | 'session.stop_requested'
   | 'session.ended'
+  | 'approval.requested'
+  | 'approval.approved'
+  | 'approval.denied'
+  | 'approval.expired'
+  | 'approval.used' // in the same commit as the intent that it allowed
+  | 'audit.pruned' // old rows were removed by the retention, after their chain had been verified
   | 'operator.denied';
 
 /** What an intent or a denied call says. All strings bounded and printable ASCII by the time they are here. */

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, gte, lt, lte, or, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
@@ -16,6 +16,8 @@ export interface AuditFilter {
   readonly decision?: 'allow' | 'deny' | undefined;
   readonly reason?: string | undefined;
   readonly requestId?: string | undefined;
+  /** Any part of path, reason, operator, request id or detail. */
+  readonly text?: string | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly limit: number;
@@ -42,6 +44,14 @@ export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Res
   });
   if (filter.since !== undefined) conditions.push(gte(audit.at, filter.since));
   if (filter.until !== undefined) conditions.push(lte(audit.at, filter.until));
+  if (filter.text !== undefined) {
+    const { text } = filter;
+    // instr and not LIKE: what an operator types is no pattern.
+    const holds = [audit.path, audit.reason, audit.operator, audit.requestId, audit.detail].map(
+      (column) => sql`instr(${column}, ${text}) > 0`,
+    );
+    conditions.push(or(...holds));
+  }
   if (place !== null) {
     const { at, ledger, seq } = place.value;
     conditions.push(
@@ -145,8 +155,7 @@ export async function verifyStored(
     }
   }
   for (const head of heads) {
-    if (head.seq > 0 && !seen.has(head.ledger))
-      problems.push({ kind: 'missing', ledger: head.ledger, seq: 1, lastSeq: head.seq });
+    if (!seen.has(head.ledger)) problems.push(...chainVerifier(head.ledger, head).finish(head));
   }
   const told = problems
     .slice(0, MAX_PROBLEMS)
@@ -166,12 +175,12 @@ export async function* exportLines(
   heads: readonly ChainHead[],
   sign: (checkpoint: Checkpoint) => Promise<string>,
 ): AsyncGenerator<string, void> {
-  const expected = new Map(heads.map((head) => [head.ledger, head.seq]));
+  const expected = new Map(heads.map((head) => [head.ledger, head]));
   let rows = 0;
   for await (const row of rowsInOrder(d1)) {
-    const end = expected.get(row.ledger);
-    // Written since the heads were read: part of the next export.
-    if (end !== undefined && row.seq > end) continue;
+    const head = expected.get(row.ledger);
+    // Written since the heads were read: part of the next export. Or cut, and about to be removed.
+    if (head !== undefined && (row.seq > head.seq || row.seq <= (head.cut?.seq ?? 0))) continue;
     rows++;
     yield JSON.stringify(row);
   }

@@ -9,6 +9,7 @@ import type {
   LedgerEvents,
   LedgerPrincipal,
   NamedLimit,
+  PruneAnswer,
   RecordAnswer,
   Revocation,
   Standing,
@@ -87,6 +88,11 @@ export async function flushAgent(env: Bindings, agent: string): Promise<Result<F
   const ledger = ledgerNameOf({ kind: 'agent', agent });
   await sendOutcomes(env, ledger);
   return flush(env, ledger);
+}
+
+/** Removes one ledger's rows older than `before` (Unix ms) from D1, a bounded number at once. */
+export function prune(env: Bindings, ledger: string, before: number): Promise<Result<PruneAnswer, Fault>> {
+  return ask(env, ledger, (stub) => stub.prune(before) as Promise<PruneAnswer>);
 }
 
 /** Pushes one ledger's waiting rows to D1 and tells its head. */

@@ -69,6 +69,7 @@ export interface LedgerNote {
     | 'session.started'
     | 'session.stop_requested'
     | 'session.ended'
+    | 'audit.pruned'
     | 'operator.denied';
   readonly requestId: string;
   readonly agent: string | null;
@@ -89,6 +90,23 @@ export interface ChainHead {
   readonly seq: number;
   /** Hex; 64 zeros when there is none. */
   readonly hash: string;
+  /** Rows up to here were removed by the retention; absent when none were. */
+  readonly cut?: ChainCut;
+}
+
+/** The last row that was removed, after its chain had been verified: the next one is linked to its hash. */
+export interface ChainCut {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+export interface PruneAnswer {
+  /** Rows removed by this call. */
+  readonly rows: number;
+  /** Whether there are more to remove: ask again. */
+  readonly more: boolean;
+  /** Why nothing is removed: the rows are not what the ledger wrote, and are evidence. */
+  readonly refused: string | null;
 }
 
 /** A call that was refused before any agent's ledger was concerned. */

@@ -1,13 +1,17 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
+import { err } from '../lib/result.ts';
 import type {
   AdmitAnswer,
   AdmitCall,
+  ChainCut,
   ChainHead,
   FlushAnswer,
   LedgerEvents,
+  LedgerNote,
   LedgerPrincipal,
   NamedLimit,
+  PruneAnswer,
   RecordAnswer,
   Revocation,
   Standing,
@@ -26,6 +30,7 @@ import {
 } from './group.ts';
 import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry, type Pushed } from './log.ts';
 import { type LedgerKey, ledgerNameOf } from './name.ts';
+import { findCut, removeRows } from './prune.ts';
 import { PUSH_BATCH, pushRows } from './push.ts';
 import { limitStates, pruneRate } from './rate.ts';
 import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
@@ -70,6 +75,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #revoked: Map<string, number>;
   readonly #open: Map<string, OpenEntry>;
   #pushed: Pushed;
+  #cut: ChainCut | null;
   #queue: Job[] = [];
   /** Calls in the last group. */
   #groupSize = 0;
@@ -90,6 +96,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
     this.#revoked = new Map(this.#log.readRevoked());
     this.#open = this.#log.openEntries();
     this.#pushed = this.#log.readPushed();
+    this.#cut = this.#log.readCut();
   }
 
   /** Decides a call and makes its row durable. Rejects when it could do neither; then nothing was charged. */
@@ -151,7 +158,36 @@ export class Ledger extends DurableObject<LedgerEnv> {
   }
 
   async head(): Promise<ChainHead> {
-    return headOf(this.#head ?? emptyHead(this.#name()));
+    const head = headOf(this.#head ?? emptyHead(this.#name()));
+    return this.#cut === null ? head : { ...head, cut: this.#cut };
+  }
+
+  /**
+   * Removes rows older than `before` (Unix ms) from D1, after it has verified them. The cut is durable before a row is
+   * gone, so that an interrupted removal looks like no tampering, and is itself a row of the chain.
+   */
+  async prune(before: number): Promise<PruneAnswer> {
+    await this.#push();
+    const ledger = this.#name();
+    const through = Math.min(this.#pushed.through, ...this.#pushed.conflicts.map((seq) => seq - 1));
+    const found = await findCut(this.env.DB, ledger, this.#cut, through, before).catch((error) => err(reasonOf(error)));
+    if (!found.ok) {
+      this.#complain('ledger.prune_refused', found.error);
+      return { rows: 0, more: false, refused: found.error };
+    }
+    const cut = found.value;
+    if (cut === null) {
+      // Of an earlier cut, whose removal was interrupted.
+      if (this.#cut !== null) await removeRows(this.env.DB, ledger, this.#cut);
+      return { rows: 0, more: false, refused: null };
+    }
+    const rows = cut.seq - (this.#cut?.seq ?? 0);
+    this.#log.writeCut(cut);
+    await this.ctx.storage.sync();
+    this.#cut = cut;
+    await this.#commit((draft, basis) => recordNote(draft, basis, prunedNote(cut, rows), false));
+    await removeRows(this.env.DB, ledger, cut);
+    return { rows, more: cut.seq < through, refused: null };
   }
 
   override async alarm(): Promise<void> {
@@ -404,6 +440,19 @@ function keyOf(ledger: string, agent: string | null): LedgerKey {
   if (key === undefined) throw new Error("this ledger is not the agent's");
   return key;
 }
+
+const prunedNote = (cut: ChainCut, rows: number): LedgerNote => ({
+  event: 'audit.pruned',
+  requestId: crypto.randomUUID(),
+  agent: null,
+  session: null,
+  tokenId: null,
+  capability: null,
+  service: null,
+  operator: null,
+  reason: 'retention',
+  detail: { through: cut.seq, rows, hash: cut.hash },
+});
 
 /** D1's own words; drizzle's message around them would quote the statement. */
 function reasonOf(error: unknown): string {

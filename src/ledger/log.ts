@@ -7,6 +7,7 @@ import {
   type UnlinkedRow,
 } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
+import type { ChainCut } from './contract.ts';
 import type { RateState } from './rate.ts';
 import type { RevokedState } from './revoked.ts';
 import type { OpenIntent } from './rows.ts';
@@ -73,6 +74,8 @@ export class LedgerLog {
     sql.exec(`CREATE TABLE IF NOT EXISTS stragglers (
       request_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL, unknown INTEGER NOT NULL,
       intent TEXT NOT NULL)`);
+    sql.exec(`CREATE TABLE IF NOT EXISTS cut (
+      id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS revoked (key TEXT PRIMARY KEY, until INTEGER NOT NULL)`);
   }
 
@@ -235,6 +238,14 @@ export class LedgerLog {
   /** Whether there is something that a later `forget` will remove. */
   keepsDecisions(): boolean {
     return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM (SELECT 1 FROM log LIMIT 2)').one().n > 1;
+  }
+
+  readCut(): ChainCut | null {
+    return this.#sql.exec<{ seq: number; hash: string }>('SELECT seq, hash FROM cut').toArray()[0] ?? null;
+  }
+
+  writeCut({ seq, hash }: ChainCut): void {
+    this.#sql.exec('INSERT OR REPLACE INTO cut (id, seq, hash) VALUES (1, ?, ?)', seq, hash);
   }
 
   readRevoked(): RevokedState {

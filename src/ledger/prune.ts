@@ -1,0 +1,61 @@
+import { and, asc, eq, gt, lte } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/d1';
+import { chainVerifier, describeProblem, GENESIS_HASH } from '../audit/chain.ts';
+import type { AuditRow } from '../audit/event.ts';
+import { audit } from '../db/schema.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { ChainCut } from './contract.ts';
+
+const PAGE = 1_000;
+/** Rows verified and removed in one call, so that the ledger is not kept from its agent for long. */
+const MAX_ROWS = 10_000;
+
+/**
+ * Finds how far a ledger's rows in D1 may be removed: those before a time, in one piece from the last cut on. They are
+ * verified first: whoever altered a row must not be able to have the evidence removed by waiting.
+ *
+ * @param from    The last cut, or null.
+ * @param through The last row that may go: what D1 surely holds as the ledger wrote it.
+ * @param before  Unix ms.
+ * @returns The new cut, or null when nothing is old enough; or what is wrong with the rows.
+ */
+export async function findCut(
+  database: D1Database,
+  ledger: string,
+  from: ChainCut | null,
+  through: number,
+  before: number,
+): Promise<Result<ChainCut | null, string>> {
+  const db = drizzle(database);
+  const start = from ?? { seq: 0, hash: GENESIS_HASH };
+  let cut = start;
+  const end = Math.min(through, start.seq + MAX_ROWS);
+  const verifier = chainVerifier(ledger, { ledger, seq: end, hash: '', ...(from === null ? {} : { cut: from }) });
+  while (cut.seq < end) {
+    const rows = (await db
+      .select()
+      .from(audit)
+      .where(and(eq(audit.ledger, ledger), gt(audit.seq, cut.seq), lte(audit.seq, end)))
+      .orderBy(asc(audit.seq))
+      .limit(PAGE)) as AuditRow[];
+    const old = rows.findIndex((row) => row.at >= before);
+    for (const row of old < 0 ? rows : rows.slice(0, old)) {
+      const [problem] = verifier.take(row);
+      if (problem !== undefined) return err(describeProblem(problem));
+      cut = { seq: row.seq, hash: row.hash };
+    }
+    if (old >= 0) break;
+    if (rows.length === 0) return err(`rows from ${cut.seq + 1} on are missing`);
+  }
+  if (cut.seq === start.seq) return ok(null);
+  const [problem] = verifier.finish({ ledger, ...cut, ...(from === null ? {} : { cut: from }) });
+  return problem === undefined ? ok(cut) : err(describeProblem(problem));
+}
+
+/** Removes what was cut; repeating it changes nothing. */
+export async function removeRows(database: D1Database, ledger: string, cut: ChainCut): Promise<number> {
+  const { meta } = await drizzle(database)
+    .delete(audit)
+    .where(and(eq(audit.ledger, ledger), lte(audit.seq, cut.seq)));
+  return meta.changes ?? 0;
+}

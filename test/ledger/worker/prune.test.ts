@@ -1,0 +1,148 @@
+import { evictDurableObject, reset } from 'cloudflare:test';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { exportLines, listRows, verifyStored } from '../../../src/audit/store.ts';
+import { verifyExport } from '../../../src/audit/verify.ts';
+import type { Env } from '../../../src/env.ts';
+import { flushAll } from '../../../src/ledger/client.ts';
+import type { ChainHead } from '../../../src/ledger/contract.ts';
+import { prunePastRetention } from '../../../src/scheduled.ts';
+import { breakD1, callOf, env, ledgerName, ledgerOf, mendD1, migrate } from '../../support/ledger-world.ts';
+
+beforeEach(async () => {
+  await migrate();
+  for (let i = 0; i < 6; i++) await ledgerOf().admit(callOf());
+  await ledgerOf().flush();
+});
+afterEach(reset);
+
+const heads = async (): Promise<ChainHead[]> => {
+  const answers = await flushAll(env);
+  if (!answers.ok) throw new Error(answers.error.detail);
+  return answers.value.map((answer) => answer.head);
+};
+const verified = async () => verifyStored(env.DB, await heads(), heads);
+const seqs = async (): Promise<number[]> => {
+  const page = await listRows(env.DB, { agent: 'agent-1', limit: 100 });
+  if (!page.ok) throw new Error(page.error);
+  return page.value.rows.map((row) => row.seq).sort((a, b) => a - b);
+};
+const run = (sql: string) => env.DB.prepare(sql).run();
+const later = (): number => Date.now() + 1000;
+
+describe('the retention', () => {
+  it('removes old rows, and what is left still verifies, also after eviction', async () => {
+    expect(await ledgerOf().prune(later())).toEqual({ rows: 6, more: false, refused: null });
+    await evictDurableObject(ledgerOf());
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    expect(await seqs()).toEqual([8]);
+    expect(await verified()).toMatchObject({ ok: true, problems: [] });
+  });
+
+  it('says in the chain itself what was removed', async () => {
+    await ledgerOf().prune(later());
+    const page = await listRows(env.DB, { event: 'audit.pruned', limit: 10 });
+    await ledgerOf().flush();
+    const after = await listRows(env.DB, { event: 'audit.pruned', limit: 10 });
+    expect(page.ok && after.ok).toBe(true);
+    if (!after.ok) return;
+    expect(JSON.parse(after.value.rows[0]?.detail ?? '')).toMatchObject({ through: 6, rows: 6 });
+  });
+
+  it('leaves rows that are not old enough', async () => {
+    expect(await ledgerOf().prune(Date.now() - 60_000)).toEqual({ rows: 0, more: false, refused: null });
+    expect(await seqs()).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('goes on from the last cut', async () => {
+    await ledgerOf().prune(later());
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    expect(await ledgerOf().prune(later())).toMatchObject({ rows: 4, refused: null });
+    expect(await verified()).toMatchObject({ ok: true });
+  });
+
+  it('an export of what is left verifies offline', async () => {
+    await ledgerOf().prune(later());
+    await ledgerOf().admit(callOf());
+    const lines: string[] = [];
+    const sign = async (checkpoint: object) => `x.${btoa(JSON.stringify(checkpoint))}.x`;
+    for await (const line of exportLines(env.DB, await heads(), sign)) lines.push(line);
+    expect(await verifyExport(lines, null)).toMatchObject({ ok: true, rows: 2, problems: [] });
+    expect(await verifyExport(lines.slice(1), null)).toMatchObject({ ok: false });
+  });
+});
+
+describe('an attacker who can write to D1 cannot have the evidence removed', () => {
+  it.each([
+    ['an altered row', "UPDATE audit SET agent = 'x' WHERE seq = 3"],
+    ['a missing row', 'DELETE FROM audit WHERE seq = 3'],
+    ['a missing end', 'DELETE FROM audit WHERE seq >= 5'],
+    ['a row that claims to be old', 'UPDATE audit SET at = 0 WHERE seq = 6'],
+  ])('%s: nothing is removed, and the ledger says why', async (_, sql) => {
+    await run(sql);
+    const before = await seqs();
+    const answer = await ledgerOf().prune(later());
+    expect(answer.rows).toBe(0);
+    expect(answer.refused).toMatch(/row 3|row 6|missing/);
+    expect(await seqs()).toEqual(before.length === 0 ? [] : await seqs());
+    expect((await verified()).ok).toBe(false);
+  });
+
+  it('rows that are removed beyond the cut are missed', async () => {
+    await ledgerOf().prune(later());
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    await run('DELETE FROM audit WHERE seq = 8');
+    expect(await verified()).toMatchObject({ ok: false });
+  });
+
+  it('a first row that is not linked to the cut is noticed', async () => {
+    await ledgerOf().prune(later());
+    await ledgerOf().flush();
+    await run(`UPDATE audit SET prev_hash = '${'a'.repeat(64)}' WHERE seq = 7`);
+    expect(await verified()).toMatchObject({ ok: false });
+  });
+});
+
+describe('an interrupted removal', () => {
+  it('is no tampering, and is done again', async () => {
+    const { results } = await env.DB.prepare('SELECT * FROM audit WHERE seq <= 2').all<Record<string, unknown>>();
+    await ledgerOf().prune(later());
+    for (const row of results) {
+      const names = Object.keys(row);
+      await env.DB.prepare(`INSERT INTO audit (${names}) VALUES (${names.map(() => '?')})`)
+        .bind(...Object.values(row))
+        .run();
+    }
+    expect(await verified()).toMatchObject({ ok: true });
+    await ledgerOf().prune(Date.now() - 60_000);
+    expect((await seqs()).filter((seq) => seq <= 6)).toEqual([]);
+  });
+
+  it('with D1 down removes nothing, and says so', async () => {
+    await breakD1();
+    expect((await ledgerOf().prune(later())).refused).toMatch(/no such table/);
+    await mendD1();
+  });
+});
+
+describe('the scheduled job', () => {
+  const withDays = (days?: string): Env =>
+    ({ ...env, ...(days === undefined ? {} : { KEYWARDEN_AUDIT_RETENTION_DAYS: days }) }) as unknown as Env;
+
+  it('keeps everything unless told otherwise', async () => {
+    expect(await prunePastRetention(withDays(), later())).toMatchObject({ ledgers: 0, rows: 0 });
+    expect(await seqs()).toHaveLength(6);
+  });
+
+  it('goes through all ledgers', async () => {
+    await ledgerOf('agent-2').admit(callOf({ agent: 'agent-2' }));
+    const report = await prunePastRetention(withDays('1'), Date.now() + 2 * 86_400_000);
+    expect(report).toEqual({ ledgers: 2, rows: 7, refused: 0, unreachable: 0, finished: true });
+    expect(ledgerName()).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it.each(['0', '-1', '1.5', 'forever', '99999'])('does nothing when told %s days', async (days) => {
+    await expect(prunePastRetention(withDays(days), later())).rejects.toThrow('nothing is pruned');
+  });
+});
