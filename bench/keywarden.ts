@@ -22,6 +22,8 @@ export interface Keywarden extends Worker {
   readonly target: Target;
   /** Rows in D1. */
   readonly rows: () => Promise<number>;
+  /** A request to its own API, as an operator with every role. */
+  readonly operate: (path: string) => Promise<Response>;
 }
 
 /** One set of keys for all: a token minted at one is good at every other. */
@@ -93,6 +95,7 @@ export async function startKeywarden(
       ...worker,
       target: { url: `${worker.url}/proxy/bench${CALLED.path}`, headers: { authorization: `Bearer ${token}` } },
       rows: () => rowsIn(worker.miniflare),
+      operate: (path) => fetch(`${worker.url}${path}`, { headers: { authorization: `Bearer ${operatorKey}` } }),
     };
   } catch (error) {
     await worker.stop();

@@ -176,6 +176,8 @@ export const AuditListResponse = z.object({
   next_cursor: nullableText,
   /** Rows that D1 has not taken yet, so that they are not among these; absent when there are none. */
   waiting_rows: z.optional(z.int()),
+  /** A search for a text without `since` went back only so far. */
+  text_since: z.optional(z.string()),
 });
 export type AuditListResponse = z.infer<typeof AuditListResponse>;
 
