@@ -9,7 +9,10 @@ import { parseArgs } from 'node:util';
  *   node scripts/system-packages.ts [--optional] [PACKAGE…]
  */
 
-/** What the tests run beside the edge: git and curl as clients, Swift as an S3 that verifies signatures, nginx to compare with. */
+/**
+ * What the tests run beside the edge: git and curl as clients, Swift as an S3 that verifies signatures, nginx to compare
+ * with; the sandboxes' own tools and a compiler for the helper; a browser for the console.
+ */
 const NEEDED = [
   'git',
   'curl',
@@ -20,6 +23,12 @@ const NEEDED = [
   'swift-account',
   'swift-container',
   'swift-object',
+  'bubblewrap',
+  'gcc',
+  'libc6-dev',
+  'docker.io',
+  'mmdebstrap',
+  'chromium',
 ];
 
 const { values, positionals } = parseArgs({
