@@ -1,4 +1,4 @@
-/** What works without an edge, for the CLI: policies. */
+/** What works without an edge, for the CLI: policies, audit exports, finding a secret in what a program prints. */
 
 export { type ExportVerification, verifyExport } from './audit/verify.ts';
 export {
@@ -13,3 +13,5 @@ export { type Fixture, type FixtureResult, parseFixtures, runFixtures } from './
 export { requestLineOf, type SupposedRequest } from './policy/judge.ts';
 export type { CapabilityPolicy, CredentialSpec, PolicyBundle, ServicePolicy } from './policy/ruled.ts';
 export { editorSchemas } from './policy/schema.ts';
+export { Credential } from './upstream/credential.ts';
+export { REDACTED, Scrubber } from './upstream/scrub/scrubber.ts';

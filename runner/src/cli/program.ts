@@ -5,6 +5,9 @@ import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { keysCommand } from './commands/keys.ts';
 import { policyCommand } from './commands/policy.ts';
+import { runCommand } from './commands/run.ts';
+import { sessionsCommand } from './commands/sessions.ts';
+import { sweepCommand } from './commands/sweep.ts';
 import { tokenCommand } from './commands/token.ts';
 import { complain } from './terminal.ts';
 
@@ -18,7 +21,17 @@ export function createProgram(setExit: SetExit): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .addHelpText('after', HELP);
-  for (const make of [devCommand, tokenCommand, auditCommand, policyCommand, keysCommand, doctorCommand]) {
+  for (const make of [
+    devCommand,
+    runCommand,
+    sessionsCommand,
+    sweepCommand,
+    tokenCommand,
+    auditCommand,
+    policyCommand,
+    keysCommand,
+    doctorCommand,
+  ]) {
     program.addCommand(make(setExit));
   }
   settle(program);
@@ -30,6 +43,7 @@ Examples:
   keywarden dev --policies policies --vars .dev.vars
   export TOKEN=$(keywarden token --agent demo --can stripe:read_balance)
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8787/proxy/stripe/v1/balance
+  keywarden run --can stripe:read_balance -- python3 agent.py
   keywarden audit list --since 1h
 
 The edge and its operator key are found in --state DIR, in KEYWARDEN_URL and

@@ -1,0 +1,142 @@
+import { constants } from 'node:os';
+import { findEdge } from '../../client/edge-address.ts';
+import { EdgeClient } from '../../client/edge-client.ts';
+import { backendOf } from '../../session/choose-backend.ts';
+import { openEgress } from '../../session/egress.ts';
+import { outputOf } from '../../session/output.ts';
+import { type Prepared, prepareRun, type RunRequest } from '../../session/prepare.ts';
+import { runSession, type SessionResult } from '../../session/run-session.ts';
+import { runnerKey } from '../../session/runner-key.ts';
+import { findRunnerState, openRunnerState, type RunnerState } from '../../session/runner-state.ts';
+import { sessionEdge } from '../../session/session-edge.ts';
+import type { SessionListener } from '../../session/session-listener.ts';
+import { sweepQuietly } from '../../session/sweep-leases.ts';
+import { jsonText, note } from '../terminal.ts';
+import type { RunOptions } from './run.ts';
+import { printPlan } from './run-plan.ts';
+import { summaryOf, Timings } from './run-summary.ts';
+
+/** `keywarden run`, once its options are parsed. @returns the exit code. */
+export async function runAgent(argv: readonly string[], options: RunOptions): Promise<number> {
+  const timings = new Timings();
+  const say = options.quiet ? (): void => {} : note;
+  const state = findRunnerState(options.state);
+  const prepared = await prepareRun(requestOf(argv, options, state));
+  timings.phase('check');
+  if (options.dryRun) {
+    await printPlan(prepared, options);
+    return 0;
+  }
+  // Looked for before anything is made: no edge, no session.
+  const edge = options.edge ? sessionEdge(new EdgeClient(findEdge(options.state))) : null;
+  openRunnerState(state);
+  const key = runnerKey(state);
+  await sweepQuietly({ state, key: () => key, edge, backendOf, say });
+  timings.phase('sweep before');
+  announce(prepared, options, say);
+  const { listener, written } = await listenersOf(options, say);
+  const output = outputOf(prepared.masker, prepared.plan.sandbox.tty);
+  let result: SessionResult;
+  try {
+    result = await runSession(prepared.plan, {
+      state,
+      key,
+      edge,
+      openEgress,
+      streams: output.streams,
+      listener,
+      observe: () => {},
+      say,
+      phase: timings.phase,
+    });
+  } finally {
+    await output.finish();
+    await written();
+    if (options.timings) timings.print();
+  }
+  tell(result, options, say);
+  return exitCodeOf(result);
+}
+
+function requestOf(argv: readonly string[], options: RunOptions, state: RunnerState): RunRequest {
+  return {
+    argv,
+    agent: options.agent,
+    capabilities: options.can,
+    backend: options.backend,
+    timeoutSeconds: options.timeout,
+    mounts: options.mount,
+    mountAnyway: options.mountAnyway ?? false,
+    env: options.env,
+    secrets: options.secret,
+    mask: options.mask ?? null,
+    memoryBytes: options.memory ?? null,
+    cpus: options.cpus ?? null,
+    pids: options.pids ?? null,
+    image: options.image ?? null,
+    root: options.root ?? null,
+    workdir: options.workdir ?? null,
+    decoys: options.decoys,
+    requireCount: options.requireCount ?? false,
+    tty: options.tty && process.stdin.isTTY === true && process.stdout.isTTY === true,
+    hasEdge: options.edge,
+    state,
+  };
+}
+
+function announce({ plan, secretNames, masker }: Prepared, options: RunOptions, say: (line: string) => void): void {
+  if (options.backend === 'auto') say(`backend ${plan.backend.name}: all of its layers are present`);
+  if (plan.capabilities.length === 0 && options.edge)
+    say('no --can: the agent gets the sandbox and no token, so that the edge lets it do nothing');
+  if (secretNames.length > 0) {
+    say(`${secretNames.join(', ')} will be readable by the agent itself: a capability (--can) is the stronger way`);
+    if (masker === null) say('--no-mask: what the agent prints is not masked');
+  }
+}
+
+async function listenersOf(
+  options: RunOptions,
+  say: (line: string) => void,
+): Promise<{ listener: SessionListener; written: () => Promise<void> }> {
+  const { allOf, eventsFile, metricsFile } = await import('../../signals/exporters.ts');
+  const listeners: SessionListener[] = [];
+  let written = async (): Promise<void> => {};
+  if (options.metricsFile !== undefined) {
+    const { sessionMetrics } = await import('../../signals/metrics.ts');
+    const file = metricsFile(options.metricsFile, sessionMetrics(), say);
+    listeners.push(file);
+    written = () => file.written();
+  }
+  if (options.events !== undefined) listeners.push(eventsFile(options.events, say));
+  return { listener: allOf(listeners), written };
+}
+
+function tell(result: SessionResult, options: RunOptions, say: (line: string) => void): void {
+  const { receipt, left, ending } = result;
+  if (ending.reason !== 'exited') say(`the session ended: ${REASON_TEXT[ending.reason] ?? ending.reason}`);
+  if (left.length > 0)
+    note(
+      `not everything could be removed: ${left.map(({ kind, name }) => `${kind} ${name}`).join(', ')}; keywarden sweep`,
+    );
+  if (options.json) process.stderr.write(`${jsonText(summaryOf(result))}\n`);
+  else if (receipt.counters !== null && receipt.counters.denied.length > 0) {
+    const list = receipt.counters.denied.map((row) => `${row.path_class} ${row.count}×`).join(', ');
+    say(`denied opens of credential paths: ${list}`);
+  }
+}
+
+const REASON_TEXT: Readonly<Record<string, string>> = {
+  deadline: 'its deadline passed',
+  interrupted: 'it was interrupted',
+  stopped: 'somebody asked for it (keywarden sessions stop)',
+  out_of_memory: 'it ran out of memory (--memory)',
+  killed: 'a signal killed the agent',
+};
+
+/** What `timeout` gives for a command that made its end look like a success. */
+const EXIT_TIMED_OUT = 124;
+
+function exitCodeOf({ exit, ending }: SessionResult): number {
+  const code = exit?.code ?? 128 + constants.signals.SIGKILL;
+  return code === 0 && ending.reason === 'deadline' ? EXIT_TIMED_OUT : code;
+}

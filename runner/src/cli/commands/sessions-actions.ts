@@ -1,0 +1,182 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SessionDetail, SessionJson, SessionListResponse, type SessionReceipt } from '../../../../src/protocol.ts';
+import { EXIT, Failure, usage } from '../../failure.ts';
+import { backendOf } from '../../session/choose-backend.ts';
+import { edgeIfAny } from '../../session/edge-of-runner.ts';
+import { listLeases, STOP_FILE, stateOfHolder } from '../../session/lease.ts';
+import { hasReceipt, readReceiptFile, receiptJws, verifyReceiptFile } from '../../session/receipt.ts';
+import { existingRunnerKey, runnerKey } from '../../session/runner-key.ts';
+import { findRunnerState, type RunnerState } from '../../session/runner-state.ts';
+import { sessionEdge } from '../../session/session-edge.ts';
+import { isSessionId } from '../../session/session-id.ts';
+import { sweepQuietly } from '../../session/sweep-leases.ts';
+import { harmlessLine, note, print, printJson, printTable } from '../terminal.ts';
+
+import type { CommonOptions, ListOptions } from './sessions.ts';
+
+/** Living and dead sessions of this host; swept first, so that what is shown is true. */
+async function localSessions(
+  state: RunnerState,
+  stateDir: string | undefined,
+): Promise<{ session_id: string; agent_id: string; runner_pid: number; deadline_at: string }[]> {
+  const { client } = edgeIfAny(stateDir);
+  const edge = client === null ? null : sessionEdge(client);
+  await sweepQuietly({ state, key: () => runnerKey(state), edge, backendOf, say: note });
+  return listLeases(state).flatMap((found) =>
+    found.kind === 'whole'
+      ? [
+          {
+            session_id: found.session,
+            agent_id: found.lease.agent,
+            runner_pid: found.lease.runner.pid,
+            deadline_at: new Date(found.lease.deadlineAt).toISOString(),
+          },
+        ]
+      : [],
+  );
+}
+
+export async function list(options: ListOptions): Promise<void> {
+  const state = findRunnerState(options.state);
+  const local = await localSessions(state, options.state);
+  const { client, why } = edgeIfAny(options.state);
+  let sessions: SessionJson[] = [];
+  if (client === null) note(`no edge is asked: ${why}`);
+  else {
+    const query = { agent: options.agent, state: options.only, limit: options.limit };
+    sessions = (await client.get('/v1/sessions', SessionListResponse, query)).sessions;
+  }
+  const known = new Set(sessions.map((session) => session.session_id));
+  const unknown = local.filter(({ session_id: id }) => !known.has(id));
+  if (options.json) return printJson({ sessions, local });
+  if (sessions.length > 0) printSessions(sessions);
+  for (const { session_id: id, agent_id: agent, runner_pid: pid } of client === null ? local : unknown)
+    print(`${id}  ${harmlessLine(agent)}  on this host, runner ${pid}`);
+  if (sessions.length + local.length === 0) note('no sessions');
+}
+
+const COLUMNS = [
+  'SESSION',
+  'AGENT',
+  'STATE',
+  'STARTED',
+  'PROGRAM',
+  'DENIED',
+  'OBSERVED',
+  'BLOCKED',
+  'DROPPED',
+  'SOURCES',
+  'END',
+];
+const COLOURS = { running: 'green', stopping: 'yellow', ended: 'dim', lost: 'red' } as const;
+
+function printSessions(sessions: readonly SessionJson[]): void {
+  const number = (n: number | null): string => (n === null ? '-' : String(n));
+  const rows = sessions.map((s) =>
+    [
+      s.session_id,
+      s.agent_id,
+      s.state,
+      s.started_at,
+      s.program,
+      number(s.denied),
+      number(s.observed),
+      number(s.blocked),
+      number(s.dropped),
+      s.sources.join(',') || 'none',
+      s.reason === null ? '' : `${s.reason}${s.absence_proven ? '' : ', something was left'}`,
+    ].map(harmlessLine),
+  );
+  printTable([COLUMNS, ...rows], (r, c) =>
+    r === 0 ? 'dim' : c === 2 ? (COLOURS[sessions[r - 1]?.state ?? 'ended'] ?? null) : null,
+  );
+}
+
+const checkedId = (id: string): string => {
+  if (!isSessionId(id)) throw usage(`${id} is no session id`, 'keywarden sessions list shows them');
+  return id;
+};
+
+export async function show(id: string, options: CommonOptions): Promise<void> {
+  checkedId(id);
+  const state = findRunnerState(options.state);
+  const { client } = edgeIfAny(options.state);
+  if (client !== null) {
+    try {
+      const detail = await client.get(`/v1/sessions/${id}`, SessionDetail);
+      return options.json ? printJson(detail) : printSessions([detail]);
+    } catch (error) {
+      if (!(error instanceof Failure) || !hasReceipt(state, id)) throw error;
+      note(`${error.message}; what follows is the receipt kept here`);
+    }
+  }
+  const key = existingRunnerKey(state);
+  const jws = receiptJws(state, id);
+  if (key === null || jws === null) throw new Failure(`nothing is known of ${id} here`, 'keywarden sessions list');
+  const checked = await verifyReceiptFile(jws, id, key.x);
+  if (!checked.ok) throw new Failure(`the receipt of ${id} kept here is not valid: ${checked.why}`);
+  if (options.json) printJson(checked.receipt);
+  else printReceipt(checked.receipt);
+}
+
+export async function stop(id: string, options: CommonOptions): Promise<void> {
+  checkedId(id);
+  const state = findRunnerState(options.state);
+  const asked: string[] = [];
+  const lease = listLeases(state).find((found) => found.kind === 'whole' && found.session === id);
+  // The runner looks for this file; it is faster than the edge's word, and works without an edge.
+  if (lease?.kind === 'whole' && stateOfHolder(lease.lease.runner) !== 'dead') {
+    writeFileSync(join(state.sessions, id, STOP_FILE), '', { mode: 0o600 });
+    asked.push('runner');
+  }
+  const { client, why } = edgeIfAny(options.state);
+  if (client !== null) {
+    try {
+      await client.post(`/v1/sessions/${id}/stop`, {}, SessionJson);
+      asked.push('edge');
+    } catch (error) {
+      if (asked.length === 0 || !(error instanceof Failure)) throw error;
+      note(`the runner is asked, the edge was not: ${error.message}`);
+    }
+  } else if (asked.length === 0)
+    throw new Failure(`nothing of ${id} runs on this host, and no edge can be asked: ${why}`);
+  if (options.json) printJson({ session_id: id, asked });
+  else note(`${id}: asked to end (${asked.join(' and ')})`);
+}
+
+export async function verify(file: string, options: CommonOptions & { key?: string }): Promise<number> {
+  const text = readReceiptFile(existsSync(file) ? file : join(findRunnerState(options.state).receipts, `${file}.json`));
+  const x = options.key ?? existingRunnerKey(findRunnerState(options.state))?.x;
+  if (x === undefined)
+    throw new Failure('whose signature should it be? the state directory holds no runner.jwk', [
+      'give the public key that the runner announced: --key X',
+      'the edge tells it: keywarden sessions show ID --json',
+    ]);
+  if (!/^[A-Za-z0-9_-]{43}$/.test(x)) throw usage('--key: 43 characters of base64url, the x of an Ed25519 JWK');
+  const checked = await verifyReceiptFile(text, file, x);
+  if (options.json) printJson(checked);
+  else if (checked.ok) printReceipt(checked.receipt);
+  else note(`NOT valid: ${checked.why}`);
+  return checked.ok ? EXIT.ok : EXIT.negative;
+}
+
+function printReceipt(receipt: SessionReceipt): void {
+  const { absence } = receipt;
+  const found = Object.entries(absence.found).filter(([, n]) => n > 0);
+  print(`valid: ${receipt.session_id} of ${harmlessLine(receipt.agent_id)} (${receipt.backend} on ${receipt.host})`);
+  print(`ran    ${harmlessLine(receipt.started.argv.join(' '))}`);
+  print(`ended  ${receipt.at.ended}: ${receipt.reason}, exit code ${receipt.exit_code ?? 'unknown'}`);
+  print(
+    absence.proven
+      ? `left   nothing (looked at ${absence.looked_at})`
+      : `left   ${found.map(([kind, n]) => `${n} ${kind}`).join(', ')}`,
+  );
+  if (receipt.counters !== null) {
+    const { denied, observed, blocked, dropped, sources } = receipt.counters;
+    const sum = (rows: readonly { count: number }[]): number => rows.reduce((all, row) => all + row.count, 0);
+    print(
+      `counted by ${sources.join(', ') || 'nothing'}: ${sum(denied)} denied, ${sum(observed)} observed, ${sum(blocked)} blocked, ${dropped} dropped`,
+    );
+  }
+}

@@ -1,0 +1,91 @@
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { LEFTOVERS, type LeftoverKind, type SessionReceipt } from '../../../src/protocol.ts';
+import type { Backend, Leftover, Trace } from '../sandbox/backend.ts';
+
+export interface Absence {
+  readonly stated: SessionReceipt['absence'];
+  /** What is still there, for people. */
+  readonly left: readonly Leftover[];
+}
+
+/** Waits between looks: a killed process or an unmounted folder may take a moment to be gone. */
+const PATIENCE_MS = [0, 50, 150, 400, 1_000, 2_000];
+
+/**
+ * Removes what is left of exactly this session and looks again, until nothing is found or patience ends. What it states is what
+ * the last look found, whatever was done before.
+ */
+export async function removeAndProve(
+  backends: readonly Backend[],
+  session: string,
+  traces: readonly Trace[],
+  folder: string,
+): Promise<Absence> {
+  let left: readonly Leftover[] = [];
+  for (const wait of PATIENCE_MS) {
+    await delay(wait);
+    for (const backend of backends) {
+      // What could not be swept is found by the look below; a sweep that failed may be tried again.
+      await backend.sweep(session, traces, folder).catch(() => {});
+    }
+    removeFolder(folder);
+    left = [];
+    for (const backend of backends) left = [...left, ...(await look(backend, session, traces, folder))];
+    left = [...left, ...filesIn(folder)];
+    if (left.length === 0) break;
+  }
+  const found = Object.fromEntries(LEFTOVERS.map((kind) => [kind, 0])) as Record<LeftoverKind, number>;
+  for (const { kind } of left) found[kind] += 1;
+  return { stated: { proven: left.length === 0, looked_at: new Date().toISOString(), found }, left };
+}
+
+/** A look that fails has proved nothing: it counts as something found. */
+async function look(
+  backend: Backend,
+  session: string,
+  traces: readonly Trace[],
+  folder: string,
+): Promise<readonly Leftover[]> {
+  try {
+    return await backend.leftovers(session, traces, folder);
+  } catch (error) {
+    const kind = backend.name === 'docker' ? 'container' : 'process';
+    return [{ kind, name: `cannot be looked for: ${(error as Error).message}` }];
+  }
+}
+
+/** Removes the folder, unless something is mounted in it: then to remove would reach through, into what is not ours. */
+function removeFolder(folder: string): void {
+  if (mountsBelow(folder).length > 0) return;
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // What stays is found.
+  }
+}
+
+export function mountsBelow(folder: string): string[] {
+  let table: string;
+  try {
+    table = readFileSync('/proc/self/mountinfo', 'utf8');
+  } catch {
+    return [];
+  }
+  return table
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .map((path) => path.replaceAll(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8))))
+    .filter((path) => path === folder || path.startsWith(`${folder}/`));
+}
+
+function filesIn(folder: string): Leftover[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder);
+  if (names.length === 0) return [{ kind: 'file', name: folder }];
+  return names.map((name) => ({
+    kind: lstatSync(join(folder, name)).isSocket() ? 'socket' : 'file',
+    name: join(folder, name),
+  }));
+}

@@ -1,0 +1,39 @@
+import { Failure } from '../failure.ts';
+import type { Backend, BackendName, Layer } from '../sandbox/backend.ts';
+
+/** Loaded when asked for: a run on one backend does not pay for the other's libraries. */
+export async function backendOf(name: BackendName): Promise<Backend> {
+  if (name === 'namespace') return (await import('../sandbox/namespace/backend.ts')).namespaceBackend();
+  return (await import('../sandbox/docker/backend.ts')).dockerBackend();
+}
+
+export interface Chosen {
+  readonly backend: Backend;
+  readonly layers: readonly Layer[];
+}
+
+/**
+ * `auto` takes the first backend that this host can do fully; a named one is taken or refused. There is no half way.
+ *
+ * @throws Failure naming every missing layer and how to get it.
+ */
+export async function chooseBackend(
+  wanted: BackendName | 'auto',
+  load: (name: BackendName) => Promise<Backend> = backendOf,
+): Promise<Chosen> {
+  const names: readonly BackendName[] = wanted === 'auto' ? ['namespace', 'docker'] : [wanted];
+  const missing: { readonly name: BackendName; readonly layers: readonly Layer[] }[] = [];
+  for (const name of names) {
+    const backend = await load(name);
+    const layers = await backend.layers();
+    const lacking = layers.filter((layer) => layer.required && !layer.present);
+    if (lacking.length === 0) return { backend, layers };
+    missing.push({ name, layers: lacking });
+  }
+  throw new Failure(
+    missing
+      .map(({ name, layers }) => `the ${name} backend lacks ${layers.map((l) => `${l.name} (${l.detail})`).join(', ')}`)
+      .join('\n'),
+    missing.flatMap(({ name, layers }) => layers.flatMap((l) => (l.mend === null ? [] : [`${name}: ${l.mend}`]))),
+  );
+}

@@ -1,0 +1,13 @@
+import { findEdge } from '../client/edge-address.ts';
+import { EdgeClient } from '../client/edge-client.ts';
+import { Failure } from '../failure.ts';
+
+/** For commands that have work to do without an edge too: null and the reason when none is to be found. */
+export function edgeIfAny(stateDir: string | undefined): { client: EdgeClient | null; why: string | null } {
+  try {
+    return { client: new EdgeClient(findEdge(stateDir)), why: null };
+  } catch (error) {
+    if (error instanceof Failure) return { client: null, why: error.message };
+    throw error;
+  }
+}

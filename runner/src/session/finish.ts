@@ -1,0 +1,102 @@
+import type { SessionReceipt } from '../../../src/protocol.ts';
+import type { Backend } from '../sandbox/backend.ts';
+import type { SigningJwk } from '../state/keys.ts';
+import { type Absence, removeAndProve } from './absence.ts';
+import { bootId } from './boot-clock.ts';
+import type { Ending, Lease, LeaseFile } from './lease.ts';
+import { hasReceipt, markSent, receiptOf, signReceipt, writeReceipt } from './receipt.ts';
+import type { RunnerState } from './runner-state.ts';
+import type { SessionEdge } from './session-edge.ts';
+import type { Observer } from './steps.ts';
+
+export interface FinishTools {
+  readonly state: RunnerState;
+  readonly key: SigningJwk;
+  readonly edge: SessionEdge | null;
+  readonly backends: readonly Backend[];
+  readonly observe: Observer;
+  readonly say: (line: string) => void;
+  readonly writtenBy: SessionReceipt['written_by'];
+  /** Something may still come of it: the next sweep shall look again. */
+  readonly keepLease?: boolean;
+}
+
+export interface Finished {
+  readonly receipt: SessionReceipt;
+  readonly jws: string;
+  readonly left: Absence['left'];
+  /** Whether the edge has the receipt; null: there is no edge to send it to. */
+  readonly sent: boolean | null;
+  readonly revoked: boolean;
+}
+
+/**
+ * The end of every session, whoever brings it about: revoke, sweep, prove, sign, write, send, give the lease back. Each step
+ * may be repeated, so that whoever comes after a runner that died in the midst of it begins again from the top.
+ */
+export async function finishSession(file: LeaseFile, ending: Ending, tools: FinishTools): Promise<Finished> {
+  const { state, edge, observe, say } = tools;
+  file.tryUpdate({ ending });
+  // At once and beside everything else: the agent is gone, and nobody shall use what it held.
+  const revoking = revoke(file.lease, edge).then((done) => {
+    observe('revoked');
+    return done;
+  });
+  const { stated, left } = await removeAndProve(
+    tools.backends,
+    file.lease.session,
+    meaningfulTraces(file.lease),
+    file.lease.folder,
+  );
+  observe('swept');
+  const revoked = await revoking;
+  const receipt = receiptOf(file.lease, ending, stated, revoked, tools.writtenBy);
+  const jws = await signReceipt(receipt, tools.key);
+  observe('receipt_signed');
+  const pending = edge !== null && file.lease.atEdge;
+  let written = true;
+  try {
+    writeReceipt(state, receipt, jws, pending);
+  } catch (error) {
+    written = false;
+    say(`the receipt cannot be written to ${state.receipts}: ${(error as Error).message}`);
+  }
+  observe('receipt_written');
+  const sent = pending && edge !== null ? await send(edge, file.lease.session, jws, say) : null;
+  if (sent === true && written) markSent(state, file.lease.session);
+  observe('receipt_sent');
+  // While something is left, or its receipt is nowhere, the lease stays for the next sweep.
+  if (left.length === 0 && (written || sent === true) && tools.keepLease !== true) file.remove();
+  observe('lease_removed');
+  return { receipt, jws, left, sent, revoked };
+}
+
+/** After a restart of the host, pids, cgroups and mounts of before name nothing, or somebody else's. */
+export function meaningfulTraces(lease: Lease): Lease['traces'] {
+  if (lease.runner.bootId === bootId()) return lease.traces;
+  return lease.traces.filter((trace) => trace.kind === 'container');
+}
+
+/** Whether this lease's receipt was written before: the runner died between that and giving the lease back. */
+export const isReceipted = (state: RunnerState, lease: Lease): boolean => hasReceipt(state, lease.session);
+
+async function revoke(lease: Lease, edge: SessionEdge | null): Promise<boolean> {
+  // Minted and killed before the lease knew: so every session that an edge knows is revoked, whether it has a token or not.
+  if (edge === null || !lease.atEdge) return false;
+  try {
+    await edge.revoke(lease.session);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function send(edge: SessionEdge, session: string, jws: string, say: (line: string) => void): Promise<boolean> {
+  try {
+    if (!(await edge.end(session, jws))) say(`the edge will not take the receipt of ${session}; it is kept here`);
+    return true;
+  } catch (error) {
+    say(`the receipt of ${session} waits for the edge: ${(error as Error).message}; keywarden sweep sends it`);
+    return false;
+  }
+}

@@ -1,0 +1,229 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { SESSION_END_REASONS, type SessionEndReason, type SessionReceipt } from '../../../src/protocol.ts';
+import { Failure } from '../failure.ts';
+import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
+import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
+import { bootId, pidNamespace } from './boot-clock.ts';
+import type { RunnerState } from './runner-state.ts';
+import { isSessionId } from './session-id.ts';
+import type { Observer } from './steps.ts';
+
+/** Which process holds a lease: known by pid *and* start time, so that a reused pid is never taken for it. */
+export interface Holder {
+  readonly pid: number;
+  readonly startTime: string | null;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+}
+
+/** How it ended, once that is known. */
+export interface Ending {
+  readonly reason: SessionEndReason;
+  /** Unix ms. */
+  readonly at: number;
+  readonly exit: Exit | null;
+  readonly durationMs: number | null;
+}
+
+/**
+ * What a session leaves on disk from before its first trace until after its last: enough for whoever comes later to find, end
+ * and prove it. Never the token, never a secret's value.
+ */
+export interface Lease {
+  readonly version: 1;
+  readonly session: string;
+  readonly agent: string;
+  readonly backend: BackendName;
+  readonly host: string;
+  readonly runner: Holder;
+  /** Unix ms. */
+  readonly leasedAt: number;
+  readonly deadlineAt: number;
+  readonly graceMs: number;
+  /** What the backend lays down is in here. */
+  readonly folder: string;
+  readonly traces: readonly Trace[];
+  readonly tokenId: string | null;
+  /** Whether an edge knows of it. */
+  readonly atEdge: boolean;
+  readonly started: SessionReceipt['started'];
+  readonly runningAt: number | null;
+  readonly counters: Counters | null;
+  readonly ending: Ending | null;
+}
+
+export const thisProcess = (): Holder => ({
+  pid: process.pid,
+  startTime: startTimeOf(process.pid),
+  bootId: bootId(),
+  pidNamespace: pidNamespace(),
+});
+
+export type HolderState = 'alive' | 'dead' | 'rebooted' | 'elsewhere';
+
+/** @returns `elsewhere` when the pid is of another pid namespace, where we cannot look. */
+export function stateOfHolder(holder: Holder, here: Holder = thisProcess()): HolderState {
+  if (holder.bootId !== here.bootId) return 'rebooted';
+  if (holder.pidNamespace !== here.pidNamespace) return 'elsewhere';
+  return processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.startTime ? 'alive' : 'dead';
+}
+
+/** A lease of ours, kept current on disk. */
+export class LeaseFile {
+  readonly #directory: string;
+  #lease: Lease;
+
+  private constructor(directory: string, lease: Lease) {
+    this.#directory = directory;
+    this.#lease = lease;
+  }
+
+  /**
+   * Makes the session's folder and writes the lease into it, synced, before anything else of the session exists. The folder
+   * appears under its name with the lease in it: nobody ever sees one without.
+   *
+   * @throws Failure when it cannot be written (a full disk, say): then there is no session.
+   */
+  static create(state: RunnerState, lease: Lease, observe: Observer): LeaseFile {
+    const draft = join(state.sessions, draftName(lease.session, lease.runner));
+    const directory = join(state.sessions, lease.session);
+    try {
+      mkdirSync(draft, { mode: 0o700 });
+      writeWhole(draft, lease, true);
+      observe('lease_drafted');
+      renameSync(draft, directory);
+      syncDirectory(state.sessions);
+      mkdirSync(lease.folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      for (const path of [draft, directory]) rmSync(path, { recursive: true, force: true });
+      throw new Failure(
+        `the lease of the session cannot be written: ${(error as Error).message}`,
+        `nothing was started; is there room on the disk of ${state.path}?`,
+      );
+    }
+    observe('lease_written');
+    return new LeaseFile(directory, lease);
+  }
+
+  static open(state: RunnerState, lease: Lease): LeaseFile {
+    return new LeaseFile(join(state.sessions, lease.session), lease);
+  }
+
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  /** A file that asks the runner to stop appears here. */
+  get stopFile(): string {
+    return join(this.#directory, STOP_FILE);
+  }
+
+  /** Not synced: what an update adds (pids, a cgroup) is void after a power cut, and the first write told the rest. */
+  update(change: Partial<Lease>): void {
+    const next = { ...this.#lease, ...change };
+    writeWhole(this.#directory, next, false);
+    this.#lease = next;
+  }
+
+  /** The same where the disk may be full and the session must go on to its end all the same. */
+  tryUpdate(change: Partial<Lease>): void {
+    try {
+      this.update(change);
+    } catch {
+      this.#lease = { ...this.#lease, ...change };
+    }
+  }
+
+  remove(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+export const STOP_FILE = 'stop';
+const LEASE_FILE = 'lease.json';
+
+const draftName = (session: string, runner: Holder): string => `.new-${session}-${runner.pid}-${runner.startTime ?? 0}`;
+
+function writeWhole(directory: string, lease: Lease, sync: boolean): void {
+  const draft = join(directory, `.${randomBytes(6).toString('hex')}.tmp`);
+  const fd = openSync(draft, 'wx', 0o600);
+  try {
+    writeSync(fd, JSON.stringify(lease));
+    if (sync) fsyncSync(fd);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(draft, join(directory, LEASE_FILE));
+  if (sync) syncDirectory(directory);
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export type FoundLease =
+  | { readonly kind: 'whole'; readonly session: string; readonly lease: Lease }
+  /** The folder bears a session's name, the lease in it cannot be read. */
+  | { readonly kind: 'damaged'; readonly session: string }
+  /** A runner was killed while it wrote its first lease. */
+  | { readonly kind: 'draft'; readonly path: string };
+
+/** Every lease on this host, and drafts whose runner is dead. */
+export function listLeases(state: RunnerState): FoundLease[] {
+  let names: string[];
+  try {
+    names = readdirSync(state.sessions);
+  } catch {
+    return [];
+  }
+  return names.flatMap((name): FoundLease[] => {
+    if (isSessionId(name)) {
+      const lease = readLease(state, name);
+      return [lease === null ? { kind: 'damaged', session: name } : { kind: 'whole', session: name, lease }];
+    }
+    const draft = /^\.new-ses_[0-9a-z]{26}-(\d+)-(\d+)$/.exec(name);
+    if (draft === null || startTimeOf(Number(draft[1])) === draft[2]) return [];
+    return [{ kind: 'draft', path: join(state.sessions, name) }];
+  });
+}
+
+export function readLease(state: RunnerState, session: string): Lease | null {
+  try {
+    const lease = JSON.parse(readFileSync(join(state.sessions, session, LEASE_FILE), 'utf8')) as Lease;
+    return isLease(lease, session) ? lease : null;
+  } catch {
+    return null;
+  }
+}
+
+const isLease = (x: Lease, session: string): boolean =>
+  x?.version === 1 &&
+  x.session === session &&
+  (x.backend === 'namespace' || x.backend === 'docker') &&
+  Number.isInteger(x.runner?.pid) &&
+  typeof x.runner.bootId === 'string' &&
+  Number.isFinite(x.deadlineAt) &&
+  typeof x.folder === 'string' &&
+  Array.isArray(x.traces) &&
+  typeof x.started === 'object' &&
+  (x.ending === null || SESSION_END_REASONS.includes(x.ending.reason));

@@ -1,0 +1,191 @@
+import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
+import { Failure, usage } from '../failure.ts';
+import type { Mount } from '../sandbox/backend.ts';
+
+export interface MountRequest {
+  readonly source: string;
+  readonly destination: string;
+  readonly writable: boolean;
+}
+
+/** `SRC:DST[:rw|:ro]`; read-only unless it says otherwise. */
+export function parseMount(text: string): MountRequest {
+  const match = /^(.+?):(\/[^:]*)(?::(rw|ro))?$/.exec(text);
+  if (match === null)
+    throw usage(`--mount ${text}: write SRC:DST or SRC:DST:rw, DST absolute`, '--mount ./work:/work:rw');
+  const [, source = '', destination = '', mode] = match;
+  return { source, destination, writable: mode === 'rw' };
+}
+
+/** What of the host must be known to judge a mount. */
+export interface HostPaths {
+  /** Home directories of all users. */
+  readonly homes: readonly string[];
+  /** Credential paths below a home, relative: `.aws`, `.ssh` … */
+  readonly credentials: readonly string[];
+  /** Keywarden's own state: never mounted, whatever flag is given. */
+  readonly state: string;
+}
+
+/** Never, since they are the host itself or hold its sockets and keys. */
+const SYSTEM = [
+  '/',
+  '/etc',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run',
+  '/var',
+  '/var/run',
+  '/var/lib',
+  '/boot',
+  '/root',
+  '/home',
+  '/usr',
+  '/tmp',
+];
+const INSIDE_RESERVED = ['/', '/proc', '/sys', '/dev', '/run', '/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc'];
+
+/**
+ * Judges a mount and resolves it: symlinks are followed here once, and what is mounted is what was judged.
+ *
+ * @param anyway  The person said that credentials may be seen (`--mount-anyway`). The state directory stays refused.
+ * @throws Failure saying why, and what to do instead.
+ */
+export function checkMount(request: MountRequest, host: HostPaths, anyway: boolean): Mount {
+  const destination = normalize(request.destination).replace(/(.)\/+$/, '$1');
+  if (
+    !isAbsolute(destination) ||
+    INSIDE_RESERVED.some((path) => destination === path || isBelow(destination, path, '/'))
+  ) {
+    throw usage(`--mount …:${destination}: this place belongs to the sandbox's own system`, 'use one like /work');
+  }
+  let source: string;
+  try {
+    source = realpathSync(resolve(request.source));
+  } catch (error) {
+    throw new Failure(
+      `--mount ${request.source}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such folder' : (error as Error).message}`,
+    );
+  }
+  const kind = statSync(source);
+  if (!kind.isDirectory() && !kind.isFile())
+    throw new Failure(`--mount ${source}: only folders and files can be mounted, no sockets or devices`);
+  if (overlaps(source, host.state)) {
+    throw new Failure(`--mount ${source}: Keywarden's own keys are in it (${host.state})`, [
+      'mount a folder below it that does not hold them',
+      'or keep the state elsewhere: --state DIR',
+    ]);
+  }
+  const why = anyway ? null : reasonAgainst(source, host);
+  if (why !== null) {
+    throw new Failure(`--mount ${source}: ${why}`, [
+      'mount only the folder that the agent works in',
+      'if the agent may see what is there: --mount-anyway',
+    ]);
+  }
+  return { source, destination, writable: request.writable };
+}
+
+function reasonAgainst(source: string, host: HostPaths): string | null {
+  if (SYSTEM.includes(source)) return 'this is the host itself';
+  for (const system of ['/etc', '/proc', '/sys', '/dev', '/run', '/boot'])
+    if (isBelow(source, system)) return `it is part of the host (${system})`;
+  for (const home of host.homes) {
+    if (source === home) return 'this is a home';
+    if (isBelow(home, source)) return `a home is in it (${home})`;
+    for (const path of host.credentials) {
+      const full = join(home, path);
+      if (source === full || isBelow(source, full)) return `credentials are kept there (${full})`;
+      if (isBelow(full, source) && exists(full)) return `credentials are in it (${full})`;
+    }
+  }
+  const held = host.credentials.find((path) => !OF_PROJECTS.test(path) && exists(join(source, path)));
+  return held === undefined ? null : `credentials are in it (${held})`;
+}
+
+const overlaps = (a: string, b: string): boolean => a === b || isBelow(a, b) || isBelow(b, a);
+function isBelow(path: string, above: string, root = ''): boolean {
+  if (above === root) return false;
+  return path !== above && path.startsWith(above.endsWith(sep) ? above : above + sep);
+}
+
+function exists(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where credentials are when the helper's own list cannot be read: shorter than it, and never empty. */
+const WELL_KNOWN = [
+  '.aws',
+  '.ssh',
+  '.gnupg',
+  '.config/gcloud',
+  '.azure',
+  '.kube',
+  '.docker/config.json',
+  '.netrc',
+  '.git-credentials',
+  '.npmrc',
+  '.pypirc',
+  '.password-store',
+  '.vault-token',
+  '.local/share/keyrings',
+  '.mozilla',
+  '.config/chromium',
+  '.config/google-chrome',
+];
+
+/** @param list  Text of `runner/helper/credential-paths.txt`, or null. */
+export function hostPaths(state: string, list: string | null): HostPaths {
+  let state_ = resolve(state);
+  try {
+    state_ = realpathSync(state_);
+  } catch {
+    // Not made yet: its name is all there is.
+  }
+  return { homes: homesOf(), credentials: credentialsOf(list), state: state_ };
+}
+
+/** Entries of the helper's list that lie below a home and are named without a pattern. */
+export function credentialsOf(list: string | null): string[] {
+  const listed = (list ?? '')
+    .split('\n')
+    .flatMap((line) => /(?:^|\s)(?:~|\$HOME|\/home\/\*)\/([^\s*?[\]#]+)/.exec(line)?.[1] ?? [])
+    .map((path) => path.replace(/\/+$/, ''))
+    .filter((path) => path !== '' && !HISTORY.test(path));
+  return [...new Set([...WELL_KNOWN, ...listed])];
+}
+
+/** What many a project has at its root for good reasons; the sandbox denies and counts the opening of these by itself. */
+const OF_PROJECTS = /^\.(env|npmrc|pypirc|yarnrc|gitconfig|git\/)/;
+
+/** A shell's history in a project is no reason to refuse the project. */
+const HISTORY = /_history$|^\.(python|node_repl|sqlite|psql|mysql)/;
+
+function homesOf(): string[] {
+  const homes = new Set<string>([homedir()]);
+  try {
+    for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
+      const fields = line.split(':');
+      const uid = Number(fields[2]);
+      // System users have /, /usr/sbin, /var/… for homes, which say nothing.
+      if (fields[5] && (uid === 0 || (uid >= 1000 && uid < 65_534)) && fields[5] !== '/') homes.add(fields[5]);
+    }
+  } catch {
+    // The caller's own is known in any case.
+  }
+  return [...homes].flatMap((home) => {
+    try {
+      return [realpathSync(home)];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,38 @@
+import type { Transform } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type { Streams } from '../sandbox/backend.ts';
+import type { Masker } from './mask.ts';
+
+export interface Output {
+  readonly streams: (token: string | null) => Streams;
+  /** When the agent has ended: what the masker still held goes out. */
+  finish(): Promise<void>;
+}
+
+const FLUSH_MS = 2_000;
+
+/** The agent's streams: the runner's own, untouched; or, when secrets are masked, through the masker. */
+export function outputOf(masker: ((token: string | null) => Masker) | null, tty: boolean): Output {
+  if (masker === null) return { streams: () => ({ kind: 'inherit' }), finish: async () => {} };
+  const open: Transform[] = [];
+  return {
+    streams(token) {
+      const made = masker(token);
+      const [stdout, stderr] = [made.stream(process.stdout), made.stream(process.stderr)];
+      open.push(stdout, stderr);
+      // Bytes go through us, so that raw mode is ours to set; the helper's own terminal is inside.
+      if (tty && process.stdin.isTTY) process.stdin.setRawMode(true);
+      return { kind: 'piped', stdin: process.stdin, stdout, stderr };
+    },
+    async finish() {
+      if (tty && process.stdin.isTTY) process.stdin.setRawMode(false);
+      for (const stream of open) {
+        if (!stream.writableEnded) stream.end();
+        await Promise.race([
+          finished(stream).catch(() => {}),
+          new Promise<void>((resolve) => setTimeout(resolve, FLUSH_MS).unref()),
+        ]);
+      }
+    },
+  };
+}

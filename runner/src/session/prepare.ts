@@ -1,0 +1,220 @@
+import { readFileSync } from 'node:fs';
+import { cpus, hostname, totalmem } from 'node:os';
+import { basename } from 'node:path';
+import { AgentId, CapabilityName } from '../../../src/protocol.ts';
+import { Failure, usage } from '../failure.ts';
+import { inProject } from '../project.ts';
+import type { BackendName, Layer, Limits, Mount } from '../sandbox/backend.ts';
+import { type Chosen, chooseBackend } from './choose-backend.ts';
+import { EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
+import type { Masker } from './mask.ts';
+import { maskArgv } from './mask-argv.ts';
+import { checkMount, hostPaths, parseMount } from './mount-rules.ts';
+import { boxFolder } from './places.ts';
+import type { SessionPlan } from './run-session.ts';
+import type { RunnerState } from './runner-state.ts';
+import { parseSecretSource, readSecret } from './secret-sources.ts';
+import { makeSessionId } from './session-id.ts';
+
+/** What a person asks for, as `keywarden run` takes it. */
+export interface RunRequest {
+  readonly argv: readonly string[];
+  readonly agent: string;
+  readonly capabilities: readonly string[];
+  readonly backend: BackendName | 'auto';
+  readonly timeoutSeconds: number;
+  readonly mounts: readonly string[];
+  readonly mountAnyway: boolean;
+  readonly env: readonly string[];
+  readonly secrets: readonly string[];
+  /** Null: on when there are secrets. */
+  readonly mask: boolean | null;
+  readonly memoryBytes: number | null;
+  readonly cpus: number | null;
+  readonly pids: number | null;
+  readonly image: string | null;
+  readonly root: string | null;
+  readonly workdir: string | null;
+  readonly decoys: boolean;
+  readonly requireCount: boolean;
+  readonly tty: boolean;
+  readonly hasEdge: boolean;
+  readonly state: RunnerState;
+}
+
+export interface Prepared {
+  readonly plan: SessionPlan;
+  readonly layers: readonly Layer[];
+  /** Makes the masker of the run's output; null: output passes untouched. */
+  readonly masker: ((token: string | null) => Masker) | null;
+  readonly secretNames: readonly string[];
+}
+
+const GRACE_MS = 5_000;
+const MAX_TIMEOUT_SECONDS = 86_400;
+const GIB = 1024 ** 3;
+
+/**
+ * Checks everything that can be refused before anything exists, and reads the secrets last.
+ *
+ * @throws Failure, most of them usage.
+ */
+export async function prepareRun(
+  request: RunRequest,
+  choose: (wanted: BackendName | 'auto') => Promise<Chosen> = chooseBackend,
+): Promise<Prepared> {
+  const program = request.argv[0];
+  if (program === undefined || program === '')
+    throw usage('what is to be run? put it after --', 'keywarden run --can stripe:read_balance -- python3 agent.py');
+  checkNames(request);
+  const mounts = mountsOf(request);
+  const sources = request.secrets.map(parseSecretSource);
+  const env = environmentOf(request.env, request.hasEdge);
+  const wanted = wantedBackend(request);
+  const { backend, layers } = await choose(wanted);
+  if (request.requireCount) checkCounting(backend.name, layers);
+  const secrets = new Map(sources.map((source) => [source.name, readSecret(source)]));
+  for (const [name, value] of secrets) env[name] = value;
+  const masks = request.mask ?? secrets.size > 0;
+  // The scrubber comes with the edge's policy code: loaded only when there is something to mask.
+  const maskerOf = masks ? (await import('./mask.ts')).maskerOf : null;
+  const known = maskerOf !== null && secrets.size > 0 ? maskerOf(secrets).text : hideWith(secrets);
+  const session = makeSessionId();
+  const limits = limitsOf(request);
+  const { argv, omitted } = maskArgv(request.argv, known);
+  const root = request.image ?? request.root;
+  return {
+    layers,
+    secretNames: [...secrets.keys()],
+    masker:
+      maskerOf !== null
+        ? (token) => maskerOf(new Map([...secrets, ...(token === null ? [] : ([['KEYWARDEN_TOKEN', token]] as const))]))
+        : null,
+    plan: {
+      session,
+      agent: request.agent,
+      host: printable(hostname(), 64),
+      backend,
+      timeoutMs: request.timeoutSeconds * 1000,
+      graceMs: GRACE_MS,
+      capabilities: request.capabilities,
+      requireCount: request.requireCount,
+      folder: boxFolder(request.state, session),
+      started: {
+        program: printable(basename(known(program)), 128),
+        argv,
+        argv_omitted: omitted,
+        root: root?.slice(0, 256) ?? null,
+        mounts: mounts.map(({ source, destination, writable }) => ({
+          source: source.slice(0, 256),
+          destination: destination.slice(0, 256),
+          writable,
+        })),
+        limits: {
+          memory_bytes: limits.memoryBytes,
+          cpus: limits.cpus,
+          pids: limits.pids,
+          open_files: limits.openFiles,
+          file_bytes: limits.fileBytes,
+          tmp_bytes: limits.tmpBytes,
+          timeout_ms: request.timeoutSeconds * 1000,
+        },
+        layers: layers
+          .slice(0, 64)
+          .map(({ name, present, required }) => ({ name: name.slice(0, 64), present, required })),
+        capabilities: [...request.capabilities],
+        secrets: [...secrets.keys()],
+      },
+      sandbox: {
+        argv: request.argv,
+        env,
+        workdir: request.workdir ?? mounts[0]?.destination ?? INSIDE_HOME,
+        mounts,
+        limits,
+        egressPort: EGRESS_PORT,
+        tty: request.tty,
+        root,
+        decoys: request.decoys,
+      },
+    },
+  };
+}
+
+function checkNames(request: RunRequest): void {
+  const problems = [
+    AgentId.safeParse(request.agent).error?.issues.map((issue) => `--agent: ${issue.message}`),
+    ...request.capabilities.map((name) =>
+      CapabilityName.safeParse(name).error?.issues.map((i) => `--can ${name}: ${i.message}`),
+    ),
+  ].flatMap((list) => list ?? []);
+  if (problems.length > 0) throw usage(problems.join('\n'));
+  if (request.capabilities.length > 100) throw usage('--can: at most 100 capabilities a session');
+  if (request.capabilities.length > 0 && !request.hasEdge) throw usage('--can needs an edge: leave --no-edge away');
+  if (request.timeoutSeconds > MAX_TIMEOUT_SECONDS) throw usage('--timeout: a session lives at most 24h');
+  if (request.workdir !== null && !request.workdir.startsWith('/'))
+    throw usage('--workdir: an absolute path in the sandbox', '--workdir /work');
+}
+
+function wantedBackend({ backend, image, root }: RunRequest): BackendName | 'auto' {
+  if (image !== null && root !== null) throw usage('--image is for docker and --root for namespace: give one of them');
+  if (image !== null && backend === 'namespace')
+    throw usage('--image is for the docker backend', '--root DIR is for this one');
+  if (root !== null && backend === 'docker')
+    throw usage('--root is for the namespace backend', '--image NAME is for this one');
+  if (image !== null) return 'docker';
+  return root === null ? backend : 'namespace';
+}
+
+function mountsOf(request: RunRequest): Mount[] {
+  if (request.mounts.length === 0) return [];
+  const list = textOrNull(inProject('runner', 'helper', 'credential-paths.txt'));
+  const host = hostPaths(request.state.path, list);
+  const mounts = request.mounts.map((text) => checkMount(parseMount(text), host, request.mountAnyway));
+  if (mounts.length > 32) throw usage('--mount: at most 32 of them');
+  const seen = new Set<string>();
+  for (const { destination } of mounts) {
+    if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`);
+    seen.add(destination);
+  }
+  return mounts;
+}
+
+/** The layers tell before anything starts; what the sandbox then really counts with is looked at again. */
+function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
+  const absent = layers.filter((layer) => !layer.present && /count|notif/i.test(layer.name));
+  if (absent.length === 0) return;
+  throw new Failure(
+    `--require-count: the ${backend} backend cannot count here: ${absent.map((l) => `${l.name} (${l.detail})`).join(', ')}`,
+    absent.flatMap((l) => (l.mend === null ? [] : [l.mend])),
+  );
+}
+
+function limitsOf(request: RunRequest): Limits {
+  const cores = cpus().length;
+  if (request.cpus !== null && request.cpus > cores) throw usage(`--cpus: this host has ${cores}`);
+  return {
+    memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),
+    cpus: request.cpus ?? Math.min(2, cores),
+    pids: request.pids ?? 512,
+    openFiles: 4096,
+    fileBytes: 2 * GIB,
+    tmpBytes: GIB / 2,
+  };
+}
+
+/** Even when output is not masked, a receipt holds no secret. */
+function hideWith(secrets: ReadonlyMap<string, string>): (text: string) => string {
+  const values = [...secrets.values()].filter((value) => value.length > 0).sort((a, b) => b.length - a.length);
+  return (text) => values.reduce((all, value) => all.replaceAll(value, '[masked]'), text);
+}
+
+const printable = (text: string, max: number): string =>
+  text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, max) || 'unknown';
+
+function textOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Failure, usage } from '../failure.ts';
+
+/** Where a secret comes from, as `--secret NAME[=env:VAR|file:PATH|command:CMD]` says. */
+export interface SecretSource {
+  readonly name: string;
+  readonly from:
+    | { readonly kind: 'env'; readonly variable: string }
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'command'; readonly command: string };
+}
+
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+const MAX_BYTES = 65_536;
+const COMMAND_TIMEOUT_MS = 60_000;
+
+/** Variables that steer the sandbox itself, or what the dynamic linker and interpreters run before the agent does. */
+const RESERVED = /^(KEYWARDEN_.*|LD_.*|PATH|HOME|BASH_ENV|ENV|NODE_OPTIONS|PYTHONSTARTUP)$/;
+
+export function parseSecretSource(text: string): SecretSource {
+  const equals = text.indexOf('=');
+  const name = equals < 0 ? text : text.slice(0, equals);
+  if (!VARIABLE.test(name)) throw usage(`--secret ${name}: not the name of an environment variable`);
+  if (RESERVED.test(name)) throw usage(`--secret ${name}: this variable is not yours to set`);
+  if (equals < 0) return { name, from: { kind: 'env', variable: name } };
+  const source = /^(env|file|command):(.+)$/s.exec(text.slice(equals + 1));
+  // Said without the text: a value given here by mistake must not be shown again.
+  if (source === null)
+    throw usage(
+      `--secret ${name}: say where it is, never what it is`,
+      `--secret ${name}=env:VAR, file:PATH or command:CMD`,
+    );
+  const [, kind, where = ''] = source;
+  if (kind === 'file') return { name, from: { kind, path: where } };
+  if (kind === 'command') return { name, from: { kind, command: where } };
+  if (!VARIABLE.test(where)) throw usage(`--secret ${name}=env:…: not the name of an environment variable`);
+  return { name, from: { kind: 'env', variable: where } };
+}
+
+/** @throws Failure that names the secret, never its value. */
+export function readSecret({ name, from }: SecretSource, env: NodeJS.ProcessEnv = process.env): string {
+  const value = withoutLastNewline(rawValue(name, from, env));
+  if (value === '') throw new Failure(`the secret ${name} is empty`);
+  if (value.length > MAX_BYTES) throw new Failure(`the secret ${name} is longer than ${MAX_BYTES} bytes`);
+  if (value.includes('\0')) throw new Failure(`the secret ${name} holds a NUL, which no environment variable can`);
+  return value;
+}
+
+function rawValue(name: string, from: SecretSource['from'], env: NodeJS.ProcessEnv): string {
+  switch (from.kind) {
+    case 'env': {
+      const value = env[from.variable];
+      if (value === undefined) throw new Failure(`the secret ${name}: ${from.variable} is not set`, `export it first`);
+      return value;
+    }
+    case 'file':
+      try {
+        return readFileSync(from.path, 'utf8');
+      } catch (error) {
+        throw new Failure(`the secret ${name}: cannot read ${from.path}: ${(error as NodeJS.ErrnoException).code}`);
+      }
+    case 'command':
+      try {
+        // The person who runs us wrote it, as they would at their prompt: a shell is what they mean.
+        return execFileSync('/bin/sh', ['-c', from.command], {
+          encoding: 'utf8',
+          stdio: ['inherit', 'pipe', 'inherit'],
+          timeout: COMMAND_TIMEOUT_MS,
+          maxBuffer: MAX_BYTES * 2,
+        });
+      } catch (error) {
+        const { status } = error as { status?: number | null };
+        throw new Failure(`the secret ${name}: its command failed${status == null ? '' : ` with ${status}`}`);
+      }
+  }
+}
+
+const withoutLastNewline = (text: string): string => text.replace(/\r?\n$/, '');
