@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{architecture,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
+            'test/{architecture,approvals,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
           ],
           exclude: ['test/ledger/worker/**'],
         },

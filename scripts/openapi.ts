@@ -23,6 +23,13 @@ const schemas = {
   Session: p.SessionJson,
   SessionDetail: p.SessionDetail,
   SessionListResponse: p.SessionListResponse,
+  ApprovalStatus: p.ApprovalStatus,
+  Approval: p.ApprovalJson,
+  ApprovalDetail: p.ApprovalDetail,
+  ApprovalListResponse: p.ApprovalListResponse,
+  ApproveRequest: p.ApproveRequest,
+  DenyRequest: p.DenyRequest,
+  ApprovalEvent: p.ApprovalEvent,
   Health: p.Health,
   Problem: p.Problem,
 };
@@ -63,6 +70,22 @@ const ofSession = (
     ...refusals,
     404: problem('No such session'),
     409: problem('The session has ended'),
+  },
+});
+const approvalQuery = (schemaOf(p.ApprovalQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
+const approvalId = [{ name: 'id', in: 'path', required: true, schema: schemaOf(p.ApprovalId) }];
+const decision = (operationId: string, summary: string, body: keyof typeof schemas) => ({
+  operationId,
+  summary,
+  security: operator,
+  parameters: approvalId,
+  requestBody: { required: false, ...json(body) },
+  responses: {
+    200: { description: 'As it stands; the same decision again changes nothing', ...json('Approval') },
+    ...refusals,
+    403: problem('The role is missing, the policy names other reviewers, the requester itself, or a spent link'),
+    404: problem('No such approval'),
+    409: problem('Decided otherwise, expired, used, or void with its token'),
   },
 });
 const query = (schemaOf(p.AuditQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
@@ -135,6 +158,50 @@ const document = {
         },
       },
     },
+    '/v1/approvals': {
+      get: {
+        operationId: 'listApprovals',
+        summary: 'Approvals, newest first; roles approve or audit',
+        security: operator,
+        parameters: Object.entries(approvalQuery).map(([name, schema]) => ({
+          name,
+          in: 'query',
+          required: false,
+          schema,
+        })),
+        responses: { 200: { description: 'A page of approvals', ...json('ApprovalListResponse') }, ...refusals },
+      },
+    },
+    '/v1/approvals/live': {
+      get: {
+        operationId: 'watchApprovals',
+        summary: 'A WebSocket of JSON texts: hello, pending, decided; "ping" is answered with "pong"',
+        security: operator,
+        responses: {
+          101: { description: 'Then texts of this shape', ...json('ApprovalEvent') },
+          ...refusals,
+          426: problem('No WebSocket was asked for'),
+        },
+      },
+    },
+    '/v1/approvals/{id}': {
+      get: {
+        operationId: 'readApproval',
+        summary: 'What to decide by; for the agent that asked, by its own token, the state alone',
+        security: [...operator, ...capability],
+        parameters: approvalId,
+        responses: {
+          200: {
+            description: 'By who asks',
+            content: { 'application/json': { schema: { anyOf: [ref('ApprovalDetail'), ref('ApprovalStatus')] } } },
+          },
+          ...refusals,
+          404: problem('No such approval, or not yours'),
+        },
+      },
+    },
+    '/v1/approvals/{id}/approve': { post: decision('approve', 'Say yes, once or to calls alike', 'ApproveRequest') },
+    '/v1/approvals/{id}/deny': { post: decision('deny', 'Say no; it holds for the same call', 'DenyRequest') },
     '/v1/audit': {
       get: {
         operationId: 'listAudit',

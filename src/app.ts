@@ -5,6 +5,7 @@ import openapi from './openapi.generated.json' with { type: 'json' };
 import { bundle } from './policy/bundle.ts';
 import { problemResponse, REQUEST_ID_FIELD } from './problem/response.ts';
 import type { Health } from './protocol.ts';
+import { approvals } from './routes/approvals.ts';
 import { audit } from './routes/audit.ts';
 import { bugResponse } from './routes/bug.ts';
 import { capabilities } from './routes/capabilities.ts';
@@ -66,6 +67,7 @@ app.get('/.well-known/jwks.json', (c) => {
 });
 app.route('/v1/tokens', tokens);
 app.route('/v1/capabilities', capabilities);
+app.route('/v1/approvals', approvals);
 app.route('/v1/audit', audit);
 app.route('/v1/sessions', sessions);
 

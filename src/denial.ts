@@ -35,8 +35,20 @@ export type Denial =
       readonly why: string;
     }
   | { readonly kind: 'body_refused'; readonly why: BodyRefusal }
-  | { readonly kind: 'approval_required'; readonly capability: string }
+  // hold
+  | { readonly kind: 'approval_pending'; readonly capability: string; readonly approval: string }
+  | { readonly kind: 'approval_denied'; readonly capability: string; readonly approval: string }
+  | { readonly kind: 'approval_expired'; readonly capability: string; readonly approval: string }
+  | {
+      readonly kind: 'approval_flood';
+      readonly capability: string;
+      readonly bound: 'pending' | 'hourly' | 'desk';
+      readonly most: number;
+      readonly retryAfterSeconds: number;
+    }
   // admit
+  | { readonly kind: 'approval_used'; readonly approval: string }
+  | { readonly kind: 'approval_revoked'; readonly approval: string; readonly by: 'token' | 'session' | 'agent' }
   | {
       readonly kind: 'rate_limited';
       /** The capability's full name, or `agent`. */

@@ -1,3 +1,4 @@
+import type { ApprovalsDesk } from './approvals/desk.ts';
 import type { LedgerDirectory } from './ledger/directory.ts';
 import type { Ledger } from './ledger/ledger.ts';
 
@@ -6,6 +7,7 @@ export interface Env {
   readonly DB: D1Database;
   readonly LEDGER: DurableObjectNamespace<Ledger>;
   readonly DIRECTORY: DurableObjectNamespace<LedgerDirectory>;
+  readonly APPROVALS: DurableObjectNamespace<ApprovalsDesk>;
   /** `iss` of the tokens minted here. */
   readonly KEYWARDEN_ISSUER: string;
   /** `aud` of the tokens accepted here. */
@@ -14,7 +16,7 @@ export interface Env {
   readonly KEYWARDEN_SIGNING_KEY: string;
   /** The key before it (JWK, public part suffices): still verifies, no longer signs. */
   readonly KEYWARDEN_PREVIOUS_KEY?: string;
-  /** JSON: [{ "id", "roles": ["mint"…], "sha256": hex }]. */
+  /** JSON: [{ "id", "roles": ["mint"…], "groups"?: ["finance"…], "sha256": hex }]. */
   readonly KEYWARDEN_OPERATORS: string;
   /** Cloudflare Access: `https://<team>.cloudflareaccess.com` and the application's audience tag. */
   readonly KEYWARDEN_ACCESS_ISSUER?: string;
@@ -29,4 +31,10 @@ export interface Env {
   readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
   /** Seconds after which an intent without an outcome is closed as `call.unknown`; 600 unless set. */
   readonly KEYWARDEN_OUTCOME_TIMEOUT_SECONDS?: string;
+  /** Secret: where reviewers are told of new approvals (Slack's incoming-webhook form), and what signs messages and links. */
+  readonly KEYWARDEN_APPROVAL_WEBHOOK_URL?: string;
+  readonly KEYWARDEN_WEBHOOK_SECRET?: string;
+  /** Most pending approvals of one agent, 20 unless set; and most that it may ask for in an hour, 200 unless set. */
+  readonly KEYWARDEN_APPROVAL_MAX_PENDING?: string;
+  readonly KEYWARDEN_APPROVAL_MAX_HOURLY?: string;
 }

@@ -18,6 +18,7 @@ export type FaultCode =
   | 'request_unsignable' // 400: a body that a signing scheme cannot take
   | 'ledger_unavailable' // 503
   | 'ledger_full' // 503
+  | 'approvals_unavailable' // 503
   | 'environment_broken'; // 503
 
 export const fault = (code: FaultCode, detail: string, retryable = false): Fault => ({

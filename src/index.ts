@@ -7,6 +7,7 @@ import { bugResponse } from './routes/bug.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
 
+export { ApprovalsDesk } from './approvals/desk.ts';
 export { LedgerDirectory } from './ledger/directory.ts';
 export { Ledger } from './ledger/ledger.ts';
 

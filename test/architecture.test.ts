@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Admitted, Authenticated, Authorized, Call, Injected } from '../src/pipeline/call.ts';
+import type { Admitted, Authenticated, Authorized, Call, Held, Injected } from '../src/pipeline/call.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const sources = globSync('src/**/*.ts', { cwd: root });
@@ -17,9 +17,16 @@ describe('fences', () => {
     expect(outside).toEqual([]);
   });
 
-  it('the global fetch is called in the forward step only, and never follows a redirect', () => {
-    expect(filesWith(/(?<![.\w])fetch\(/).filter((f) => f !== 'src/index.ts')).toEqual(['src/pipeline/forward.ts']);
-    expect(readFileSync(`${root}src/pipeline/forward.ts`, 'utf8')).toContain("redirect: 'manual'");
+  it('the global fetch is called in the forward step, and to tell reviewers; neither follows a redirect', () => {
+    // The second goes to an address of the operators' own configuration, without any service's credential.
+    const callers = ['src/approvals/webhook.ts', 'src/pipeline/forward.ts'];
+    // `override async fetch(` is a Durable Object's own handler, and calls nothing.
+    expect(
+      filesWith(/(?<![.\w]|override async )fetch\(/)
+        .filter((f) => f !== 'src/index.ts')
+        .sort(),
+    ).toEqual(callers);
+    for (const caller of callers) expect(readFileSync(`${root}${caller}`, 'utf8')).toContain("redirect: 'manual'");
   });
 
   it('nothing is evaluated from text', () => {
@@ -28,7 +35,7 @@ describe('fences', () => {
 
   it('the pure rooms own no clock and no randomness', () => {
     const pure =
-      /^src\/(lib\/|access|denial|fault|policy\/|audit\/(event|chain)|ledger\/rate|capability\/(claims|locate|cache)|upstream\/(fields|redirect|scrub|schemes|virtual-host|aws-chunked))/;
+      /^src\/(lib\/|access|denial|fault|policy\/|approvals\/(state|shown|link|contract|json)|audit\/(event|chain)|ledger\/rate|capability\/(claims|locate|cache)|upstream\/(fields|redirect|scrub|schemes|virtual-host|aws-chunked))/;
     expect(
       filesWith(/Date\.now\(|Math\.random\(|crypto\.(randomUUID|getRandomValues)/).filter((f) => pure.test(f)),
     ).toEqual([]);
@@ -41,18 +48,21 @@ describe('the order of the pipeline is in its types', () => {
     const authenticated = {} as Authenticated;
     const authorized = {} as Authorized;
     const authorize = (_: Authenticated): void => undefined;
-    const admit = (_: Authorized): void => undefined;
+    const hold = (_: Authorized): void => undefined;
+    const admit = (_: Held): void => undefined;
     const inject = (_: Admitted): void => undefined;
     const forward = (_: Injected): void => undefined;
     // @ts-expect-error a call that was not authenticated cannot be authorized
     authorize(call);
-    // @ts-expect-error a call that was not authorized cannot be admitted
-    admit(authenticated);
+    // @ts-expect-error a call that was not authorized cannot be held
+    hold(authenticated);
+    // @ts-expect-error a call about which nobody asked whether a person must agree is not admitted
+    admit(authorized);
     // @ts-expect-error a call that was not admitted gets no credential
     inject(authorized);
     // @ts-expect-error without injection nothing is forwarded
     forward(authorized);
     // The proof is `tsc`, which fails when one of these lines compiles.
-    expect([authorize, admit, inject, forward]).toHaveLength(4);
+    expect([authorize, hold, admit, inject, forward]).toHaveLength(5);
   });
 });

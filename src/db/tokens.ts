@@ -37,3 +37,13 @@ export async function isSessionRevoked(d1: D1Database, session: string): Promise
 export async function revokeSession(d1: D1Database, session: string, now: number): Promise<void> {
   await drizzle(d1).insert(revokedSessions).values({ session, revokedAt: now }).onConflictDoNothing();
 }
+
+/** The operator who minted a token, or null. */
+export async function minterOfToken(d1: D1Database, tokenId: string): Promise<string | null> {
+  const rows = await drizzle(d1)
+    .select({ mintedBy: tokens.mintedBy })
+    .from(tokens)
+    .where(eq(tokens.tokenId, tokenId))
+    .limit(1);
+  return rows[0]?.mintedBy ?? null;
+}

@@ -1,3 +1,4 @@
+import type { GrantedApproval } from '../approvals/contract.ts';
 import type { AuditDetail, CallFields, CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
 import type { RateSpec } from '../policy/ruled.ts';
@@ -31,6 +32,8 @@ export interface AdmitCall {
   /** Set when an earlier step already said no: the call is recorded, never charged; revocation still answers first. */
   readonly denial: Denial | null;
   readonly limits: readonly NamedLimit[];
+  /** The yes that the call needs and has; counted down in the same commit. */
+  readonly approval?: GrantedApproval | null;
   /** The intent as it goes into the audit row. */
   readonly call: CallFields;
   /** Outcomes of this agent's earlier calls, riding along. */
@@ -69,6 +72,11 @@ export interface LedgerNote {
     | 'session.started'
     | 'session.stop_requested'
     | 'session.ended'
+    | 'approval.requested'
+    | 'approval.approved'
+    | 'approval.denied'
+    | 'approval.expired'
+    | 'approval.used'
     | 'audit.pruned'
     | 'operator.denied';
   readonly requestId: string;

@@ -1,5 +1,6 @@
 import type { CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
+import { approvalRevoked, approvalUsedRow, limitedDenial, limitsWith } from './approval.ts';
 import type { AdmitAnswer, AdmitCall, LedgerNote, LimitState, RefusedCall } from './contract.ts';
 import type { LedgerHeadState, LogEntry, OpenEntry } from './log.ts';
 import { linkRow } from './log.ts';
@@ -48,15 +49,18 @@ export function admitInto(draft: GroupDraft, basis: GroupBasis, call: AdmitCall,
 
 function decide(draft: GroupDraft, basis: GroupBasis, call: AdmitCall): AdmitAnswer {
   const by = revokedBy(basis.revoked, call.principal);
-  const earlier: Denial | null = by !== null ? { kind: 'token_revoked', by } : call.denial;
+  const earlier: Denial | null =
+    by !== null ? { kind: 'token_revoked', by } : (call.denial ?? approvalRevoked(basis.revoked, call));
   if (isFull(draft, basis)) return { effect: 'full', waitingRows: basis.waitingRows + draft.entries.length };
   if (earlier !== null) return deny(draft, basis, call, earlier, []);
-  const rate = decideRate(draft.head.rate, call.limits, basis.now);
+  const { approval = null } = call;
+  const rate = decideRate(draft.head.rate, limitsWith(call.limits, approval), basis.now);
   draft.head = { ...draft.head, rate: rate.state };
   if (rate.effect === 'limited') {
     const { limit, retryAfterSeconds } = rate;
-    return deny(draft, basis, call, { kind: 'rate_limited', limit, retryAfterSeconds }, rate.limits);
+    return deny(draft, basis, call, limitedDenial(limit, retryAfterSeconds, approval), rate.limits);
   }
+  if (approval !== null) append(draft, basis, approvalUsedRow(approval, call), null);
   const entry = append(draft, basis, admittedRow(call.requestId, call.call), null);
   draft.open.set(call.requestId, { seq: entry.seq, at: entry.at, intent: openIntentOf(call.call), unknown: false });
   return { effect: 'admitted', limits: rate.limits };

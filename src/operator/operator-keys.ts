@@ -1,12 +1,13 @@
 import { sha256Hex } from '../lib/digest.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { isRole, type Operator, ROLES, type Role } from './roles.ts';
+import { GROUP_NAME, isRole, type Operator, ROLES, type Role } from './roles.ts';
 
 /** Operators by the SHA-256 of their key: the keys themselves are stored nowhere at the edge. */
 export type OperatorKeys = ReadonlyMap<string, Operator>;
 
 /**
- * Parses `KEYWARDEN_OPERATORS`: JSON `[{ "id": "alice", "roles": ["mint"], "sha256": "<64 hex digits>" }]`.
+ * Parses `KEYWARDEN_OPERATORS`: JSON `[{ "id": "alice", "roles": ["mint"], "sha256": "<64 hex digits>" }]`,
+ * with `"groups": ["finance"]` for those whom a policy's `reviewers: finance` means.
  * A plain hash is enough since the keys carry 256 bits of randomness; they are made by `keywarden keys create`.
  */
 export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys, string> {
@@ -19,7 +20,7 @@ export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys
   if (!Array.isArray(list) || list.length === 0) return err('it is no list of operators');
   const keys = new Map<string, Operator>();
   for (const [i, entry] of list.entries()) {
-    const { id, roles, sha256 } = (entry ?? {}) as Record<string, unknown>;
+    const { id, roles, groups, sha256 } = (entry ?? {}) as Record<string, unknown>;
     if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(id))
       return err(`entry ${i + 1} has no valid id`);
     if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256))
@@ -28,7 +29,13 @@ export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys
       return err(`entry ${i + 1} has no roles out of ${ROLES.join(', ')}`);
     }
     if (keys.has(sha256)) return err(`entry ${i + 1} repeats the key of another`);
-    keys.set(sha256, { id, roles: new Set<Role>(roles) });
+    if (groups !== undefined && !(Array.isArray(groups) && groups.every((name) => GROUP_NAME.test(String(name)))))
+      return err(`entry ${i + 1} has no valid groups`);
+    keys.set(sha256, {
+      id,
+      roles: new Set<Role>(roles),
+      ...(groups === undefined ? {} : { groups: new Set<string>(groups as string[]) }),
+    });
   }
   return ok(keys);
 }

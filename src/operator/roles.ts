@@ -7,7 +7,11 @@ export interface Operator {
   /** Printable id, as it goes into audit rows. */
   readonly id: string;
   readonly roles: ReadonlySet<Role>;
+  /** Names by which a policy's `approval.reviewers` may mean several operators. */
+  readonly groups?: ReadonlySet<string>;
 }
+
+export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/;
 
 export const mayAct = (operator: Operator, role: Role): boolean =>
   operator.roles.has(role) || operator.roles.has('admin');

@@ -48,11 +48,12 @@ export async function authorize(
     now: call.startedAt,
   });
   if (!decision.ok) return decision;
-  if (decision.value.approval !== null) {
-    return err({ kind: 'approval_required', capability: decision.value.capability.name });
-  }
+  // A person agrees to exactly one body: it is read even if no rule needs it.
+  const spec = decision.value.approval;
+  const shown = spec === null || body !== null ? body : await readBody(request, policy.maxBodyBytes);
+  if (shown !== null && !shown.ok) return shown;
 
-  const bytes = body === null ? null : body.value.bytes;
+  const bytes = shown === null || (body === null && request.body === null) ? null : shown.value.bytes;
   const outgoing = {
     method: request.method,
     origin: policy.origin,
@@ -70,6 +71,7 @@ export async function authorize(
     capability: decision.value.capability,
     outgoing,
     requestHash: requestHashOf({ ...outgoing, body: bytes }),
+    approval: spec === null || shown === null ? null : { spec, operation: decision.value.operation, body: shown.value },
   } as Authorized);
 }
 

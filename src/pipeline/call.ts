@@ -1,10 +1,12 @@
 import type { Access } from '../access.ts';
+import type { GrantedApproval } from '../approvals/contract.ts';
 import type { Principal } from '../capability/principal.ts';
 import type { Env } from '../env.ts';
 import type { LimitState } from '../ledger/contract.ts';
-import type { CapabilityPolicy, ServicePolicy } from '../policy/ruled.ts';
+import type { ApprovalSpec, CapabilityPolicy, ServicePolicy } from '../policy/ruled.ts';
 import type { Credentials } from '../upstream/credential.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
+import type { BodyRead } from './read-body.ts';
 
 /**
  * The way of a request in types: each step's output is the next step's only accepted input, and only the step's own
@@ -12,6 +14,7 @@ import type { OutgoingRequest } from '../upstream/outgoing.ts';
  */
 declare const authenticated: unique symbol;
 declare const authorized: unique symbol;
+declare const held: unique symbol;
 declare const admitted: unique symbol;
 declare const injected: unique symbol;
 
@@ -54,6 +57,25 @@ export interface Authorized {
   /** What goes on, without a credential. */
   readonly outgoing: OutgoingRequest;
   readonly requestHash: string;
+  /** Set when a person must agree first. */
+  readonly approval: NeededApproval | null;
+}
+
+/** What a person must agree to: why, and the body that they will see. */
+export interface NeededApproval {
+  readonly spec: ApprovalSpec;
+  /** The rule as written. */
+  readonly operation: string;
+  readonly body: BodyRead;
+}
+
+/** Nobody need be asked, or who was asked has agreed. */
+export interface Held {
+  readonly [held]: true;
+  readonly authorized: Authorized;
+  readonly grant: GrantedApproval | null;
+  /** Fields that tell the client how its preference to wait was met. */
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 export interface Admitted {

@@ -8,24 +8,31 @@ import { authenticate } from './authenticate.ts';
 import { authorize } from './authorize.ts';
 import type { Call } from './call.ts';
 import { forward } from './forward.ts';
+import { hold } from './hold.ts';
 import { inject } from './inject.ts';
 import { recordAnswer, recordDenial, recordFailure } from './record.ts';
 
 /** How a call ended for the client; already recorded, or about to be when its body ends. */
 export type Outcome =
-  | { readonly kind: 'refused'; readonly reason: Denial | Fault; readonly limits: readonly LimitState[] }
+  | {
+      readonly kind: 'refused';
+      readonly reason: Denial | Fault;
+      readonly limits: readonly LimitState[];
+      /** Further header fields of the answer. */
+      readonly fields: Readonly<Record<string, string>>;
+    }
   | { readonly kind: 'answered'; readonly response: Response };
 
-const refused = (reason: Denial | Fault, limits: readonly LimitState[] = []): Outcome => ({
-  kind: 'refused',
-  reason,
-  limits,
-});
+const refused = (
+  reason: Denial | Fault,
+  limits: readonly LimitState[] = [],
+  fields: Readonly<Record<string, string>> = {},
+): Outcome => ({ kind: 'refused', reason, limits, fields });
 
 /**
  * The whole way of a request. No step calls back, no step knows the next.
  *
- *   authenticate → authorize → admit → inject → forward → answer (scrub) → record
+ *   authenticate → authorize → hold → admit → inject → forward → answer (scrub) → record
  *
  * A no before `admit` is recorded by `recordDenial`; a no by `admit` was recorded by the ledger in the same decision;
  * what fails after it gets an outcome to its intent.
@@ -38,8 +45,16 @@ export async function run(call: Call, edge: Edge): Promise<Outcome> {
   const authorized = await authorize(authenticated.value, edge);
   if (!authorized.ok) return refused(await recordDenial(call, edge, authorized.error, principal));
 
-  const admitted = await admit(authorized.value, edge);
-  if (!admitted.ok) return refused(admitted.error.reason, admitted.error.limits);
+  const held = await hold(authorized.value, edge);
+  if (!held.ok) {
+    const { reason, fields } = held.error;
+    // A fault of the desk is no decision: nothing was, and nothing is recorded but what the log says.
+    return refused(reason.kind === 'fault' ? reason : await recordDenial(call, edge, reason, principal), [], fields);
+  }
+  const { fields } = held.value;
+
+  const admitted = await admit(held.value, edge);
+  if (!admitted.ok) return refused(admitted.error.reason, admitted.error.limits, fields);
   const { limits } = admitted.value;
 
   const injected = await inject(admitted.value);
@@ -50,10 +65,11 @@ export async function run(call: Call, edge: Edge): Promise<Outcome> {
 
   const answered = await answer(forwarded.value, (end) => recordAnswer(forwarded.value, end));
   if (!answered.ok) return failed(answered.error);
+  for (const [name, value] of Object.entries(fields)) answered.value.headers.set(name, value);
   return { kind: 'answered', response: answered.value };
 
   function failed(fault: Fault): Outcome {
     recordFailure(call, principal, fault);
-    return refused(fault, limits);
+    return refused(fault, limits, fields);
   }
 }

@@ -4,7 +4,7 @@ import { ownerOf, type RuleMatch } from './decide.ts';
 import { RequestContext, type RequestFacts } from './facts.ts';
 import { grantOf, patternCovers } from './grants.ts';
 import { type Judgement, judgeAccess, type SupposedRequest } from './judge.ts';
-import type { PolicyBundle } from './ruled.ts';
+import type { ApprovalSpec, PolicyBundle } from './ruled.ts';
 import { compileService, serviceOf } from './service.ts';
 
 /** What one rule had to say. */
@@ -148,8 +148,9 @@ function wordsOf(explained: Omit<Explanation, 'words'>, request: SupposedRequest
 function verdictWords({ denial, verdict, capability }: Omit<Explanation, 'words'>, { decision }: Judgement): string {
   if (denial === null) {
     const operation = decision.ok ? decision.value.operation : '';
-    return verdict === 'approval'
-      ? `Needs a person's approval: ${capability ?? ''} by '${operation}'.`
+    const spec = decision.ok ? decision.value.approval : null;
+    return verdict === 'approval' && spec !== null
+      ? `Needs a person's approval: ${capability ?? ''} by '${operation}'. ${approvalWords(spec)}`
       : `Allowed: ${capability ?? ''} by '${operation}'.`;
   }
   switch (denial.kind) {
@@ -175,3 +176,18 @@ function verdictWords({ denial, verdict, capability }: Omit<Explanation, 'words'
       return `Denied: ${denial.kind.replaceAll('_', ' ')}.`;
   }
 }
+
+/** Who must agree, within what time, and what one yes may cover. */
+export function approvalWords({ reviewers, count, ttlMs, alike, separate }: ApprovalSpec): string {
+  const who = count === 2 ? 'Two people' : 'One person';
+  const words = [`${who}${reviewers === null ? '' : ` of ${reviewers}`} must agree within ${durationWords(ttlMs)}.`];
+  if (separate === true) words.push('Who minted the token does not count.');
+  if (alike !== undefined)
+    words.push(
+      `One yes may cover up to ${alike.count} calls in ${durationWords(alike.forMs)} with the same ${alike.same.join(', ')}.`,
+    );
+  return words.join(' ');
+}
+
+const durationWords = (ms: number): string =>
+  ms % 3_600_000 === 0 ? `${ms / 3_600_000} h` : ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;

@@ -99,6 +99,16 @@ function approvalOf(written: WrittenApproval | undefined): ApprovalSpec | null {
     reviewers: spec.reviewers ?? null,
     count: spec.count ?? 1,
     ttlMs: millisecondsOf(spec.ttl ?? '15m') ?? 0,
+    ...(spec.alike === undefined
+      ? {}
+      : {
+          alike: {
+            count: spec.alike.count,
+            forMs: millisecondsOf(spec.alike.for ?? '10m') ?? 0,
+            same: [...new Set(spec.alike.same ?? ['path', 'query'])].sort(),
+          },
+        }),
+    ...(spec.separate === true ? { separate: true as const } : {}),
   };
 }
 

@@ -129,6 +129,18 @@ export interface ApprovalSpec {
   readonly reviewers: string | null;
   readonly count: 1 | 2;
   readonly ttlMs: number;
+  /** Set when a reviewer may allow several calls of the same kind by one yes. */
+  readonly alike?: AlikeSpec;
+  /** Who minted the token that asks may not decide. */
+  readonly separate?: true;
+}
+
+export interface AlikeSpec {
+  /** Most calls that one yes covers. */
+  readonly count: number;
+  readonly forMs: number;
+  /** `path`, `query`, `body.<name>`: what must be the same besides capability and operation. */
+  readonly same: readonly string[];
 }
 
 /** `policies/agents.yaml`: who may hold what. */

@@ -32,7 +32,7 @@ const AGENT_PATTERN = /^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}\*?|\*)$/;
 const MAY_HOLD = /^(\*|[a-z][a-z0-9_:.-]*:(\*|[a-z0-9_-]+))$/;
 
 /** Bindings of the Worker that are no upstream's credential: a policy that named them would send them away. */
-const OWN_BINDING = /^(KEYWARDEN_|CLOUDFLARE_|(DB|LEDGER|DIRECTORY|ASSETS)$)/;
+const OWN_BINDING = /^(KEYWARDEN_|CLOUDFLARE_|(DB|LEDGER|DIRECTORY|APPROVALS|ASSETS)$)/;
 
 const secretName = patterned(
   /^[A-Z][A-Z0-9_]*$/,
@@ -127,20 +127,62 @@ const limit = z
   ])
   .describe("How often: '60/min', or { rate: 10/min, burst: 3 }.");
 
+const SAME = /^(path|query|body\.[A-Za-z0-9_$[\].-]{1,100})$/;
+
+const alike = z
+  .strictObject({
+    count: z
+      .int()
+      .min(2, { error: 'one call is what a plain yes allows\nwrite 2 or more, or remove alike' })
+      .max(100, { error: 'more than 100 calls are no approval any more\nwrite 100 or less' })
+      .describe('Most calls that one yes may cover.'),
+    for: duration('1h')
+      .superRefine((text, context) => {
+        const ms = millisecondsOf(text);
+        if (ms !== null && ms < 1000) complain(context, `${text} covers nothing`, "write at least '1s'");
+      })
+      .optional()
+      .describe("How long that yes is good; '10m' if absent, at most '1h'."),
+    same: z
+      .array(patterned(SAME, 'nothing that can be kept the same', "write 'path', 'query', or a field as 'body.charge'"))
+      .min(1, { error: 'the list is empty\nname what must stay the same, or remove the field' })
+      .max(20)
+      .optional()
+      .describe('What must be the same besides the capability and its operation; [path, query] if absent.'),
+  })
+  .describe('Lets a reviewer allow some calls of the same kind by one yes: { count, for, same }.');
+
 const approval = z
   .union([
     z.literal('required').describe('A person agrees to every call.'),
     z.strictObject({
       when: condition.optional().describe('Only when this holds, or cannot be told. CEL.'),
-      reviewers: z.string().min(1).max(100).optional().describe('The group that may decide.'),
+      reviewers: patterned(
+        /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/,
+        'no group of reviewers',
+        'write one name: a group of KEYWARDEN_OPERATORS, a role (admin), or the id of one operator',
+      )
+        .optional()
+        .describe('Who may decide, of those with the role approve: a group, a role, or one operator by id.'),
       count: z
         .union([z.literal(1), z.literal(2)])
         .optional()
         .describe('How many people must agree: 1 or 2.'),
-      ttl: duration('1d').optional().describe("How long a decision is waited for and stays good; '15m' if absent."),
+      ttl: duration('1d')
+        .superRefine((text, context) => {
+          const ms = millisecondsOf(text);
+          if (ms !== null && ms < 1000) complain(context, `nobody decides in ${text}`, "write at least '1s'");
+        })
+        .optional()
+        .describe("How long a decision is waited for and stays good; '15m' if absent."),
+      alike: alike.optional(),
+      separate: z
+        .literal(true)
+        .optional()
+        .describe('Who minted the token that asks may not decide. The agent itself never may.'),
     }),
   ])
-  .describe("Whether a person must agree first: 'required', or { when, reviewers, count, ttl }.");
+  .describe("Whether a person must agree first: 'required', or { when, reviewers, count, ttl, alike, separate }.");
 
 const title = z.string().min(1).max(120);
 const description = z.string().min(1).max(2000);

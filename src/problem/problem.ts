@@ -14,6 +14,8 @@ export interface PublicProblem {
   readonly retryAfterSeconds: number | null;
   /** RFC 6750 §3.1 error code for the challenge of a 401, null when no authentication was tried. */
   readonly challenge: { readonly error: 'invalid_token' | null } | null;
+  /** False: an SDK that sends it again by itself, soon, gets the same no, whatever its status usually means. */
+  readonly worthRetrying?: boolean;
   /** RFC 9209 §2.3 proxy error type. */
   readonly proxyError: string;
 }
@@ -23,7 +25,7 @@ const problem = (
   code: string,
   title: string,
   message: string,
-  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError'>> = {},
+  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError' | 'worthRetrying'>> = {},
 ): PublicProblem => ({
   status,
   code,
@@ -31,8 +33,12 @@ const problem = (
   message,
   retryAfterSeconds: more.retryAfterSeconds ?? null,
   challenge: more.challenge ?? null,
+  worthRetrying: more.worthRetrying ?? true,
   proxyError: more.proxyError ?? 'http_request_denied',
 });
+
+/** A person takes longer than this; a client that looks at the state need not look more often. */
+const PENDING_RETRY_SECONDS = 10;
 
 /** All failures of a presented token look alike: which check failed would help only a forger. */
 const INVALID_TOKEN = problem(
@@ -122,12 +128,51 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
       );
     case 'body_refused':
       return bodyProblem(reason.why);
-    case 'approval_required':
+    case 'approval_pending':
       return problem(
         403,
-        'approval_required',
-        'Approval required',
-        `${reason.capability} needs a person's approval for this call, and this edge has no approvals desk yet. Nothing was sent.`,
+        'approval_pending',
+        'Waiting for approval',
+        `${reason.capability} needs a person's approval for this call, and nobody has decided yet. Nothing was sent. After a yes, send exactly the same request again: it goes through once. Its state: GET /v1/approvals/${reason.approval} with this token.`,
+        { retryAfterSeconds: PENDING_RETRY_SECONDS },
+      );
+    case 'approval_denied':
+      return problem(
+        403,
+        'approval_denied',
+        'Approval denied',
+        `A person has denied this call (approval ${reason.approval}). Nothing was sent. Sending it again changes nothing: do something else, or ask the people you work for.`,
+      );
+    case 'approval_expired':
+      return problem(
+        403,
+        'approval_expired',
+        'Approval expired',
+        `Nobody decided in time about this call (approval ${reason.approval}). Nothing was sent. Sending it again asks anew.`,
+      );
+    case 'approval_flood':
+      return problem(
+        429,
+        'approval_flood',
+        'Too many approvals asked for',
+        reason.bound === 'hourly'
+          ? `This agent has asked for ${reason.most} approvals within an hour, which is the most. Nothing was sent or asked.`
+          : `${reason.bound === 'pending' ? `This agent has ${reason.most} approvals pending, which is the most` : 'Too many approvals are pending'}. Nothing was sent or asked. Wait until some are decided.`,
+        { retryAfterSeconds: reason.retryAfterSeconds, worthRetrying: false },
+      );
+    case 'approval_used':
+      return problem(
+        403,
+        'approval_used',
+        'Approval used up',
+        `The approval ${reason.approval} has been used: it does not cover another call. Sending the request again asks anew.`,
+      );
+    case 'approval_revoked':
+      return problem(
+        403,
+        'approval_revoked',
+        'Approval void',
+        `The approval ${reason.approval} was asked for with a token that is revoked, and ended with it. Sending the request again asks anew.`,
       );
     case 'rate_limited':
       return problem(
@@ -234,6 +279,14 @@ function faultProblem({ code, retryable }: Fault): PublicProblem {
         'Ledger full',
         'Audit rows wait for the database and the bound is reached, so the call was not made. An operator must mend the D1 database.',
         { retryAfterSeconds: 30, proxyError: 'proxy_internal_error' },
+      );
+    case 'approvals_unavailable':
+      return problem(
+        503,
+        code,
+        'Approvals unavailable',
+        "This call needs a person's approval, and the approvals desk could not be asked or its record not be written. The call was not made.",
+        { proxyError: 'proxy_internal_error' },
       );
     case 'environment_broken':
       return problem(

@@ -12,6 +12,8 @@ export interface ProblemContext {
   readonly requestId: string;
   readonly shape: ErrorShape;
   readonly limits: readonly LimitState[];
+  /** Further header fields. */
+  readonly fields?: Readonly<Record<string, string>>;
   /** HEAD has no body, whatever the error (RFC 9110 §9.3.2). */
   readonly method: string;
 }
@@ -29,8 +31,9 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
   });
   if (p.retryAfterSeconds !== null) headers.set('retry-after', String(p.retryAfterSeconds));
   if (p.challenge !== null) setChallenges(headers, p.challenge.error, context.shape);
+  for (const [name, value] of Object.entries(context.fields ?? {})) headers.set(name, value);
   // The vendors' SDKs retry by status; a no stays a no.
-  if (p.status < 500 && p.status !== 429) {
+  if ((p.status < 500 && p.status !== 429) || p.worthRetrying === false) {
     headers.set('x-should-retry', 'false');
     headers.set('stripe-should-retry', 'false');
   }

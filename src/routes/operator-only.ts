@@ -6,9 +6,10 @@ import { mayAct, type Operator, type Role } from '../operator/roles.ts';
 import type { Api, ApiContext } from './context.ts';
 import { refuse } from './refuse.ts';
 
-/** Lets only operators with this role on. Refusals are recorded in the operators' own ledger. */
-export const operatorOnly = (role: Role) =>
+/** Lets only operators with this role, or one of these, on. Refusals are recorded in the operators' own ledger. */
+export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
   createMiddleware<Api>(async (c, next) => {
+    const role = roles.join(' or ');
     const operator = await authenticateOperator(c);
     if (operator === null) {
       await recordRefusal(c, role, null);
@@ -19,7 +20,7 @@ export const operatorOnly = (role: Role) =>
         'Send an operator key as "Authorization: Bearer <key>". Under keywarden dev it stands in .keywarden/operator.key.',
       );
     }
-    if (!mayAct(operator, role)) {
+    if (!roles.some((one) => mayAct(operator, one))) {
       await recordRefusal(c, role, operator);
       return refuse(
         c,
@@ -40,7 +41,7 @@ async function authenticateOperator(c: ApiContext): Promise<Operator | null> {
   return assertion !== undefined && access !== null ? operatorByAccess(assertion, access) : null;
 }
 
-async function recordRefusal(c: ApiContext, role: Role, operator: Operator | null): Promise<void> {
+async function recordRefusal(c: ApiContext, role: string, operator: Operator | null): Promise<void> {
   await record(
     c.env,
     { kind: 'operators' },

@@ -58,6 +58,7 @@ export async function proxy(
     requestId: call.requestId,
     shape: policy?.errors ?? 'problem',
     limits: outcome.limits,
+    fields: outcome.fields,
     method: request.method,
   });
 }

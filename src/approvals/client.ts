@@ -1,0 +1,62 @@
+import type { Env } from '../env.ts';
+import { type Fault, fault } from '../fault.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import type { Ask, AskAnswer, DecideAnswer, DecideRequest, ListQuery, StoredApproval } from './contract.ts';
+import type { Waited } from './desk.ts';
+
+type Bindings = Pick<Env, 'APPROVALS'>;
+type Stub = ReturnType<Env['APPROVALS']['get']>;
+
+const DESK_NAME = 'desk';
+const MAX_ATTEMPTS = 3;
+
+/** Asks the desk; joins what is asked already. Repeating it asks nothing twice. */
+export const askDesk = (env: Bindings, ask: Ask): Promise<Result<AskAnswer, Fault>> =>
+  call(env, (desk) => desk.ask(ask) as Promise<AskAnswer>);
+
+export const waitAtDesk = (env: Bindings, id: string, ms: number): Promise<Result<Waited, Fault>> =>
+  call(env, (desk) => desk.wait(id, ms) as Promise<Waited>);
+
+export const findApproval = (env: Bindings, id: string): Promise<Result<StoredApproval | null, Fault>> =>
+  call(env, (desk) => desk.get(id) as unknown as Promise<StoredApproval | null>);
+
+export const listApprovals = (env: Bindings, query: ListQuery): Promise<Result<StoredApproval[], Fault>> =>
+  call(env, (desk) => desk.list(query) as unknown as Promise<StoredApproval[]>);
+
+export const decideAtDesk = (
+  env: Bindings,
+  request: DecideRequest,
+  requestId: string,
+): Promise<Result<DecideAnswer, Fault>> =>
+  call(env, (desk) => desk.decide(request, requestId) as unknown as Promise<DecideAnswer>);
+
+/** What the ledger said about a yes, for people to see. */
+export const tellDesk = (
+  env: Bindings,
+  id: string,
+  what: { readonly used: string } | 'exhausted' | 'revoked',
+): Promise<Result<void, Fault>> =>
+  call<void>(env, (desk) =>
+    what === 'exhausted' ? desk.exhausted(id) : what === 'revoked' ? desk.revoked(id) : desk.used(id, what.used),
+  );
+
+/** The live reviewer's socket; `request` carries the upgrade alone. */
+export const joinDesk = (env: Bindings): Promise<Response> =>
+  stubOf(env).fetch('https://desk/live', { headers: { upgrade: 'websocket' } });
+
+const stubOf = (env: Bindings): Stub => env.APPROVALS.get(env.APPROVALS.idFromName(DESK_NAME));
+
+/** A fresh stub for every attempt: one that has failed stays broken. */
+async function call<T>(env: Bindings, send: (desk: Stub) => Promise<T>): Promise<Result<T, Fault>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return ok(await send(stubOf(env)));
+    } catch (error) {
+      const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
+      if (marked?.retryable === true && marked.overloaded !== true && attempt < MAX_ATTEMPTS) continue;
+      const why = error instanceof Error ? error.message.slice(0, 200) : 'unknown';
+      console.error(`keywarden: error: the approvals desk is not available: ${why}`);
+      return err(fault('approvals_unavailable', why));
+    }
+  }
+}

@@ -1,0 +1,421 @@
+import { DurableObject } from 'cloudflare:workers';
+import type { Env } from '../env.ts';
+import type { LedgerNote, RecordAnswer } from '../ledger/contract.ts';
+import { ledgerNameOf } from '../ledger/name.ts';
+import type {
+  Ask,
+  AskAnswer,
+  DecideAnswer,
+  DecideRequest,
+  GrantedApproval,
+  ListQuery,
+  StoredApproval,
+} from './contract.ts';
+import { approvalJson } from './json.ts';
+import { nonceOfLink } from './link.ts';
+import {
+  type Approval,
+  type ApprovalState,
+  answerTo,
+  type Bounds,
+  decided,
+  ended,
+  exhausted,
+  opened,
+  stateAt,
+  usedOnce,
+} from './state.ts';
+import { ApprovalStore } from './store.ts';
+import { sendMessage, type WebhookSettings, webhookSettings } from './webhook.ts';
+
+/** What the desk reads of the environment. */
+export type DeskEnv = Pick<
+  Env,
+  | 'LEDGER'
+  | 'KEYWARDEN_ISSUER'
+  | 'KEYWARDEN_MODE'
+  | 'KEYWARDEN_APPROVAL_WEBHOOK_URL'
+  | 'KEYWARDEN_WEBHOOK_SECRET'
+  | 'KEYWARDEN_APPROVAL_MAX_PENDING'
+  | 'KEYWARDEN_APPROVAL_MAX_HOURLY'
+>;
+
+/** How a wait ended: by a decision, by its time, because another yes may cover it, or because too many wait. */
+export type Waited = ApprovalState | 'kin' | 'full';
+
+const HOUR_MS = 3_600_000;
+const MAX_DESK = 5_000;
+/** Calls of one agent that may be held at once. */
+const MAX_WAITING = 100;
+const KEPT_MS = 30 * 24 * HOUR_MS;
+const NOTE_RETRY_MS = 1_000;
+const MAX_DELIVERIES = 8;
+const MAX_SOCKETS = 200;
+
+interface Waiter {
+  readonly agent: string;
+  readonly wake: (how: Waited) => void;
+}
+
+/**
+ * The approvals desk: one object for all agents, since reviewers look at one list. It knows what was asked and decided.
+ * How often a yes was used is counted where the intent is recorded, in the agent's ledger (docs/decisions/0007).
+ *
+ * A decision, its note for the chain, and a burnt link are one transaction; notes reach the ledger at least once and stand
+ * there once.
+ */
+export class ApprovalsDesk extends DurableObject<DeskEnv> {
+  readonly #store: ApprovalStore;
+  readonly #bounds: Bounds;
+  readonly #webhook: WebhookSettings | null;
+  readonly #waiting = new Map<string, Set<Waiter>>();
+  #draining: Promise<ReadonlySet<string>> | null = null;
+  #alarmAt: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: DeskEnv) {
+    super(ctx, env);
+    this.#store = new ApprovalStore(ctx.storage.sql);
+    this.#bounds = {
+      maxPending: positive(env.KEYWARDEN_APPROVAL_MAX_PENDING, 20),
+      maxHourly: positive(env.KEYWARDEN_APPROVAL_MAX_HOURLY, 200),
+      maxDesk: MAX_DESK,
+    };
+    const { settings, problem } = webhookSettings(env, env.KEYWARDEN_MODE === 'dev');
+    this.#webhook = settings;
+    if (problem !== null) console.error(`keywarden: error: reviewers get no messages: ${problem}`);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
+  }
+
+  /** A call wants to be made: was it decided already, is it asked already, may it be asked? */
+  async ask({ question, shown, requestId }: Ask): Promise<AskAnswer> {
+    const now = Date.now();
+    this.#expire(now);
+    const answer = answerTo(
+      {
+        same: this.#store.ofBinding(question.binding),
+        kin: this.#store.approvedOfKind(question.alikeKey),
+        pendingOfAgent: this.#store.pendingCount(question.agent),
+        askedByAgentInLastHour: this.#store.askedSince(question.agent, now - HOUR_MS),
+        pendingOfAll: this.#store.pendingCount(null),
+      },
+      this.#bounds,
+      now,
+    );
+    switch (answer.kind) {
+      case 'denied':
+        return { kind: 'denied', id: answer.approval.id };
+      case 'flood':
+        return answer;
+      case 'joined':
+        this.#store.update({ ...answer.approval, asks: answer.approval.asks + 1 });
+        return { kind: 'pending', id: answer.approval.id };
+      case 'granted': {
+        // What a yes to another call covers is no open question any more: a later yes to it would allow the call twice.
+        if (answer.approval.binding !== question.binding)
+          for (const one of this.#store.ofBinding(question.binding))
+            if (one.state === 'pending') this.#end(one.id, 'superseded');
+        // The yes stands in the chain before the call that it allows.
+        if ((await this.#drain()).has(question.agent)) throw new Error('the decision could not be recorded');
+        return { kind: 'granted', grant: grantOf(answer.approval) };
+      }
+      case 'new': {
+        const approval = opened(crypto.randomUUID(), question, now);
+        this.ctx.storage.transactionSync(() => {
+          this.#store.insert(approval, shown);
+          this.#note(approval, 'approval.requested', requestId, null, {
+            method: shown.method,
+            url: shown.url,
+            count: approval.count,
+            reviewers: approval.reviewers,
+            expires_at: new Date(approval.expiresAt).toISOString(),
+          });
+          if (this.#webhook !== null)
+            this.#store.putDelivery({ approval: approval.id, nonce: crypto.randomUUID(), attempt: 0, at: now });
+        });
+        this.#schedule();
+        this.#push('pending', { approval, shown });
+        if ((await this.#drain()).has(question.agent)) throw new Error('the question could not be recorded');
+        return { kind: 'pending', id: approval.id };
+      }
+    }
+  }
+
+  /** Resolves when the approval is decided or over, and after `ms` at the latest. */
+  async wait(id: string, ms: number): Promise<Waited> {
+    const approval = this.#store.get(id)?.approval;
+    if (approval === undefined) return 'expired';
+    const state = stateAt(approval, Date.now());
+    if (state !== 'pending') return state;
+    let ofAgent = 0;
+    for (const set of this.#waiting.values()) for (const one of set) if (one.agent === approval.agent) ofAgent += 1;
+    if (ofAgent >= MAX_WAITING) return 'full';
+    const set = this.#waiting.get(id) ?? new Set<Waiter>();
+    this.#waiting.set(id, set);
+    return new Promise<Waited>((resolve) => {
+      const waiter: Waiter = {
+        agent: approval.agent,
+        wake: (how) => {
+          clearTimeout(timer);
+          set.delete(waiter);
+          if (set.size === 0 && this.#waiting.get(id) === set) this.#waiting.delete(id);
+          resolve(how);
+        },
+      };
+      const timer = setTimeout(
+        () => {
+          this.#expire(Date.now());
+          waiter.wake(stateOr(this.#store.get(id)?.approval));
+        },
+        Math.min(ms, Math.max(0, approval.expiresAt - Date.now()) + 1),
+      );
+      set.add(waiter);
+    });
+  }
+
+  /** A call went out by this yes: for people; the ledger has counted it. */
+  async used(id: string, requestId: string): Promise<void> {
+    this.#change(id, (approval) => usedOnce(approval, requestId));
+  }
+
+  /** The ledger said that nothing is left of this yes. */
+  async exhausted(id: string): Promise<void> {
+    this.#change(id, exhausted);
+  }
+
+  /** The token that asked was revoked. */
+  async revoked(id: string): Promise<void> {
+    this.#end(id, 'revoked');
+    await this.#drain();
+  }
+
+  async get(id: string): Promise<StoredApproval | null> {
+    this.#expire(Date.now());
+    return this.#store.get(id);
+  }
+
+  async list(query: ListQuery): Promise<StoredApproval[]> {
+    this.#expire(Date.now());
+    return this.#store.list(query);
+  }
+
+  /** One operator's yes or no, durable when it returns, and in the chain as soon as the ledger takes it. */
+  async decide({ id, decider, decision, link }: DecideRequest, requestId: string): Promise<DecideAnswer> {
+    const now = Date.now();
+    this.#expire(now);
+    const stored = this.#store.get(id);
+    if (stored === null) return { kind: 'unknown' };
+    const nonce =
+      link === null ? null : nonceOfLink(this.env.KEYWARDEN_WEBHOOK_SECRET ?? crypto.randomUUID(), id, link, now);
+    if (link !== null && nonce === null) return { kind: 'link_used' };
+    const { approval, shown } = stored;
+    const result = decided(approval, decider, decision, now);
+    if (!result.ok) return { kind: 'refused', why: result.error, approval };
+    const next = result.value;
+    if (next === approval) return { kind: 'ok', stored };
+    if (nonce !== null && this.#store.isLinkBurnt(nonce)) return { kind: 'link_used' };
+    this.ctx.storage.transactionSync(() => {
+      if (nonce !== null) this.#store.burnLink(nonce, now);
+      this.#store.update(next);
+      const event = decision.verdict === 'approve' ? 'approval.approved' : 'approval.denied';
+      this.#note(next, event, requestId, decider.operator, {
+        via: decision.via,
+        scope: decision.verdict === 'approve' ? decision.scope : null,
+        votes: decision.verdict === 'approve' ? `${next.votes.length}/${next.count}` : null,
+        words: decision.reason,
+      });
+      if (next.state !== 'pending') this.#store.removeDelivery(id);
+    });
+    await this.ctx.storage.sync();
+    this.#schedule();
+    await this.#drain();
+    this.#push(next.state === 'pending' ? 'pending' : 'decided', { approval: next, shown });
+    if (next.state !== 'pending') this.#wake(id, next.state);
+    if (next.scope === 'alike' && next.alikeKey !== null)
+      for (const kin of this.#store.pendingOfKind(next.alikeKey)) this.#wake(kin.id, 'kin');
+    return { kind: 'ok', stored: { approval: next, shown } };
+  }
+
+  /** A live reviewer's WebSocket, hibernating. The route has authenticated who comes. */
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return new Response(null, { status: 426 });
+    if (this.ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    this.#expire(Date.now());
+    const pending = this.#store.list({ state: 'pending', agent: null, session: null, limit: 100, before: null });
+    const now = Date.now();
+    server.send(
+      JSON.stringify({
+        type: 'hello',
+        pending: this.#store.pendingCount(null),
+        approvals: pending.map((one) => approvalJson(one, now)),
+      }),
+    );
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override async webSocketMessage(socket: WebSocket): Promise<void> {
+    // Only `ping` is known, and that is answered without waking the desk.
+    socket.close(1008, 'this socket only listens');
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    socket.close(code === 1005 || code === 1006 ? 1000 : code);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAt = null;
+    const now = Date.now();
+    this.#expire(now);
+    const stuck = await this.#drain();
+    await this.#deliver(now);
+    this.#store.prune(now - KEPT_MS);
+    this.#schedule(stuck.size === 0 ? null : now + NOTE_RETRY_MS);
+  }
+
+  #change(id: string, change: (approval: Approval) => Approval): void {
+    const stored = this.#store.get(id);
+    if (stored === null) return;
+    const next = change(stored.approval);
+    if (next === stored.approval) return;
+    this.#store.update(next);
+    this.#push('decided', { ...stored, approval: next });
+  }
+
+  #expire(now: number): void {
+    for (const { approval } of this.#store.overdue(now)) this.#end(approval.id, 'time');
+  }
+
+  #end(id: string, reason: 'time' | 'revoked' | 'superseded'): void {
+    const stored = this.#store.get(id);
+    if (stored === null) return;
+    const next = ended(stored.approval, reason);
+    if (next === stored.approval) return;
+    this.ctx.storage.transactionSync(() => {
+      this.#store.update(next);
+      this.#store.removeDelivery(id);
+      this.#note(next, 'approval.expired', id, null, { why: reason, was: stored.approval.state });
+    });
+    this.#schedule(Date.now());
+    this.#push('decided', { ...stored, approval: next });
+    this.#wake(id, 'expired');
+  }
+
+  #wake(id: string, how: Waited): void {
+    for (const waiter of [...(this.#waiting.get(id) ?? [])]) waiter.wake(how);
+  }
+
+  #push(type: 'pending' | 'decided', stored: StoredApproval): void {
+    const sockets = this.ctx.getWebSockets();
+    if (sockets.length === 0) return;
+    const text = JSON.stringify({ type, approval: approvalJson(stored, Date.now()) });
+    for (const socket of sockets) {
+      try {
+        socket.send(text);
+      } catch {
+        // It is closing.
+      }
+    }
+  }
+
+  #note(
+    approval: Approval,
+    event: LedgerNote['event'],
+    requestId: string,
+    operator: string | null,
+    detail: LedgerNote['detail'],
+  ): void {
+    const note: LedgerNote = {
+      event,
+      requestId,
+      agent: approval.agent,
+      session: approval.session,
+      tokenId: approval.tokenId,
+      capability: approval.capability,
+      service: null,
+      operator,
+      reason: null,
+      detail: { approval: approval.id, request: approval.binding, ...detail },
+    };
+    this.#store.addNote(approval.agent, JSON.stringify(note));
+  }
+
+  /** Sends the waiting notes to the ledgers, in order. @returns agents whose notes wait still. */
+  async #drain(): Promise<ReadonlySet<string>> {
+    // Who comes while one runs needs its own note sent too.
+    while (this.#draining !== null) await this.#draining;
+    this.#draining = this.#drainAll().finally(() => {
+      this.#draining = null;
+    });
+    return this.#draining;
+  }
+
+  async #drainAll(): Promise<ReadonlySet<string>> {
+    const stuck = new Set<string>();
+    for (const { id, agent, note } of this.#store.notes()) {
+      if (stuck.has(agent)) continue;
+      try {
+        const ledger = this.env.LEDGER.get(this.env.LEDGER.idFromName(ledgerNameOf({ kind: 'agent', agent })));
+        // As a repeated send: what was recorded before this desk could note it, is not recorded again.
+        const answer = (await ledger.record({
+          attempt: 1,
+          outcomes: [],
+          refused: [],
+          notes: [JSON.parse(note) as LedgerNote],
+        })) as RecordAnswer;
+        if (answer.effect === 'recorded') this.#store.removeNote(id);
+        else stuck.add(agent);
+      } catch (error) {
+        console.error(
+          `keywarden: error: an approval's note waits: ${error instanceof Error ? error.message : 'unknown'}`,
+        );
+        stuck.add(agent);
+      }
+    }
+    if (stuck.size > 0) this.#schedule(Date.now() + NOTE_RETRY_MS);
+    return stuck;
+  }
+
+  async #deliver(now: number): Promise<void> {
+    const settings = this.#webhook;
+    if (settings === null) return;
+    const due = this.#store.dueDeliveries(now);
+    await Promise.all(
+      due.map(async ({ approval: id, nonce, attempt }) => {
+        const stored = this.#store.get(id);
+        const open = stored !== null && stateAt(stored.approval, now) === 'pending';
+        if (!open || (await sendMessage(settings, stored, nonce, now))) return this.#store.removeDelivery(id);
+        if (attempt + 1 >= MAX_DELIVERIES) {
+          console.error('keywarden: error: reviewers were not told of an approval: the webhook does not take it');
+          return this.#store.removeDelivery(id);
+        }
+        // Decided meanwhile: then its delivery is gone, and stays so.
+        if (stateOr(this.#store.get(id)?.approval) === 'pending')
+          this.#store.putDelivery({ approval: id, nonce, attempt: attempt + 1, at: Date.now() + 1000 * 2 ** attempt });
+      }),
+    );
+  }
+
+  #schedule(by: number | null = null): void {
+    const next = this.#store.nextAt();
+    const at = by === null ? next : next === null ? by : Math.min(by, next);
+    if (at === null || (this.#alarmAt !== null && this.#alarmAt <= at)) return;
+    this.#alarmAt = at;
+    void this.ctx.storage.setAlarm(Math.max(at, Date.now()));
+  }
+}
+
+const stateOr = (approval: Approval | undefined): ApprovalState =>
+  approval === undefined ? 'expired' : stateAt(approval, Date.now());
+
+const grantOf = (approval: Approval): GrantedApproval => ({
+  id: approval.id,
+  uses: approval.uses,
+  goodForMs: approval.expiresAt - (approval.decidedAt ?? approval.createdAt),
+  asker: { session: approval.session, tokenId: approval.tokenId, issuedAtMs: approval.tokenIssuedAtMs },
+});
+
+function positive(text: string | undefined, otherwise: number): number {
+  const value = Number(text);
+  return text !== undefined && Number.isFinite(value) && value > 0 ? value : otherwise;
+}

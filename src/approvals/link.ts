@@ -1,0 +1,38 @@
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+
+/**
+ * Decision links in messages, and the messages' own signatures: HMAC-SHA256 by one secret, with a label each, so that one is
+ * never taken for the other. Pure.
+ *
+ * A link decides nothing by itself: it leads to the console's sign-in, and who signed in there presents it.
+ */
+const sign = (secret: string, label: string, text: string): string =>
+  bytesToHex(hmac(sha256, utf8ToBytes(secret), utf8ToBytes(`${label}\n${text}`)));
+
+/** `<nonce>.<expiry, Unix seconds>.<signature>` for one approval. */
+export function linkOf(secret: string, approval: string, nonce: string, expiresAtMs: number): string {
+  const expiry = Math.floor(expiresAtMs / 1000);
+  return `${nonce}.${expiry}.${sign(secret, 'keywarden.approval-link.1', `${approval}.${nonce}.${expiry}`)}`;
+}
+
+/** The link's nonce, or null when it is not one of ours, for another approval, or too old. */
+export function nonceOfLink(secret: string, approval: string, link: string, now: number): string | null {
+  const match = /^([0-9a-f-]{36})\.(\d{1,12})\.([0-9a-f]{64})$/.exec(link);
+  if (match === null) return null;
+  const [, nonce = '', expiry = '', signature = ''] = match;
+  const expected = sign(secret, 'keywarden.approval-link.1', `${approval}.${nonce}.${expiry}`);
+  return equalHex(expected, signature) && Number(expiry) * 1000 > now ? nonce : null;
+}
+
+/** `Keywarden-Signature` of a message: over its time and its body, so that an old one is not sent again as new. */
+export const signatureOf = (secret: string, timestamp: string, body: string): string =>
+  `v1=${bytesToHex(hmac(sha256, utf8ToBytes(secret), utf8ToBytes(`${timestamp}.${body}`)))}`;
+
+/** In time that does not depend on where they differ. */
+function equalHex(one: string, other: string): boolean {
+  let difference = one.length ^ other.length;
+  for (let i = 0; i < one.length; i += 1) difference |= one.charCodeAt(i) ^ other.charCodeAt(i);
+  return difference === 0;
+}
