@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Failure } from '../failure.ts';
+
+const HELPER = fileURLToPath(new URL('../../helper/', import.meta.url));
+const FLAGS = ['-std=gnu11', '-O2', '-static', '-pthread', '-Wall', '-Wextra', '-Werror'];
+
+/** The list of credential paths that the helper counts by. */
+export const CREDENTIAL_PATHS = join(HELPER, 'credential-paths.txt');
+
+let known: Promise<string> | null = null;
+
+/**
+ * Path of `keywarden-helper`, built from its sources when they changed. Two processes may build at once: each makes its own
+ * file, and the last one takes the place.
+ *
+ * @throws {Failure} without a compiler, or when the sources do not compile.
+ */
+export function helperPath(): Promise<string> {
+  known ??= built().catch((error) => {
+    known = null;
+    throw error;
+  });
+  return known;
+}
+
+async function built(): Promise<string> {
+  const sources = (await readdir(join(HELPER, 'src'))).filter((name) => /\.[ch]$/.test(name)).sort();
+  const digest = createHash('sha256').update(FLAGS.join(' '));
+  for (const name of sources) digest.update(name).update(await readFile(join(HELPER, 'src', name)));
+  // The name tells what it was built from: nothing is compared by time, and a running one is never overwritten.
+  const target = join(HELPER, 'build', `keywarden-helper-${digest.digest('hex').slice(0, 16)}`);
+  if (await isThere(target)) return target;
+  await mkdir(join(HELPER, 'build'), { recursive: true });
+  const fresh = `${target}.${process.pid}`;
+  const files = sources.filter((name) => name.endsWith('.c')).map((name) => join(HELPER, 'src', name));
+  try {
+    await promisify(execFile)(process.env['CC'] ?? 'cc', [...FLAGS, '-o', fresh, ...files]);
+    await rename(fresh, target);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    if (code === 'ENOENT')
+      throw new Failure('the sandbox helper cannot be built: there is no C compiler', 'apt-get install gcc libc6-dev');
+    throw new Failure(`the sandbox helper does not compile: ${(stderr ?? String(error)).trim().slice(0, 2000)}`, [
+      'apt-get install gcc libc6-dev linux-libc-dev',
+    ]);
+  }
+  return target;
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
