@@ -71,7 +71,7 @@ export async function runSession(plan: SessionPlan, tools: SessionTools): Promis
   const file = leaseOf(plan, tools);
   tools.phase('lease');
   const watch = watchOver({ timeoutMs: plan.timeoutMs, stopFile: file.stopFile, cause });
-  const open: Opened = { sandbox: null, startHangs: false, egress: null, heartbeat: null };
+  const open: Opened = { sandbox: null, startHangs: false, egress: null, heartbeat: null, unfollow: null };
   let failure: unknown = null;
   try {
     await start(plan, tools, file, cause, watch, open);
@@ -84,6 +84,7 @@ export async function runSession(plan: SessionPlan, tools: SessionTools): Promis
   tools.observe('ending');
   tools.phase('run');
   open.heartbeat?.stop();
+  open.unfollow?.();
   const exit = open.sandbox === null ? null : await stopSandbox(open.sandbox, plan.graceMs, watch);
   file.tryUpdate({ counters: open.sandbox?.counters() ?? null });
   await open.egress?.close().catch(() => {});
@@ -109,6 +110,7 @@ interface Opened {
   startHangs: boolean;
   egress: Egress | null;
   heartbeat: { stop: () => void } | null;
+  unfollow: (() => void) | null;
 }
 
 function leaseOf(plan: SessionPlan, tools: SessionTools): LeaseFile {
@@ -184,6 +186,7 @@ async function start(
       'keywarden doctor tells which layer is missing',
     );
   }
+  if (plan.sandbox.tty) open.unfollow = followTerminal(sandbox);
   file.update({ runningAt: Date.now() });
   tools.listener.started(file.lease);
   sandbox.exited.then(
@@ -199,6 +202,15 @@ async function start(
     listener: tools.listener,
   });
   tools.observe('running');
+}
+
+/** The terminal inside is as large as ours, from the beginning and whenever ours changes. */
+function followTerminal(sandbox: Sandbox): () => void {
+  const { stdout } = process;
+  const follow = (): void => void sandbox.resize(stdout.columns, stdout.rows).catch(() => {});
+  follow();
+  stdout.on('resize', follow);
+  return () => stdout.off('resize', follow);
 }
 
 /** How long a start that was taken away from under may take to give up. */
