@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { approvalsCommand } from './commands/approvals.ts';
 import { auditCommand } from './commands/audit.ts';
 import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -27,6 +28,7 @@ export function createProgram(setExit: SetExit): Command {
     sessionsCommand,
     sweepCommand,
     tokenCommand,
+    approvalsCommand,
     auditCommand,
     policyCommand,
     keysCommand,
