@@ -78,9 +78,11 @@ describe('the decision link', () => {
     });
     expect(bare.status).toBe(401);
     expect(await codeOf(await world.decide('alice', other.id, 'approve', { link }))).toBe('link_invalid');
-    expect(await codeOf(await world.decide('alice', id, 'approve', { link: `${link.slice(0, -1)}${link.endsWith('0') ? '1' : '0'}` }))).toMatch(
-      /link_invalid/,
-    );
+    expect(
+      await codeOf(
+        await world.decide('alice', id, 'approve', { link: `${link.slice(0, -1)}${link.endsWith('0') ? '1' : '0'}` }),
+      ),
+    ).toMatch(/link_invalid/);
     const said = await world.decide('alice', id, 'approve', { link });
     expect(await said.json()).toMatchObject({ state: 'pending', votes: [{ operator: 'alice', via: 'webhook' }] });
     expect(await codeOf(await world.decide('bob', id, 'approve', { link }))).toBe('link_invalid');
