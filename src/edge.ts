@@ -1,3 +1,4 @@
+import { webhookSettings } from './approvals/webhook.ts';
 import { retentionDaysOf } from './audit/retention.ts';
 import { VerifiedTokens } from './capability/cache.ts';
 import type { ExpectedClaims } from './capability/claims.ts';
@@ -65,6 +66,10 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
     if (!env[name])
       problems.push({ problem: `${name} is not set`, mend: "set it in wrangler.toml [vars] to the edge's public URL" });
+  }
+  const webhook = webhookSettings(env, dev);
+  if (webhook.problem !== null) {
+    problems.push({ problem: webhook.problem, mend: 'set both with "wrangler secret put", or remove the URL' });
   }
   problems.push(
     ...missingSecrets(env, bundle).map(({ secret, detail }) => ({

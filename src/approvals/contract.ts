@@ -58,6 +58,8 @@ export interface Ask {
   readonly question: Question;
   readonly shown: Shown;
   readonly requestId: string;
+  /** The approval that this call has waited for: if another call has used it meanwhile, nothing is asked anew. */
+  readonly after: string | null;
 }
 
 /** A yes that the ledger may count down. */
@@ -77,6 +79,8 @@ export type AskAnswer =
   | { readonly kind: 'granted'; readonly grant: GrantedApproval }
   | { readonly kind: 'pending'; readonly id: string }
   | { readonly kind: 'denied'; readonly id: string }
+  /** What was waited for came, and another call was faster. */
+  | { readonly kind: 'used'; readonly id: string }
   | { readonly kind: 'flood'; readonly bound: 'pending' | 'hourly' | 'desk'; readonly most: number };
 
 export interface StoredApproval {

@@ -87,9 +87,10 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
   }
 
   /** A call wants to be made: was it decided already, is it asked already, may it be asked? */
-  async ask({ question, shown, requestId }: Ask): Promise<AskAnswer> {
+  async ask({ question, shown, requestId, after }: Ask): Promise<AskAnswer> {
     const now = Date.now();
     this.#expire(now);
+    if (after !== null && this.#store.get(after)?.approval.state === 'used') return { kind: 'used', id: after };
     const answer = answerTo(
       {
         same: this.#store.ofBinding(question.binding),

@@ -212,6 +212,8 @@ describe('once means once (threats 24 and 32)', () => {
     await world.decide('alice', pending.id, 'approve');
     const answers = await Promise.all(calls);
     expect(answers.filter((one) => one.status === 200)).toHaveLength(1);
+    expect(answers.filter((one) => one.body.code === 'approval_used')).toHaveLength(4);
+    expect(await world.list(`&agent=${agent}`), 'who was slower asks nothing anew').toHaveLength(1);
     expect(reached()).toHaveLength(1);
   });
 });

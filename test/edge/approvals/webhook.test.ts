@@ -98,6 +98,19 @@ describe('the decision link', () => {
   });
 });
 
+it.each([
+  ['no https', { KEYWARDEN_APPROVAL_WEBHOOK_URL: 'http://hooks.example/x', KEYWARDEN_WEBHOOK_SECRET: SECRET }],
+  ['no secret', { KEYWARDEN_APPROVAL_WEBHOOK_URL: 'https://hooks.example/x' }],
+  ['a short secret', { KEYWARDEN_APPROVAL_WEBHOOK_URL: 'https://hooks.example/x', KEYWARDEN_WEBHOOK_SECRET: 'short' }],
+])('a webhook with %s: the edge refuses to serve, saying why (threat 27)', async (_, vars) => {
+  const broken = await startWorld({ vars }).then(
+    (one) => one.stop().then(() => ''),
+    (error: Error) => error.message,
+  );
+  expect(broken).toMatch(/KEYWARDEN_(APPROVAL_WEBHOOK_URL|WEBHOOK_SECRET)/);
+  expect(broken).not.toContain(SECRET);
+});
+
 it('an upstream still sees nothing of it', async () => {
   world.upstream.handle(json({ ok: true }));
   expect(world.upstream.seen).toEqual([]);
