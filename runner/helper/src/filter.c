@@ -19,22 +19,22 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-#define BLOCK(n) {__NR_##n, #n, KIND_BLOCKED, -1, -1, -1, false}
-#define AT(n, flags, looks) {__NR_##n, #n, KIND_PATH, 0, 1, flags, looks}
-#define PLAIN(n, looks) {__NR_##n, #n, KIND_PATH, -1, 0, -1, looks}
+#define BLOCK(n) {__NR_##n, #n, KIND_BLOCKED, -1, -1, false}
+#define AT(n, looks) {__NR_##n, #n, KIND_PATH, 0, 1, looks}
+#define PLAIN(n, looks) {__NR_##n, #n, KIND_PATH, -1, 0, looks}
 const struct syscall_rule RULES[] = {
 #ifdef __NR_open
     PLAIN(open, false), PLAIN(creat, false), PLAIN(readlink, true), PLAIN(stat, true), PLAIN(lstat, true), PLAIN(access, true),
     BLOCK(modify_ldt), BLOCK(iopl), BLOCK(ioperm), BLOCK(mknod),
 #endif
-    AT(openat, -1, false), AT(openat2, -1, false), AT(newfstatat, 3, true), AT(statx, 2, true), AT(readlinkat, -1, true),
-    AT(faccessat, -1, true), {439, "faccessat2", KIND_PATH, 0, 1, 3, true}, PLAIN(execve, false), AT(execveat, 4, false),
+    AT(openat, false), AT(openat2, false), AT(newfstatat, true), AT(statx, true), AT(readlinkat, true),
+    AT(faccessat, true), {439, "faccessat2", KIND_PATH, 0, 1, true}, PLAIN(execve, false), AT(execveat, false),
     /* A second way to files that no filter of system calls sees (threat B26). */
     BLOCK(io_uring_setup), BLOCK(io_uring_enter), BLOCK(io_uring_register), BLOCK(open_by_handle_at), BLOCK(name_to_handle_at),
-    BLOCK(ptrace), BLOCK(process_vm_readv), BLOCK(process_vm_writev), {438, "pidfd_getfd", KIND_BLOCKED, -1, -1, -1, false},
+    BLOCK(ptrace), BLOCK(process_vm_readv), BLOCK(process_vm_writev), {438, "pidfd_getfd", KIND_BLOCKED, -1, -1, false},
     BLOCK(kcmp), BLOCK(add_key), BLOCK(request_key), BLOCK(keyctl), BLOCK(unshare), BLOCK(setns), BLOCK(mount), BLOCK(umount2),
     BLOCK(pivot_root), BLOCK(chroot), BLOCK(fsopen), BLOCK(fsconfig), BLOCK(fsmount), BLOCK(fspick), BLOCK(move_mount), BLOCK(open_tree),
-    {442, "mount_setattr", KIND_BLOCKED, -1, -1, -1, false}, BLOCK(bpf), BLOCK(perf_event_open), BLOCK(userfaultfd),
+    {442, "mount_setattr", KIND_BLOCKED, -1, -1, false}, BLOCK(bpf), BLOCK(perf_event_open), BLOCK(userfaultfd),
     BLOCK(fanotify_init), BLOCK(kexec_load), BLOCK(kexec_file_load), BLOCK(init_module), BLOCK(finit_module), BLOCK(delete_module),
     BLOCK(syslog), BLOCK(quotactl), BLOCK(swapon), BLOCK(swapoff), BLOCK(reboot), BLOCK(acct), BLOCK(settimeofday),
     BLOCK(clock_settime), BLOCK(adjtimex), BLOCK(clock_adjtime), BLOCK(sethostname), BLOCK(setdomainname), BLOCK(vhangup),

@@ -42,7 +42,7 @@ struct syscall_rule {
   int nr;
   const char *name;
   enum kind kind;
-  signed char dirfd_arg, path_arg, flags_arg; /* -1: none; a dirfd_arg of -1 means the working directory */
+  signed char dirfd_arg, path_arg; /* -1: none; a dirfd_arg of -1 means the working directory */
   bool looks;                                 /* only looks (stat, readlink, access) */
 };
 extern const struct syscall_rule RULES[];

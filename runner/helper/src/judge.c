@@ -140,11 +140,10 @@ static int open_in_root(const char *path, uint64_t flags) {
 enum lead { LEAD_DONE, LEAD_AGAIN, LEAD_DOUBT };
 
 /* Takes the first symlink on the way by hand: one to /proc/self means the asker, which the kernel would not know of us. */
-static enum lead follow_one(char *path, bool last_too) {
+static enum lead follow_one(char *path) {
   char link[PATH_MAX], rebuilt[PATH_MAX * 2];
   for (char *slash = path; slash;) {
     slash = strchr(slash + 1, '/');
-    if (!slash && !last_too) break;
     if (slash) *slash = 0;
     int fd = open_in_root(path, O_NOFOLLOW);
     ssize_t length = fd < 0 ? -1 : readlinkat(fd, "", link, sizeof link - 1);
@@ -165,11 +164,11 @@ static enum lead follow_one(char *path, bool last_too) {
 }
 
 /* Where a path really leads, in the sandbox's own root. Keeps the text when there is nothing: then the kernel finds nothing. */
-static enum lead resolve(char *path, bool last_too) {
+static enum lead resolve(char *path) {
   char link[40], found[PATH_MAX];
   if (root < 0) return LEAD_DOUBT;
-  int fd = open_in_root(path, last_too ? 0 : O_NOFOLLOW);
-  if (fd < 0) return errno == EACCES ? LEAD_DONE : follow_one(path, last_too);
+  int fd = open_in_root(path, 0);
+  if (fd < 0) return errno == EACCES ? LEAD_DONE : follow_one(path);
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   bool read = link_of(link, found, sizeof found);
   close(fd);
@@ -206,8 +205,6 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
     strcat(path, given);
   }
   /* As it is written, then as it leads: a decoy is protected under every name. */
-  bool last_too = !rule->looks || !strcmp(rule->name, "stat") || !strcmp(rule->name, "access") ||
-                  (rule->flags_arg >= 0 && !(call->data.args[(int)rule->flags_arg] & AT_SYMLINK_NOFOLLOW));
   for (int step = 0; step < 16; step++) {
     char written[PATH_MAX * 2];
     strcpy(written, path);
@@ -222,9 +219,10 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
     }
     struct verdict verdict = classes_match(written);
     if (verdict.path_class >= 0) return by_class(verdict, rule->looks);
-    if (is_system(written) || !strncmp(written, "/proc/", 6)) return PASS;
+    /* A look gives no content away: an alias of a name that is only looked at is not worth following at every stat of git's. */
+    if (rule->looks || is_system(written) || !strncmp(written, "/proc/", 6)) return PASS;
     if (strlen(path) >= PATH_MAX) return DOUBT;
-    enum lead lead = resolve(path, last_too);
+    enum lead lead = resolve(path);
     if (lead == LEAD_DOUBT) return DOUBT;
     if (lead == LEAD_AGAIN) continue;
     verdict = classes_match(path);
