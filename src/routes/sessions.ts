@@ -1,10 +1,6 @@
 import { Hono } from 'hono';
-import { agentsOfSession, isSessionRevoked, revokeSession } from '../db/tokens.ts';
-import type { Fault } from '../fault.ts';
-import { record, revoke } from '../ledger/client.ts';
-import type { LedgerNote } from '../ledger/contract.ts';
+import { isSessionRevoked } from '../db/tokens.ts';
 import { sha256Hex } from '../lib/digest.ts';
-import type { Result } from '../lib/result.ts';
 import {
   MAX_TTL_SECONDS,
   RunSessionId,
@@ -30,6 +26,7 @@ import {
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { noteOf, revokeAll } from './session-effects.ts';
 import { detailOf, jsonOfSession } from './session-json.ts';
 
 export const sessions = new Hono<Api>();
@@ -214,39 +211,3 @@ const isSameStart = (a: SessionRow, b: SessionRow): boolean =>
   a.key['x'] === b.key['x'] &&
   a.capabilities.join(' ') === b.capabilities.join(' ') &&
   a.endedAt === null;
-
-/** No token of the session works from the next call on, and none is minted for it any more. Repeating it changes nothing. */
-async function revokeAll(c: ApiContext, session: SessionRow, now: number): Promise<Result<null, Fault>> {
-  await revokeSession(c.env.DB, session.session, now);
-  const agents = new Set([session.agent, ...(await agentsOfSession(c.env.DB, session.session))]);
-  let answer: Result<null, Fault> = { ok: true, value: null };
-  for (const agent of agents) {
-    const until = now + MAX_TTL_SECONDS * 1000;
-    const done = await revoke(c.env, agent, { by: 'session', session: session.session, until });
-    if (!done.ok) answer = done;
-  }
-  return answer;
-}
-
-async function noteOf(
-  c: ApiContext,
-  session: SessionRow,
-  event: LedgerNote['event'],
-  reason: string | null,
-  detail: LedgerNote['detail'],
-): Promise<Result<null, Fault>> {
-  const note: LedgerNote = {
-    event,
-    requestId: c.get('requestId'),
-    agent: session.agent,
-    session: session.session,
-    tokenId: null,
-    capability: null,
-    service: null,
-    operator: c.get('operator').id,
-    reason,
-    detail,
-  };
-  const recorded = await record(c.env, { kind: 'agent', agent: session.agent }, { notes: [note] });
-  return recorded.ok ? { ok: true, value: null } : recorded;
-}

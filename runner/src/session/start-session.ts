@@ -1,0 +1,156 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
+import type { Sandbox } from '../sandbox/backend.ts';
+import { type EndCause, reasonOfExit } from './end-cause.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { LeaseFile } from './lease.ts';
+import type { Egress, SessionPlan, SessionTools } from './run-session.ts';
+import type { SessionEdge } from './session-edge.ts';
+import type { Watch } from './watch.ts';
+
+/** What a start has opened so far. */
+export interface Opened {
+  sandbox: Sandbox | null;
+  /** The backend is still starting something, whatever was done to end it. */
+  startHangs: boolean;
+  egress: Egress | null;
+  heartbeat: { stop: () => void } | null;
+  unfollow: (() => void) | null;
+}
+
+/** Up to the running agent. What was opened stands in `open` even when this throws. */
+export async function startSession(
+  plan: SessionPlan,
+  tools: SessionTools,
+  file: LeaseFile,
+  cause: EndCause,
+  watch: Watch,
+  open: Opened,
+): Promise<void> {
+  const token = tools.edge === null ? null : await admit(plan, tools, tools.edge, file);
+  const egressSocket = join(plan.folder, 'edge.sock');
+  open.egress = await tools.openEgress(egressSocket, tools.edge);
+  tools.observe('egress_open');
+  tools.phase('egress');
+  if (cause.reason !== null) return;
+
+  const { deadlineAt, graceMs } = file.lease;
+  const starting = plan.backend.start(
+    {
+      ...plan.sandbox,
+      env: { ...plan.sandbox.env, ...(token === null ? {} : { KEYWARDEN_TOKEN: token }) },
+      session: plan.session,
+      deadlineAt,
+      graceMs,
+      folder: plan.folder,
+      egressSocket,
+      streams: tools.streams(token),
+    },
+    {
+      traced: async (trace) => {
+        file.update({ traces: [...file.lease.traces, trace] });
+        tools.observe('traced');
+      },
+      phase: tools.phase,
+    },
+  );
+  const sandbox = await unlessAbandoned(starting, plan, file, cause, open);
+  open.sandbox = sandbox;
+  tools.observe('sandbox_started');
+  tools.phase('sandbox');
+  if (plan.requireCount && sandbox.counters().sources.length === 0) {
+    throw new Failure(
+      `the ${plan.backend.name} backend counts nothing on this host, and --require-count wants it`,
+      'keywarden doctor tells which layer is missing',
+    );
+  }
+  if (plan.sandbox.tty) open.unfollow = followTerminal(sandbox);
+  file.update({ runningAt: Date.now() });
+  tools.listener.started(file.lease);
+  sandbox.exited.then(
+    (exit) => cause.settle(reasonOfExit(exit, watch.leftMs())),
+    () => cause.settle('killed'),
+  );
+  open.heartbeat = startHeartbeat({
+    session: plan.session,
+    edge: tools.edge,
+    sandbox,
+    file,
+    cause,
+    listener: tools.listener,
+  });
+  tools.observe('running');
+}
+
+/** The terminal inside is as large as ours, from the beginning and whenever ours changes. */
+function followTerminal(sandbox: Sandbox): () => void {
+  const { stdout } = process;
+  const follow = (): void => void sandbox.resize(stdout.columns, stdout.rows).catch(() => {});
+  follow();
+  stdout.on('resize', follow);
+  return () => stdout.off('resize', follow);
+}
+
+/** How long a start that was taken away from under may take to give up. */
+const GIVE_UP_MS = 15_000;
+
+/**
+ * Asked to end while it starts: it has the grace to come up and be stopped properly. Then what there is of it is swept away,
+ * which makes it fail; and one that even so goes on keeps its lease, so that the next sweep looks for it again.
+ */
+async function unlessAbandoned(
+  starting: Promise<Sandbox>,
+  plan: SessionPlan,
+  file: LeaseFile,
+  cause: EndCause,
+  open: Opened,
+): Promise<Sandbox> {
+  const late = Symbol('late');
+  const sandbox = await Promise.race([starting, cause.settled.then(() => delay(plan.graceMs, late))]);
+  if (typeof sandbox !== 'symbol') return sandbox;
+  await plan.backend.sweep(plan.session, file.lease.traces, plan.folder).catch(() => {});
+  open.startHangs = true;
+  const done = starting.then(
+    async (came) => {
+      await came.kill().catch(() => {});
+      open.startHangs = false;
+    },
+    () => {
+      open.startHangs = false;
+    },
+  );
+  await Promise.race([done, delay(GIVE_UP_MS, undefined, { ref: false })]);
+  throw new Failure('the sandbox did not start before the session had to end');
+}
+
+/** Announces the session and gets its token; the token itself is in memory only. */
+async function admit(
+  plan: SessionPlan,
+  tools: SessionTools,
+  edge: SessionEdge,
+  file: LeaseFile,
+): Promise<string | null> {
+  const { session, agent, capabilities } = plan;
+  await edge.announce({
+    session_id: session,
+    agent_id: agent,
+    backend: plan.backend.name,
+    host: plan.host,
+    program: plan.started.program,
+    capabilities: [...capabilities],
+    deadline_at: new Date(file.lease.deadlineAt).toISOString(),
+    key: { kty: 'OKP', crv: 'Ed25519', x: tools.key.x },
+  });
+  tools.observe('announced');
+  tools.phase('announce');
+  if (capabilities.length === 0) return null;
+  const ttlSeconds = Math.max(1, Math.ceil(plan.timeoutMs / 1000));
+  const minted = await edge.mint({ agent, session, capabilities, ttlSeconds });
+  tools.observe('token_minted');
+  if (minted.warning !== null) tools.say(minted.warning);
+  file.update({ tokenId: minted.tokenId });
+  tools.observe('token_leased');
+  tools.phase('token');
+  return minted.token;
+}
