@@ -25,7 +25,7 @@ import {
   stateAt,
   usedOnce,
 } from './state.ts';
-import { ApprovalStore } from './store.ts';
+import { ApprovalStore, type WaitingNote } from './store.ts';
 import { sendMessage, type WebhookSettings, webhookSettings } from './webhook.ts';
 
 /** What the desk reads of the environment. */
@@ -353,28 +353,38 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
 
   async #drainAll(): Promise<ReadonlySet<string>> {
     const stuck = new Set<string>();
-    for (const { id, agent, note } of this.#store.notes()) {
-      if (stuck.has(agent)) continue;
-      try {
-        const ledger = this.env.LEDGER.get(this.env.LEDGER.idFromName(ledgerNameOf({ kind: 'agent', agent })));
-        // As a repeated send: what was recorded before this desk could note it, is not recorded again.
-        const answer = (await ledger.record({
-          attempt: 1,
-          outcomes: [],
-          refused: [],
-          notes: [JSON.parse(note) as LedgerNote],
-        })) as RecordAnswer;
-        if (answer.effect === 'recorded') this.#store.removeNote(id);
-        else stuck.add(agent);
-      } catch (error) {
-        console.error(
-          `keywarden: error: an approval's note waits: ${error instanceof Error ? error.message : 'unknown'}`,
-        );
-        stuck.add(agent);
-      }
-    }
+    const byAgent = Map.groupBy(this.#store.notes(), ({ agent }) => agent);
+    await Promise.all(
+      [...byAgent].map(async ([agent, notes]) => {
+        if (!(await this.#send(agent, notes))) stuck.add(agent);
+      }),
+    );
     if (stuck.size > 0) this.#schedule(Date.now() + NOTE_RETRY_MS);
     return stuck;
+  }
+
+  async #send(agent: string, notes: readonly WaitingNote[]): Promise<boolean> {
+    const last = notes.at(-1)?.id ?? 0;
+    // What was sent before may have been recorded: said to the ledger, which then looks.
+    const attempt = notes.some(({ sent }) => sent === 1) ? 1 : 0;
+    this.#store.markSent(agent, last);
+    try {
+      const ledger = this.env.LEDGER.get(this.env.LEDGER.idFromName(ledgerNameOf({ kind: 'agent', agent })));
+      const answer = (await ledger.record({
+        attempt,
+        outcomes: [],
+        refused: [],
+        notes: notes.map(({ note }) => JSON.parse(note) as LedgerNote),
+      })) as RecordAnswer;
+      if (answer.effect !== 'recorded') return false;
+      this.#store.removeNotes(agent, last);
+      return true;
+    } catch (error) {
+      console.error(
+        `keywarden: error: an approval's notes wait: ${error instanceof Error ? error.message : 'unknown'}`,
+      );
+      return false;
+    }
   }
 
   async #deliver(now: number): Promise<void> {

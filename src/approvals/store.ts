@@ -6,6 +6,8 @@ export interface WaitingNote {
   readonly id: number;
   readonly agent: string;
   readonly note: string;
+  /** 1: it may have reached the ledger already. */
+  readonly sent: number;
 }
 
 export interface Delivery {
@@ -36,7 +38,7 @@ export class ApprovalStore {
     sql.exec(`CREATE INDEX IF NOT EXISTS approvals_open ON approvals (expires_at)
       WHERE state IN ('pending', 'approved')`);
     sql.exec(`CREATE TABLE IF NOT EXISTS notes (
-      id INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, note TEXT NOT NULL)`);
+      id INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, note TEXT NOT NULL, sent INTEGER NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS deliveries (
       approval TEXT PRIMARY KEY, nonce TEXT NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL)`);
     sql.exec('CREATE TABLE IF NOT EXISTS burnt_links (nonce TEXT PRIMARY KEY, at INTEGER NOT NULL)');
@@ -140,17 +142,23 @@ export class ApprovalStore {
   }
 
   addNote(agent: string, note: string): void {
-    this.#sql.exec('INSERT INTO notes (agent, note) VALUES (?, ?)', agent, note);
+    this.#sql.exec('INSERT INTO notes (agent, note, sent) VALUES (?, ?, 0)', agent, note);
   }
 
   notes(): WaitingNote[] {
     return this.#sql
-      .exec<{ id: number; agent: string; note: string }>('SELECT id, agent, note FROM notes ORDER BY id LIMIT 2000')
+      .exec<{ id: number; agent: string; note: string; sent: number }>(
+        'SELECT id, agent, note, sent FROM notes ORDER BY id LIMIT 2000',
+      )
       .toArray();
   }
 
-  removeNote(id: number): void {
-    this.#sql.exec('DELETE FROM notes WHERE id = ?', id);
+  markSent(agent: string, upTo: number): void {
+    this.#sql.exec('UPDATE notes SET sent = 1 WHERE agent = ? AND id <= ?', agent, upTo);
+  }
+
+  removeNotes(agent: string, upTo: number): void {
+    this.#sql.exec('DELETE FROM notes WHERE agent = ? AND id <= ?', agent, upTo);
   }
 
   putDelivery({ approval, nonce, attempt, at }: Delivery): void {
