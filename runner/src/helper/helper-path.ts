@@ -33,10 +33,11 @@ async function built(): Promise<string> {
   const sources = (await readdir(join(HELPER, 'src'))).filter((name) => /\.[ch]$/.test(name)).sort();
   const digest = createHash('sha256').update(FLAGS.join(' '));
   for (const name of sources) digest.update(name).update(await readFile(join(HELPER, 'src', name)));
-  // The name tells what it was built from: nothing is compared by time, and a running one is never overwritten.
-  const target = join(HELPER, 'build', `keywarden-helper-${digest.digest('hex').slice(0, 16)}`);
+  // The folder tells what it was built from: nothing is compared by time, and a running one is never overwritten.
+  const folder = join(HELPER, 'build', digest.digest('hex').slice(0, 16));
+  const target = join(folder, 'keywarden-helper');
   if (await isThere(target)) return target;
-  await mkdir(join(HELPER, 'build'), { recursive: true });
+  await mkdir(folder, { recursive: true });
   const fresh = `${target}.${process.pid}`;
   const files = sources.filter((name) => name.endsWith('.c')).map((name) => join(HELPER, 'src', name));
   try {

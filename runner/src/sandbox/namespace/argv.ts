@@ -1,0 +1,144 @@
+import { join } from 'node:path';
+import type { Limits, Mount } from '../backend.ts';
+import type { DecoyMounts } from '../decoys/lay-decoys.ts';
+import type { Identity } from './identity.ts';
+import { HOME, insideOf } from './inside.ts';
+import { DEVICES, HOSTNAME, placesIn } from './lay-down.ts';
+import type { Entry, ProcCovers } from './system.ts';
+
+/** All that decides the command lines; building them is pure. */
+export interface Layout {
+  readonly session: string;
+  readonly folder: string;
+  readonly bwrap: string;
+  readonly helper: string;
+  readonly classes: string;
+  readonly identity: Identity;
+  readonly system: readonly Entry[];
+  readonly etc: readonly Entry[];
+  readonly proc: ProcCovers;
+  readonly decoys: DecoyMounts | null;
+  readonly mounts: readonly Mount[];
+  readonly limits: Limits;
+  readonly egressSocket: string;
+  readonly egressPort: number;
+  readonly deadlineAt: number;
+  readonly graceMs: number;
+  readonly workdir: string;
+  readonly pty: boolean;
+  readonly command: readonly string[];
+}
+
+/** The whole command line; its secrets come by descriptor 5, never in here. */
+export const superviseArgv = (layout: Layout): string[] => [
+  layout.helper,
+  'supervise',
+  ...['--control', placesIn(layout.folder).control],
+  ...['--classes', layout.classes],
+  ...['--events-fd', '3', '--life-fd', '4', '--env-fd', '5'],
+  ...(layout.pty ? ['--pty'] : []),
+  '--',
+  ...bwrapArgv(layout),
+];
+
+export function bwrapArgv(layout: Layout): string[] {
+  return [
+    layout.bwrap,
+    ...walls(layout.identity),
+    ...layout.system.flatMap(shown),
+    ...['--ro-bind', placesIn(layout.folder).etc, '/etc'],
+    // Links of /etc were laid down as links.
+    ...layout.etc.filter((entry) => entry.kind !== 'link').flatMap(shown),
+    ...procMounts(layout),
+    ...devMounts(layout),
+    ...['--size', String(layout.limits.tmpBytes), '--perms', '1777', '--tmpfs', '/tmp'],
+    ...['--symlink', '../tmp', '/var/tmp', '--symlink', '../run', '/var/run'],
+    ...homeMounts(layout),
+    ...ownMounts(layout),
+    ...layout.mounts.toSorted(shallowFirst).flatMap(mounted),
+    // bwrap's own root is a tmpfs without a bound, and writable.
+    ...['--remount-ro', '/', '--chdir', '/', '--'],
+    ...initArgv(layout),
+  ];
+}
+
+/**
+ * `--unshare-all` would only *try* the user and the cgroup namespace; each is named, so that a missing one is an error.
+ * `--as-pid-1` makes the helper PID 1: the kernel drops signals to it from inside (pid_namespaces(7)).
+ */
+function walls(identity: Identity): string[] {
+  const common = [
+    ...['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'],
+    ...['--die-with-parent', '--as-pid-1', '--clearenv', '--hostname', HOSTNAME, '--cap-drop', 'ALL'],
+  ];
+  if (identity.kind === 'own') {
+    return [...common, '--unshare-user', '--uid', String(identity.uid), '--gid', String(identity.gid)];
+  }
+  // For PID 1 alone, which becomes the agent's uid, empties its bounding set and ends what bears that uid.
+  return [...common, ...['SETUID', 'SETGID', 'SETPCAP', 'KILL'].flatMap((name) => ['--cap-add', `CAP_${name}`])];
+}
+
+function shown(entry: Entry): string[] {
+  return entry.kind === 'link' ? ['--symlink', entry.target, entry.at] : ['--ro-bind', entry.source, entry.at];
+}
+
+function procMounts({ proc, folder }: Layout): string[] {
+  const empty = placesIn(folder).empty;
+  return [
+    ...['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
+    ...proc.folders.flatMap((name) => ['--ro-bind', empty, `/proc/${name}`]),
+    ...proc.files.flatMap((name) => ['--ro-bind', '/dev/null', `/proc/${name}`]),
+  ];
+}
+
+function devMounts({ identity, folder, limits }: Layout): string[] {
+  const own = placesIn(folder).devices;
+  const copies = identity.kind === 'own' && identity.rootEquivalent ? DEVICES : [];
+  return [
+    ...['--dev', '/dev', ...copies.flatMap((name) => ['--dev-bind', join(own, name), `/dev/${name}`])],
+    ...['--size', String(limits.tmpBytes), '--perms', '1777', '--tmpfs', '/dev/shm'],
+    // bwrap offers the terminal of its own descriptor 1 there (TIOCSTI, CVE-2017-5226).
+    ...['--ro-bind', '/dev/null', '/dev/console', '--remount-ro', '/dev'],
+  ];
+}
+
+/** bwrap makes a tmpfs as its own user; whoever the agent is may write there, and nobody else is in the sandbox. */
+function homeMounts({ decoys, limits }: Layout): string[] {
+  const tmpfs = (path: string): string[] => [
+    ...['--size', String(limits.tmpBytes), '--perms', '1777', '--tmpfs', path],
+  ];
+  if (decoys === null) return tmpfs(HOME);
+  return [
+    ...tmpfs(HOME),
+    ...decoys.pinned.flatMap((path) => tmpfs(join(HOME, path))),
+    ...decoys.readOnly.flatMap(({ source, path }) => ['--ro-bind', source, join(HOME, path)]),
+  ];
+}
+
+/** Sockets on a read-only mount can be connected to, but not chmodded or removed. */
+function ownMounts({ session, folder, helper, egressSocket }: Layout): string[] {
+  const inside = insideOf(session);
+  return [
+    ...['--ro-bind', helper, inside.helper],
+    ...['--ro-bind', placesIn(folder).control, inside.control],
+    ...['--ro-bind', egressSocket, inside.egress],
+  ];
+}
+
+const mounted = (mount: Mount): string[] => [mount.writable ? '--bind' : '--ro-bind', mount.source, mount.destination];
+
+const shallowFirst = (a: Mount, b: Mount): number => a.destination.split('/').length - b.destination.split('/').length;
+
+function initArgv({ session, identity, limits, ...layout }: Layout): string[] {
+  const inside = insideOf(session);
+  const who = identity.kind === 'dropped' ? ['--uid', String(identity.uid), '--gid', String(identity.gid)] : [];
+  const rlimits = [`nofile=${limits.openFiles}`, `fsize=${limits.fileBytes}`, `nproc=${limits.pids}`, 'core=0'];
+  return [
+    ...[inside.helper, 'init', '--control', inside.control],
+    ...['--deadline', String(layout.deadlineAt), '--grace', String(layout.graceMs)],
+    ...['--egress-socket', inside.egress, '--egress-port', String(layout.egressPort)],
+    ...who,
+    ...rlimits.flatMap((limit) => ['--rlimit', limit]),
+    ...['--cwd', layout.workdir, '--', ...layout.command],
+  ];
+}

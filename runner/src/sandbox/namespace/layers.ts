@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { helperPath } from '../../helper/helper-path.ts';
+import type { Layer } from '../backend.ts';
+import { cgroupBases } from './cgroup.ts';
+import { findProgram } from './find-program.ts';
+
+const run = promisify(execFile);
+
+/** What this host offers this user for the namespace backend, each tried for real. */
+export async function namespaceLayers(): Promise<readonly Layer[]> {
+  const helper = await helperPath().then(
+    (path) => ({ path, why: null }),
+    (error: Error) => ({ path: null, why: error.message }),
+  );
+  const probed = helper.path === null ? null : await probe(helper.path);
+  return [
+    layer('helper', helper.path !== null, helper.path ?? helper.why ?? '', 'apt-get install gcc libc6-dev'),
+    await bubblewrap(),
+    namespaces(),
+    layer(
+      'seccomp user notification',
+      probed?.user_notification === true,
+      probed === null ? 'not tried: the helper is missing' : 'answered by the kernel',
+      'a kernel ≥ 5.5 with CONFIG_SECCOMP_FILTER',
+    ),
+    layer(
+      'Landlock',
+      (probed?.landlock ?? 0) > 0,
+      probed === null ? 'not tried: the helper is missing' : `ABI ${probed.landlock}`,
+      'a kernel ≥ 5.13, started with lsm=landlock,…',
+    ),
+    cgroups(),
+  ];
+}
+
+async function probe(helper: string): Promise<{ landlock: number; user_notification: boolean } | null> {
+  try {
+    return JSON.parse((await run(helper, ['probe'])).stdout);
+  } catch {
+    return null;
+  }
+}
+
+async function bubblewrap(): Promise<Layer> {
+  const found = findProgram('bwrap');
+  if (found === null) return layer('bubblewrap', false, 'bwrap is not on PATH', 'apt-get install bubblewrap');
+  try {
+    await run(found, ['--ro-bind', '/', '/', '--unshare-all', '--unshare-user', '--die-with-parent', 'true'], {
+      timeout: 10_000,
+    });
+    return layer('bubblewrap', true, `${found} makes a sandbox`, '');
+  } catch (error) {
+    const said = String((error as { stderr?: string }).stderr ?? error).trim();
+    return layer(
+      'bubblewrap',
+      false,
+      `${found} makes no sandbox: ${said.slice(0, 200)}`,
+      'allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (and kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)',
+    );
+  }
+}
+
+function namespaces(): Layer {
+  const most = Number(textOf('/proc/sys/user/max_user_namespaces') ?? '0');
+  const debian = textOf('/proc/sys/kernel/unprivileged_userns_clone');
+  const there = most > 0 && (debian !== '0' || process.getuid?.() === 0);
+  return layer(
+    'user namespaces',
+    there,
+    there ? `at most ${most}` : 'switched off',
+    'sysctl user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1',
+  );
+}
+
+/** Without them memory and processes are bounded by rlimits a process only: told, and no refusal. */
+function cgroups(): Layer {
+  const controllers = cgroupBases().flatMap((base) => base.controllers);
+  return {
+    ...layer(
+      'cgroup limits',
+      controllers.length === 3,
+      controllers.length === 0 ? 'none delegated to this user: rlimits only' : controllers.join(', '),
+      'run as root, or in a user session of systemd with Delegate=memory pids cpu',
+    ),
+    required: false,
+  };
+}
+
+function layer(name: string, present: boolean, detail: string, mend: string): Layer {
+  return { name, present, detail, mend: present ? null : mend, required: true };
+}
+
+function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}

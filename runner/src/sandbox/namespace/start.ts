@@ -1,0 +1,150 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { Failure } from '../../failure.ts';
+import { startTimeOf } from '../../state/process-identity.ts';
+import type { Exit, Sandbox, SandboxSpec, StartEvents, Trace } from '../backend.ts';
+import { type Layout, superviseArgv } from './argv.ts';
+import { Cgroups } from './cgroup.ts';
+import { Counts, type HelperEvent } from './counts.ts';
+import { endProcesses } from './leftovers.ts';
+
+type Ended = Extract<HelperEvent, { event: 'exited' }>;
+
+/**
+ * Starts `supervise`, which waits for the environment before it starts anything: by then its trace is in the lease and it is
+ * in the session's control groups, so that nothing of the sandbox can be outside of either.
+ */
+export async function startNamespace(spec: SandboxSpec, layout: Layout, events: StartEvents): Promise<Sandbox> {
+  const groups = new Cgroups(spec.session);
+  const traces: Trace[] = [];
+  const trace = async (one: Trace): Promise<void> => {
+    traces.push(one);
+    await events.traced(one);
+  };
+  for (const path of groups.paths) await trace({ kind: 'cgroup', path });
+  groups.make(spec.limits);
+
+  const [program, ...argv] = superviseArgv(layout) as [string, ...string[]];
+  const streams = spec.streams;
+  const piped = streams.kind === 'piped';
+  const child = spawn(program, argv, {
+    env: {},
+    stdio: [
+      piped ? (streams.stdin === null ? 'ignore' : 'pipe') : 'inherit',
+      piped ? 'pipe' : 'inherit',
+      piped ? 'pipe' : 'inherit',
+      'pipe',
+      'pipe',
+      'pipe',
+    ],
+  });
+  const pid = child.pid;
+  if (pid === undefined) {
+    const why = await new Promise<Error>((resolve) => child.once('error', resolve));
+    throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
+  }
+  const watched = watch(child, groups);
+  try {
+    groups.adopt(pid);
+    await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
+    if (piped) connect(child, streams);
+    const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
+    (descriptor(child, 5) as Writable).end(block.join(''));
+    await watched.ready;
+  } catch (error) {
+    child.kill('SIGKILL');
+    await endProcesses(spec.session, traces);
+    throw error;
+  }
+  const tell = (line: string): void => {
+    const life = descriptor(child, 4) as Writable;
+    if (life.writable) life.write(`${line}\n`);
+  };
+  return {
+    exited: watched.exited,
+    counters: () => watched.counts.counters(),
+    signal: async (name) => tell(`signal ${constants.signals[name]}`),
+    async kill() {
+      tell('kill');
+      await endProcesses(spec.session, traces);
+      await watched.exited;
+    },
+    resize: async (columns, rows) => tell(`resize ${columns} ${rows}`),
+  };
+}
+
+/** Node's types know of five descriptors only. */
+const descriptor = (child: ChildProcess, number: number): Writable | Readable | null | undefined =>
+  (child.stdio as readonly (Writable | Readable | null | undefined)[])[number];
+
+interface Watched {
+  readonly counts: Counts;
+  readonly ready: Promise<void>;
+  readonly exited: Promise<Exit>;
+}
+
+function watch(child: ChildProcess, groups: Cgroups): Watched {
+  const counts = new Counts();
+  const ready = Promise.withResolvers<void>();
+  const exited = Promise.withResolvers<Exit>();
+  let failed: Extract<HelperEvent, { event: 'failed' }> | null = null;
+  let ended: Ended | null = null;
+  for (const number of [4, 5]) descriptor(child, number)?.on('error', () => {});
+  const lines = createInterface({ input: descriptor(child, 3) as NodeJS.ReadableStream });
+  lines.on('line', (line) => {
+    const event = counts.take(line);
+    if (event?.event === 'ready') ready.resolve();
+    else if (event?.event === 'failed') failed = event;
+    else if (event?.event === 'exited') ended = event;
+  });
+  const allRead = new Promise<void>((resolve) => lines.once('close', resolve));
+  child.once('close', async (code, signal) => {
+    await allRead;
+    const outOfMemory = groups.outOfMemory();
+    await groups.remove().catch(() => {});
+    if (failed !== null) {
+      ready.reject(new Failure(`the sandbox did not start: ${failed.why}`, failed.mend ?? 'keywarden doctor'));
+    } else if (ended === null) {
+      ready.reject(
+        new Failure('the sandbox did not start', 'what it said is above; keywarden doctor tells what is missing'),
+      );
+    }
+    exited.resolve(ended === null ? lost(code, signal, outOfMemory) : exitOf(ended, outOfMemory));
+    ready.resolve();
+  });
+  // Who only waits for the start must not be told of the end by a crash.
+  ready.promise.catch(() => {});
+  return { counts, ready: ready.promise, exited: exited.promise };
+}
+
+const exitOf = ({ code, signal }: Ended, outOfMemory: boolean): Exit => ({
+  code,
+  signal: signal === null ? null : nameOfSignal(signal),
+  outOfMemory,
+});
+
+/** The supervisor itself was killed, and by its death everything in the sandbox. */
+const lost = (code: number | null, signal: string | null, outOfMemory: boolean): Exit => ({
+  code: signal === null ? (code ?? 125) : 128 + (constants.signals[signal as NodeJS.Signals] ?? 0),
+  signal,
+  outOfMemory,
+});
+
+function nameOfSignal(told: string): string {
+  const number = Number(told.replace(/^SIG/, ''));
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? told;
+}
+
+function connect(child: ChildProcess, streams: Extract<SandboxSpec['streams'], { kind: 'piped' }>): void {
+  if (streams.stdin !== null && child.stdin !== null) {
+    // The agent may leave its input unread.
+    child.stdin.on('error', () => {});
+    streams.stdin.pipe(child.stdin);
+    void finished(child.stdin).catch(() => streams.stdin?.unpipe());
+  }
+  child.stdout?.pipe(streams.stdout, { end: false });
+  child.stderr?.pipe(streams.stderr, { end: false });
+}
