@@ -186,7 +186,7 @@ async function byAgent(c: ApiContext): Promise<Response | null> {
   if (!token.ok) return null;
   const verified = await verifyToken(token.value, edge.keys.verifying, edge.expected, Date.now() / 1000);
   // An operator's key is no JWT; what looks like one and fails is an agent's all the same.
-  if (!verified.ok) return token.value.startsWith('eyJ') ? problem(c, verified.error) : null;
+  if (!verified.ok) return /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/.test(token.value) ? problem(c, verified.error) : null;
   const principal: Principal = verified.value;
   const standing = await peek(c.env, principal, []);
   if (!standing.ok) return faulty(c, standing.error);
