@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { endWithNpm } from '../runner/src/cli/end-with-npm.ts';
 import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
 import { firstCalls } from '../runner/src/demo/first-calls.ts';
+import { type FirstSession, firstSession } from '../runner/src/demo/first-session.ts';
 import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
 import { offeredPort } from '../runner/src/edge/address.ts';
 import { type Edge, startEdge } from '../runner/src/edge/start-edge.ts';
@@ -21,6 +22,7 @@ const say = (line: string): void => note(harmless(line));
 
 let demo: Demo | null = null;
 let edge: Edge | null = null;
+let session: FirstSession | null = null;
 const asked = new Promise<void>((done) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done());
 });
@@ -44,6 +46,7 @@ async function main(): Promise<number> {
     complain(error.message, error.hints);
     return error.exitCode;
   } finally {
+    await session?.stop();
     await edge?.stop();
     await demo?.close();
   }
@@ -62,7 +65,12 @@ async function begin(): Promise<void> {
     say,
   });
   const calls = await firstCalls(edge.url, stateDir);
-  process.stdout.write(`${[...calls, '', ...directions(edge.url)].join('\n')}\n`);
+  session = await firstSession(stateDir, say, (line) => process.stdout.write(`demo: ${line}\n`));
+  const told =
+    session === null
+      ? ['No sandbox was started: npx keywarden doctor tells what this host lacks.']
+      : ['The same agent in a sandbox, with a token and nothing else:', ...session.lines.map((line) => `  ${line}`)];
+  process.stdout.write(`${[...calls, '', ...told, '', ...directions(edge.url)].join('\n')}\n`);
 }
 
 /** 8787, or the next one that is free, saying so. A port that was asked for is that one or none. */
@@ -93,6 +101,9 @@ function directions(url: string): string[] {
     'In another terminal, in this directory:',
     `  mint a token   ${token}`,
     `  call with it   curl -H "Authorization: Bearer $(${token})" ${url}/proxy/stripe/v1/customers`,
+    `  decide         npx keywarden approvals list${near}, then approvals approve ID or deny ID`,
+    `  a sandbox      npx keywarden run${near} --can stripe:list_customers -- bash`,
+    `  its sessions   npx keywarden sessions list${near}`,
     `  see the audit  npx keywarden audit list${near}`,
     `  check it       npx keywarden audit verify${near}`,
     '',

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 
 /** A door before a service that is lenient about credentials, so that the demo proves what it shows. */
@@ -34,6 +34,8 @@ function pass(req: IncomingMessage, res: ServerResponse, upstream: string, crede
     refuse(res, 418, 'a capability token leaked through');
   } else if (!same(req.headers.authorization ?? '', `Bearer ${credential}`)) {
     refuse(res, 401, 'not the real credential');
+  } else if (req.method === 'POST' && req.url === '/v1/refunds') {
+    refund(req, res);
   } else {
     passOn(req, res, upstream);
   }
@@ -51,6 +53,27 @@ function passOn(req: IncomingMessage, res: ServerResponse, upstream: string): vo
   onward.on('error', () => (res.headersSent ? res.destroy() : refuse(res, 502, 'the service behind the gate is gone')));
   res.on('close', () => onward.destroy());
   req.pipe(onward);
+}
+
+/** The emulator knows no refunds: here is one, in the shape of Stripe's (https://docs.stripe.com/api/refunds/object). */
+async function refund(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  let text = '';
+  for await (const chunk of req.setEncoding('utf8')) text += chunk;
+  const fields = new URLSearchParams(text);
+  res.writeHead(200, { 'content-type': 'application/json' });
+  res.end(
+    JSON.stringify({
+      id: `re_${randomBytes(12).toString('hex')}`,
+      object: 'refund',
+      amount: Number(fields.get('amount')),
+      charge: fields.get('charge'),
+      currency: 'usd',
+      reason: fields.get('reason'),
+      status: 'succeeded',
+      created: Math.floor(Date.now() / 1000),
+      metadata: {},
+    }),
+  );
 }
 
 /** The texts as they are, and what their base64 words (Basic) hold. */
