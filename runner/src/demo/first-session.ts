@@ -57,7 +57,7 @@ export async function firstSession(
   const code = await Promise.race([waits.then(() => null), ended]);
   clearTimeout(timer);
   opened = true;
-  if (code === 125) {
+  if (code === 125 || (code !== null && lines.length === 0)) {
     for (const line of errors) say(line.replace(/^keywarden: /, ''));
     return null;
   }

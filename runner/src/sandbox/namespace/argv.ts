@@ -52,6 +52,7 @@ export function bwrapArgv(layout: Layout): string[] {
     ...procMounts(layout),
     ...devMounts(layout),
     ...['--size', String(layout.limits.tmpBytes), '--perms', '1777', '--tmpfs', '/tmp'],
+    ...openFolder('/var'),
     ...['--symlink', '../tmp', '/var/tmp', '--symlink', '../run', '/var/run'],
     ...homeMounts(layout),
     ...ownMounts(layout),
@@ -125,7 +126,15 @@ function ownMounts({ session, folder, helper, egressSocket }: Layout): string[] 
   ];
 }
 
-const mounted = (mount: Mount): string[] => [mount.writable ? '--bind' : '--ro-bind', mount.source, mount.destination];
+/** bwrap makes missing parents for its own user only; the agent must pass through them. */
+function mounted({ destination, source, writable }: Mount): string[] {
+  const names = destination.split('/').slice(1, -1);
+  const parents = names.map((_, index) => `/${names.slice(0, index + 1).join('/')}`);
+  return [...parents.flatMap(openFolder), writable ? '--bind' : '--ro-bind', source, destination];
+}
+
+const openFolder = (path: string): string[] =>
+  path === HOME || path === '/tmp' || path === '/home' ? [] : ['--perms', '0755', '--dir', path];
 
 const shallowFirst = (a: Mount, b: Mount): number => a.destination.split('/').length - b.destination.split('/').length;
 
