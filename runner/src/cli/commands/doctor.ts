@@ -50,7 +50,7 @@ async function examine(options: DoctorOptions): Promise<number> {
     ...(await policyChecks(policies, vars)),
     stateCheck(state),
     ...(await edgeChecks(options.state)),
-    ...isolationChecks(),
+    ...(await isolationChecks()),
   ];
   const sound = checks.every((check) => check.state !== 'broken');
   if (options.json) printJson({ ok: sound, checks });
