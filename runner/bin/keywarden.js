@@ -13,6 +13,8 @@ const AGAIN = 'KEYWARDEN_REEXECUTED';
 if (process.features.typescript) {
   if (process.env[AGAIN]) endWithParent();
   delete process.env[AGAIN];
+  // Compiled code is kept beside the sources, which are as trusted: never in a home or in /tmp, where others may write.
+  process.getBuiltinModule('node:module').enableCompileCache(fileURLToPath(new URL('../.cache/node', import.meta.url)));
   await import('../src/cli/main.ts');
 } else {
   const node = process.env[AGAIN] ? undefined : bundledNode();
