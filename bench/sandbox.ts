@@ -1,0 +1,185 @@
+/**
+ * What does the sandbox cost?
+ *
+ *   node bench/sandbox.ts [--rounds 15] [--sessions 50]
+ *
+ * Ratios measured side by side in one run: the backend around `true` against plain bwrap with the same mounts; opens, git and npm
+ * inside against outside; many sandboxes at once. Token and edge are not part of it: `keywarden run --timings` tells those.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { parseArgs } from 'node:util';
+import type { SandboxSpec, Trace } from '../runner/src/sandbox/backend.ts';
+import { namespaceBackend } from '../runner/src/sandbox/namespace/backend.ts';
+import { environmentOf } from '../runner/src/session/environment.ts';
+import { makeSessionId } from '../runner/src/session/session-id.ts';
+import { machineText } from './report.ts';
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '15' }, sessions: { type: 'string', default: '50' } },
+});
+const rounds = Number(values.rounds);
+const directory = mkdtempSync(join(tmpdir(), 'keywarden-sandbox-'));
+const egressSocket = join(directory, 'edge.sock');
+const egress = createServer((_, response) => response.end()).listen(egressSocket);
+const backend = namespaceBackend();
+
+const MB = 1024 * 1024;
+function specOf(
+  argv: readonly string[],
+  stdout: NodeJS.WritableStream,
+  mounts: SandboxSpec['mounts'] = [],
+): SandboxSpec {
+  const session = makeSessionId();
+  const folder = join(directory, session);
+  mkdirSync(folder, { mode: 0o700 });
+  return {
+    session,
+    argv,
+    env: environmentOf([], false),
+    workdir: '/home/agent',
+    mounts,
+    limits: { memoryBytes: 1024 * MB, cpus: 2, pids: 256, openFiles: 1024, fileBytes: 1024 * MB, tmpBytes: 64 * MB },
+    deadlineAt: Date.now() + 120_000,
+    graceMs: 1000,
+    folder,
+    egressSocket,
+    egressPort: 8787,
+    streams: { kind: 'piped', stdin: null, stdout, stderr: process.stderr },
+    tty: false,
+    root: null,
+    decoys: true,
+  };
+}
+
+async function inside(argv: readonly string[], mounts: SandboxSpec['mounts'] = []): Promise<string> {
+  const stdout = new PassThrough();
+  let text = '';
+  stdout.on('data', (chunk) => (text += chunk));
+  const spec = specOf(argv, stdout, mounts);
+  const traces: Trace[] = [];
+  const sandbox = await backend.start(spec, { traced: async (trace) => void traces.push(trace) });
+  const exit = await sandbox.exited;
+  if (exit.code !== 0) throw new Error(`${argv.join(' ')} ended with ${exit.code}`);
+  await backend.sweep(spec.session, traces, spec.folder);
+  return text;
+}
+
+const median = (numbers: number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] as number;
+let failed = false;
+function row(what: string, mine: number, other: number, most: number, unit = 'ms'): void {
+  const ratio = mine / other;
+  if (ratio > most) failed = true;
+  console.log(
+    `| ${what} | ${mine.toFixed(2)} ${unit} | ${other.toFixed(2)} ${unit} | ${ratio.toFixed(2)} | ${most} | ${ratio <= most ? 'PASS' : '**FAIL**'} |`,
+  );
+}
+
+try {
+  console.log(
+    `${machineText()}\n\n| what | in the sandbox | beside it | ratio | at most | |\n| --- | --: | --: | --: | --: | --- |`,
+  );
+  await inside(['true']);
+  const ours: number[] = [];
+  const plain: number[] = [];
+  const planned = specOf(['true'], new PassThrough());
+  const argv = (await backend.plan(planned)).find((step) => step.argv !== undefined)?.argv ?? [];
+  const bwrap = argv.slice(argv.indexOf('--') + 1);
+  // The same mounts, without what is ours: helper, sockets, decoys (not laid down for a plan).
+  const kept = withoutOwn(bwrap.slice(0, bwrap.lastIndexOf('--', bwrap.indexOf('init'))), directory);
+  for (let round = 0; round < rounds; round++) {
+    let begun = performance.now();
+    await inside(['true']);
+    ours.push(performance.now() - begun);
+    begun = performance.now();
+    const ran = spawnSync(kept[0] as string, [...kept.slice(1), '--', 'true']);
+    plain.push(performance.now() - begun);
+    if (ran.status !== 0) throw new Error(`plain bwrap: ${ran.stderr}`);
+  }
+  row('`true`, against plain bwrap with the same mounts', median(ours), median(plain), 3);
+
+  const work = join(directory, 'work');
+  mkdirSync(work);
+  writeFileSync(join(work, 'opens.c'), OPENS());
+  execFileSync('cc', ['-O2', '-static', '-o', join(work, 'opens'), join(work, 'opens.c')]);
+  const mounts = [{ source: work, destination: '/work', writable: false }];
+  const native = Number(execFileSync(join(work, 'opens'), ['/usr/bin/env'], { encoding: 'utf8' }));
+  row(
+    'open and close of a system file',
+    Number(await inside(['/work/opens', '/usr/bin/env'], mounts)),
+    native,
+    6,
+    'µs',
+  );
+  const own = Number(execFileSync(join(work, 'opens'), [join(work, 'opens.c')], { encoding: 'utf8' }));
+  row(
+    "open and close of a file of one's own",
+    Number(await inside(['/work/opens', '/work/opens.c'], mounts)),
+    own,
+    6,
+    'µs',
+  );
+
+  execFileSync('git', ['init', '-q', work]);
+  for (let i = 0; i < 50; i++) writeFileSync(join(work, `file-${i}`), 'x');
+  execFileSync('git', ['-C', work, 'add', '-A']);
+  const timed = (command: string): string =>
+    `import subprocess,time\nr=[]\nfor _ in range(15):\n t=time.time(); subprocess.run(${JSON.stringify(command)},shell=True,check=True,stdout=subprocess.DEVNULL); r.append(time.time()-t)\nprint(sorted(r)[7]*1000)`;
+  for (const [name, at] of [
+    ['git status', (folder: string) => `git -c safe.directory=* -C ${folder} status`],
+    ['npm --version', () => 'npm --version'],
+  ] as const) {
+    const outer = Number(execFileSync('python3', ['-c', timed(at(work))], { encoding: 'utf8' }));
+    row(`\`${name}\``, Number(await inside(['python3', '-c', timed(at('/work'))], mounts)), outer, 1.6);
+  }
+
+  const count = Number(values.sessions);
+  const free = (): number => Number(/MemAvailable:\s+(\d+)/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) / 1024;
+  const before = free();
+  let lowest = before;
+  const watching = setInterval(() => (lowest = Math.min(lowest, free())), 50);
+  const begun = performance.now();
+  await Promise.all(Array.from({ length: count }, () => inside(['sleep', '3'])));
+  clearInterval(watching);
+  console.log(
+    `\n${count} sandboxes at once, each \`sleep 3\`: all ended and were swept after ${((performance.now() - begun) / 1000).toFixed(1)} s; ${((before - lowest) / count).toFixed(1)} MiB each.`,
+  );
+} finally {
+  egress.close();
+  rmSync(directory, { recursive: true, force: true });
+}
+process.exitCode = failed ? 1 : 0;
+
+/** Drops binds from the session's own folder: for a plan nothing was laid down there. */
+function withoutOwn(argv: readonly string[], own: string): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const one = argv[i] as string;
+    const source = argv[i + 1] ?? '';
+    if (/^--(ro-|dev-)?bind$/.test(one) && (source.startsWith(own) || source.includes('keywarden-helper'))) i += 2;
+    else kept.push(one);
+  }
+  return kept;
+}
+
+function OPENS(): string {
+  return `#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+int main(int c, char **v) {
+  struct timespec a, b;
+  for (int i = 0; i < 2000; i++) close(open(v[c - 1], O_RDONLY));
+  clock_gettime(CLOCK_MONOTONIC, &a);
+  for (int i = 0; i < 20000; i++) { int f = open(v[c - 1], O_RDONLY); if (f < 0) return 1; close(f); }
+  clock_gettime(CLOCK_MONOTONIC, &b);
+  printf("%.3f\\n", ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / 20000 / 1e3);
+}
+`;
+}
