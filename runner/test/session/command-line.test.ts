@@ -310,7 +310,7 @@ describe('keywarden sessions', () => {
       stdio: 'ignore',
     });
     await until('the session to run', () => {
-      const [name] = readdirSync(join(edge.state, 'sessions'));
+      const name = readdirSync(join(edge.state, 'sessions')).find((one) => one.startsWith('ses_'));
       return (
         name !== undefined &&
         readFileSync(join(edge.state, 'sessions', name, 'lease.json'), 'utf8').includes('"runningAt":1')
