@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { keysCommand } from './commands/keys.ts';
 import { policyCommand } from './commands/policy.ts';
 import { runCommand } from './commands/run.ts';
+import { selftestCommand } from './commands/selftest.ts';
 import { sessionsCommand } from './commands/sessions.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -27,6 +28,7 @@ export function createProgram(setExit: SetExit): Command {
     runCommand,
     sessionsCommand,
     sweepCommand,
+    selftestCommand,
     tokenCommand,
     approvalsCommand,
     auditCommand,

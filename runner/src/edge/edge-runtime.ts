@@ -123,6 +123,18 @@ export class EdgeRuntime {
               modules: { 'index.js': { type: 'esm', contents: await bundleWorker(plan.policies) } },
             },
             env: environmentOf(settings, plan),
+            // Asked by the Worker alone: the direct socket goes to it first, as `run_worker_first` does in production.
+            ...(settings.assets === null
+              ? {}
+              : {
+                  assets: {
+                    directory: settings.assets.directory,
+                    htmlHandling: 'none' as const,
+                    notFoundHandling: 'none' as const,
+                    runWorkerFirst: true,
+                    hasUserWorker: true,
+                  },
+                }),
             exports: Object.fromEntries(
               Object.values(settings.durableObjects).map((name) => [
                 name,
@@ -152,6 +164,7 @@ function environmentOf(settings: WorkerSettings, plan: EdgePlan): WorkerEnvironm
   }
   // Not the id of wrangler.toml: another account's id there must not lose the local rows.
   for (const { binding } of settings.databases) env[binding] = { type: 'd1', id: `keywarden-${binding}` };
+  if (settings.assets !== null) env[settings.assets.binding] = { type: 'assets' };
   return env;
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { Failure } from '../failure.ts';
 import { inProject } from '../project.ts';
@@ -16,6 +16,8 @@ export interface WorkerSettings {
     readonly migrationsTable: string;
   }[];
   readonly vars: Readonly<Record<string, string>>;
+  /** The console's built files; null when they were not built. */
+  readonly assets: { readonly binding: string; readonly directory: string } | null;
 }
 
 interface WranglerToml {
@@ -24,6 +26,7 @@ interface WranglerToml {
   durable_objects?: { bindings?: { name: string; class_name: string }[] };
   d1_databases?: { binding: string; migrations_dir?: string; migrations_table?: string }[];
   vars?: Record<string, unknown>;
+  assets?: { directory: string; binding?: string };
 }
 
 /** @throws Failure when the file is missing, unreadable as TOML, or without a compatibility date. */
@@ -48,5 +51,13 @@ export function readWorkerSettings(file: string = inProject('wrangler.toml')): W
     vars: Object.fromEntries(
       Object.entries(toml.vars ?? {}).filter((e): e is [string, string] => typeof e[1] === 'string'),
     ),
+    assets: assetsIn(toml),
   };
+}
+
+/** A checkout without `npm run build` serves everything but the console. */
+function assetsIn({ assets }: WranglerToml): WorkerSettings['assets'] {
+  if (assets?.binding === undefined) return null;
+  const directory = inProject(assets.directory);
+  return existsSync(directory) ? { binding: assets.binding, directory } : null;
 }

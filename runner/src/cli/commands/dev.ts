@@ -51,6 +51,8 @@ async function dev(options: DevOptions): Promise<void> {
     say: (line) => note(harmless(line)),
   });
   print(`ready ${edge.url}`);
+  const { signInUrl } = await import('../../demo/sign-in.ts');
+  note(`the console, signed in once within 15 minutes: ${await signInUrl(edge.url, options.state)}`);
   const end = await Promise.race([stop.then(() => null), edge.died]);
   await edge.stop();
   if (end !== null) throw new Failure(end, 'nothing that was recorded is lost: start it again', EXIT.failed);

@@ -26,7 +26,8 @@ export function createOptions(spec: SandboxSpec, image: string, helper: string):
     Target: target,
     ReadOnly: readOnly,
   });
-  const decoys = spec.decoys ? decoyMounts(places.decoys).readOnly : [];
+  const home = `${tmpfs},mode=0700,uid=${UID},gid=${UID}`;
+  const decoys = spec.decoys ? decoyMounts(places.decoys) : null;
   return {
     Image: image,
     Entrypoint: [inside.helper],
@@ -49,8 +50,14 @@ export function createOptions(spec: SandboxSpec, image: string, helper: string):
     HostConfig: {
       NetworkMode: 'none',
       ReadonlyRootfs: true,
-      Tmpfs: { '/tmp': `${tmpfs},mode=1777`, [HOME]: `${tmpfs},mode=0700,uid=${UID},gid=${UID}` },
+      Tmpfs: {
+        '/tmp': `${tmpfs},mode=1777`,
+        [HOME]: home,
+        // A mount point cannot be renamed (threat B17).
+        ...Object.fromEntries((decoys?.pinned ?? []).map((path) => [join(HOME, path), home])),
+      },mode=1777`, [HOME]: `${tmpfs},mode=0700,uid=${UID},gid=$UID` },
       CapDrop: ['ALL'],
+      // The engine's own filter stays beside ours: what it refuses by number is refused, and not counted.
       SecurityOpt: ['no-new-privileges'],
       PidsLimit: limits.pids + 2,
       Memory: limits.memoryBytes,
@@ -70,7 +77,7 @@ export function createOptions(spec: SandboxSpec, image: string, helper: string):
         bind(helper, inside.helper),
         bind(places.control, inside.control),
         bind(spec.egressSocket, inside.egress),
-        ...decoys.map(({ source, path }) => bind(source, join(HOME, path))),
+        ...(decoys?.readOnly ?? []).map(({ source, path }) => bind(source, join(HOME, path))),
         ...spec.mounts.map(({ source, destination, writable }) => bind(source, destination, !writable)),
       ],
     },

@@ -3,8 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
-import type { Counters, Exit, Leftover, Sandbox, SandboxSpec, Trace } from '../../../src/sandbox/backend.ts';
-import { namespaceBackend } from '../../../src/sandbox/namespace/backend.ts';
+import type { Backend, Counters, Exit, Leftover, Sandbox, SandboxSpec, Trace } from '../../../src/sandbox/backend.ts';
 import { environmentOf } from '../../../src/session/environment.ts';
 import { makeSessionId } from '../../../src/session/session-id.ts';
 
@@ -36,11 +35,12 @@ export type Changes = Partial<Omit<SandboxSpec, 'argv' | 'session' | 'folder' | 
 /** A place for sandboxes, with an edge of a kind behind the only way out. */
 export class Place {
   readonly directory = mkdtempSync(join(tmpdir(), 'keywarden-sandbox-'));
-  readonly backend = namespaceBackend();
+  readonly backend: Backend;
   readonly asked: string[] = [];
   readonly #edge: Server;
 
-  constructor() {
+  constructor(backend: Backend) {
+    this.backend = backend;
     this.#edge = createServer((request, response) => {
       this.asked.push(`${request.method} ${request.url}`);
       response.end('from the edge\n');
