@@ -55,7 +55,7 @@ export function createOptions(spec: SandboxSpec, image: string, helper: string):
         [HOME]: home,
         // A mount point cannot be renamed (threat B17).
         ...Object.fromEntries((decoys?.pinned ?? []).map((path) => [join(HOME, path), home])),
-      },mode=1777`, [HOME]: `${tmpfs},mode=0700,uid=${UID},gid=$UID` },
+      },
       CapDrop: ['ALL'],
       // The engine's own filter stays beside ours: what it refuses by number is refused, and not counted.
       SecurityOpt: ['no-new-privileges'],
