@@ -20,7 +20,8 @@ static ssize_t read_string(pid_t pid, uint64_t address, char *text, size_t size)
   return end ? end - text : -1;
 }
 
-bool normalise(char *path) {
+/* `..` stays where a link may stand before it: `/proc/self/cwd/..` is not `/proc/self`. */
+static bool simplify(char *path, bool dots) {
   char *to = path, *from = path;
   if (*path != '/') return false;
   while (*from) {
@@ -28,7 +29,7 @@ bool normalise(char *path) {
     size_t length = strcspn(from, "/");
     if (length == 0) break;
     if (length == 1 && from[0] == '.') {
-    } else if (length == 2 && from[0] == '.' && from[1] == '.') {
+    } else if (dots && length == 2 && from[0] == '.' && from[1] == '.') {
       while (to > path && *--to != '/') {}
     } else {
       *to++ = '/';
@@ -41,6 +42,8 @@ bool normalise(char *path) {
   *to = 0;
   return true;
 }
+
+bool normalise(char *path) { return simplify(path, true); }
 
 static bool link_of(const char *link, char *text, size_t size) {
   ssize_t length = readlink(link, text, size - 1);
@@ -124,7 +127,7 @@ static enum proc through_proc(pid_t pid, char *path) {
   } else return PROC_NO;
   if (snprintf(rebuilt, sizeof rebuilt, "%s%s", to, tail) >= (int)sizeof rebuilt) return PROC_DOUBT;
   strcpy(path, rebuilt);
-  return normalise(path) ? PROC_AGAIN : PROC_DOUBT;
+  return simplify(path, false) ? PROC_AGAIN : PROC_DOUBT;
 }
 
 /* Read-only by the mounts: no symlink of the agent's making can be there. */
@@ -207,11 +210,19 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
   /* As it is written, then as it leads: a decoy is protected under every name. */
   for (int step = 0; step < 16; step++) {
     char written[PATH_MAX * 2];
+    if (!simplify(path, false) || strlen(path) >= PATH_MAX) return DOUBT;
+    enum proc proc = through_proc(pid, path);
     strcpy(written, path);
-    if (!normalise(written) || strlen(written) >= PATH_MAX) return DOUBT;
-    switch (through_proc(pid, written)) {
+    if (!normalise(written)) return DOUBT;
+    if (proc == PROC_NO && strcmp(written, path) != 0) {
+      char copy[PATH_MAX * 2];
+      strcpy(copy, written);
+      proc = through_proc(pid, copy);
+      if (proc == PROC_AGAIN) strcpy(path, copy);
+    }
+    switch (proc) {
       case PROC_NO: break;
-      case PROC_AGAIN: strcpy(path, written); continue;
+      case PROC_AGAIN: continue;
       case PROC_ENVIRON: return (struct answer){EACCES, class_named("proc-environ"), COUNT_DENIED};
       case PROC_OTHER: return (struct answer){EACCES, class_named("proc-other"), COUNT_DENIED};
       case PROC_OWN_ENVIRON: return (struct answer){0, class_named("proc-environ"), COUNT_OBSERVED};
