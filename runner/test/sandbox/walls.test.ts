@@ -142,7 +142,7 @@ os.open(".aws/credentials", os.O_RDONLY, dir_fd=fd)'`,
       expect(ran).toMatchObject({ stdout: 'a\nb\n', counters: { denied: [] } });
     });
     it('are never read by racing threads (B13)', async () => {
-      const seconds = Number(process.env['KEYWARDEN_RACE_SECONDS'] ?? 20);
+      const seconds = Number(process.env['KEYWARDEN_RACE_SECONDS'] ?? 60);
       const ran = await place.python(
         `
 import ctypes, os, threading, time
@@ -217,7 +217,8 @@ print(opened)
       async (name, number, args) => {
         const ran = await place.python(`${CALL}\nprint(call(${number}, ${args}))`);
         expect(ran.stdout).toBe('1\n');
-        expect(blockedOf(ran.counters, name)).toBe(1);
+        // On docker the engine's own filter may answer before ours.
+        if (backend === 'namespace') expect(blockedOf(ran.counters, name)).toBe(1);
       },
     );
     it('clone3 says that it does not exist, so that programs use clone (B28)', async () =>
