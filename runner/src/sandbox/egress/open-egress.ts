@@ -1,0 +1,106 @@
+import { chmodSync } from 'node:fs';
+import {
+  createServer,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { pipeline } from 'node:stream';
+import { Failure } from '../../failure.ts';
+import { passingFields } from './fields.ts';
+import { mayPass } from './paths.ts';
+import { answerNotOffered, answerUnreachable } from './problems.ts';
+
+export interface Egress {
+  close(): Promise<void>;
+}
+
+/** An agent that opens more at once waits; it can neither exhaust the runner's descriptors nor the edge's. */
+const MOST_CONNECTIONS = 128;
+/** sun_path of unix(7), its final zero excluded. */
+const LONGEST_SOCKET_PATH = 107;
+
+/**
+ * The only way out of a sandbox: HTTP on a unix socket (mode 0600), to this edge's agent paths and nowhere else. TLS to an
+ * https edge begins here; request target, fields and bodies go through as they came, both ways as they arrive.
+ *
+ * @param edgeUrl  The edge's base; null: there is none, and every request is told so.
+ * @throws {Failure} when the socket's path is too long or cannot be made.
+ */
+export async function openEgress(socket: string, edgeUrl: string | null): Promise<Egress> {
+  if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
+    throw new Failure(`the path of a unix socket is too long: ${socket}`, 'a shorter --state DIR');
+  const edge = edgeUrl === null ? null : new URL(edgeUrl);
+  const agent = agentFor(edge);
+  // Node's 300 s for a whole request would cut long uploads; the session's deadline bounds them.
+  const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, (incoming, outgoing) => {
+    outgoing.sendDate = false;
+    if (!mayPass(incoming.method ?? '', incoming.url ?? '')) answerNotOffered(outgoing);
+    else if (edge === null || agent === null) answerUnreachable(outgoing, 'this sandbox has no edge');
+    else forward(edge, agent, incoming, outgoing);
+  });
+  server.maxConnections = MOST_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new Failure(`cannot listen on ${socket}: ${error.message}`)));
+    server.listen(socket, resolve);
+  });
+  chmodSync(socket, 0o600);
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+        agent?.destroy();
+      }),
+  };
+}
+
+/**
+ * A connection a request: one that is kept may be closed by the edge just as the next request is written on it, and what was
+ * perhaps done must not be sent again.
+ */
+function agentFor(edge: URL | null): HttpAgent | null {
+  if (edge === null) return null;
+  const options = { keepAlive: false, maxSockets: MOST_CONNECTIONS };
+  return edge.protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options);
+}
+
+function forward(edge: URL, agent: HttpAgent, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const options: RequestOptions = {
+    agent,
+    hostname: edge.hostname.replace(/^\[|\]$/g, ''),
+    port: edge.port,
+    method: incoming.method ?? 'GET',
+    path: incoming.url ?? '/',
+    setHost: false,
+    headers: [
+      ...passingFields(incoming.rawHeaders, true),
+      'Host',
+      edge.host,
+      ...framing(incoming),
+      'Connection',
+      'close',
+    ],
+  };
+  const upstream = edge.protocol === 'https:' ? httpsRequest(options) : httpRequest(options);
+  upstream.on('response', (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', passingFields(answer.rawHeaders, false));
+    // Events of a stream must not wait for the first byte of its body.
+    outgoing.flushHeaders();
+    pipeline(answer, outgoing, () => {});
+  });
+  upstream.on('error', (error: NodeJS.ErrnoException) => {
+    if (outgoing.headersSent) outgoing.destroy();
+    else answerUnreachable(outgoing, `the edge cannot be reached (${error.code ?? 'error'})`);
+  });
+  outgoing.on('close', () => upstream.destroy());
+  incoming.on('error', () => upstream.destroy());
+  incoming.pipe(upstream);
+}
+
+/** A body of unknown length goes on in chunks; one of a known length keeps its Content-Length. */
+const framing = (incoming: IncomingMessage): string[] =>
+  incoming.headers['transfer-encoding'] === undefined ? [] : ['Transfer-Encoding', 'chunked'];

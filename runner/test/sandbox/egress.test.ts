@@ -1,0 +1,173 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Egress, openEgress } from '../../src/sandbox/egress/open-egress.ts';
+
+interface Asked {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly raw: readonly string[];
+  readonly bytes: number;
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'keywarden-egress-'));
+const socket = join(directory, 'egress');
+const asked: Asked[] = [];
+let edge: Server;
+let egress: Egress;
+
+beforeAll(async () => {
+  edge = createServer((incoming, outgoing) => {
+    let bytes = 0;
+    incoming.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    incoming.on('end', () => {
+      asked.push({ method: incoming.method, url: incoming.url, raw: incoming.rawHeaders, bytes });
+      if (incoming.url !== '/proxy/demo/events') return void outgoing.end('from the edge');
+      outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
+      outgoing.write('data: 1\n\n');
+      setTimeout(() => outgoing.end('data: 2\n\n'), 300);
+    });
+  });
+  await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
+  egress = await openEgress(socket, `http://127.0.0.1:${(edge.address() as AddressInfo).port}`);
+});
+afterAll(async () => {
+  await egress.close();
+  edge.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly text: string;
+  readonly at: readonly number[];
+}
+
+const ask = (path: string, options: RequestOptions = {}, body?: Buffer): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const sent = request({ socketPath: socket, path, ...options }, async (answer: IncomingMessage) => {
+      const at: number[] = [];
+      let text = '';
+      for await (const chunk of answer) {
+        at.push(performance.now());
+        text += chunk;
+      }
+      resolve({ status: answer.statusCode, text, at });
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+
+/** Bytes as they are, for what no client library would write. */
+const raw = (text: string): Promise<string> =>
+  new Promise((resolve) => {
+    let answer = '';
+    const client = connect(socket, () => client.write(text, 'latin1'));
+    // Where the connection is kept there is no end to wait for.
+    client.setTimeout(500, () => client.destroy());
+    client.setEncoding('latin1').on('data', (chunk) => (answer += chunk));
+    client.on('close', () => resolve(answer)).on('error', () => resolve(answer));
+  });
+
+describe('the way out of a sandbox', () => {
+  it('is a socket of its owner alone', () => expect(statSync(socket).mode & 0o777).toBe(0o600));
+
+  it('leads to what agents may ask the edge for', async () => {
+    const targets = ['/proxy/stripe/v1/balance?a=b', '/v1/capabilities', '/v1/approvals/apr_01', '/healthz'];
+    for (const target of [...targets, '/.well-known/jwks.json']) expect((await ask(target)).text).toBe('from the edge');
+  });
+
+  it.each([
+    ['/v1/tokens'],
+    ['/v1/audit'],
+    ['/console/'],
+    ['/'],
+    ['/openapi.json'],
+    ['/v1/approvals/'],
+    ['/v1/approvals/apr_1/approve'],
+    ['/v1/capabilities/x'],
+    ['/proxy'],
+    ['/proxyx/'],
+    ['/proxy/../v1/tokens'],
+    ['/proxy/%2e%2e/v1/tokens'],
+    ['/proxy/%2E./v1/tokens'],
+    ['/proxy/..%2fv1/tokens'],
+    ['/proxy/..%5cv1/tokens'],
+    ['/proxy/..\\v1/tokens'],
+    ['//evil.example/proxy/'],
+    ['http://evil.example/proxy/x'],
+  ])('does not lead to %s, and the edge is not asked (A7, A8)', async (target) => {
+    const before = asked.length;
+    const answer = await raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 404 /);
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      status: 404,
+      error: { code: 'not_offered' },
+    });
+    expect(asked.length).toBe(before);
+  });
+
+  it.each(['/v1/approvals/apr_1', '/v1/capabilities', '/healthz'])('only reads %s', async (target) =>
+    expect((await ask(target, { method: 'POST' })).status).toBe(404),
+  );
+
+  it('opens no tunnel (A19)', async () => {
+    const before = asked.length;
+    expect(await raw('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n')).not.toMatch(/ 200 /);
+    const answer = await raw(
+      'GET /proxy/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\n',
+    );
+    expect(answer).toMatch(/HTTP\/1.1 200 /);
+    expect(asked.length).toBe(before + 1);
+    expect(asked.at(-1)?.raw.join('\n')).not.toMatch(/upgrade|expect/i);
+  });
+
+  it('leaves target and fields as they are, and names the edge as the host', async () => {
+    await raw(
+      'GET /proxy/a//b%2Fc;d=1?x=%20&x=2 HTTP/1.1\r\nHost: evil\r\nX-A: 1\r\nx-a: 2\r\nConnection: close, x-gone\r\nX-Gone: 1\r\n\r\n',
+    );
+    const got = asked.at(-1);
+    expect(got?.url).toBe('/proxy/a//b%2Fc;d=1?x=%20&x=2');
+    const port = (edge.address() as AddressInfo).port;
+    expect(got?.raw).toEqual(['X-A', '1', 'x-a', '2', 'Host', `127.0.0.1:${port}`, 'Connection', 'close']);
+  });
+
+  it.each([
+    ['two lengths', 'Content-Length: 1\r\nContent-Length: 2\r\n'],
+    ['a length and chunks', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n'],
+    ['an odd coding', 'Transfer-Encoding: xchunked\r\n'],
+  ])('refuses %s (A13)', async (_, fields) => {
+    const before = asked.length;
+    const answer = await raw(`POST /proxy/x HTTP/1.1\r\nHost: x\r\n${fields}\r\n0\r\n\r\n`);
+    expect(answer).not.toMatch(/ 200 /);
+    expect(asked.length).toBe(before);
+  });
+
+  it('carries a large upload, with and without a length', async () => {
+    const body = Buffer.alloc(20_000_000, 7);
+    await ask('/proxy/up', { method: 'PUT', headers: { 'content-length': body.length } }, body);
+    expect(asked.at(-1)?.bytes).toBe(body.length);
+    await ask('/proxy/up', { method: 'PUT', headers: { 'transfer-encoding': 'chunked' } }, body);
+    expect(asked.at(-1)?.bytes).toBe(body.length);
+  });
+
+  it('carries events as they come', async () => {
+    const { text, at } = await ask('/proxy/demo/events');
+    expect(text).toBe('data: 1\n\ndata: 2\n\n');
+    expect((at.at(-1) ?? 0) - (at[0] ?? 0)).toBeGreaterThan(200);
+  });
+
+  it('says so when the edge is away, or when there is none', async () => {
+    for (const url of ['http://127.0.0.1:1', null]) {
+      const other = join(directory, 'other');
+      const away = await openEgress(other, url);
+      const answer = await ask('/proxy/x', { socketPath: other });
+      expect(JSON.parse(answer.text)).toMatchObject({ status: 503, error: { code: 'edge_unreachable' } });
+      await away.close();
+    }
+  });
+});
