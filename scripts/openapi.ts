@@ -30,6 +30,19 @@ const schemas = {
   ApproveRequest: p.ApproveRequest,
   DenyRequest: p.DenyRequest,
   ApprovalEvent: p.ApprovalEvent,
+  SignInRequest: p.SignInRequest,
+  ConsoleSession: p.ConsoleSession,
+  SignInLink: p.SignInLink,
+  PoliciesResponse: p.PoliciesResponse,
+  ExplainRequest: p.ExplainRequest,
+  ExplainResponse: p.ExplainResponse,
+  StopRequest: p.StopRequest,
+  StopScope: p.StopScope,
+  StopPreview: p.StopPreview,
+  StopResponse: p.StopResponse,
+  StopListResponse: p.StopListResponse,
+  ScreenReport: p.ScreenReport,
+  SignalsResponse: p.SignalsResponse,
   Health: p.Health,
   Problem: p.Problem,
 };
@@ -52,6 +65,21 @@ const refusals = {
   503: problem('A store is down or the edge is not configured'),
 };
 
+const simple = (
+  operationId: string,
+  summary: string,
+  body: keyof typeof schemas | null,
+  answer: keyof typeof schemas | null,
+) => ({
+  operationId,
+  summary,
+  security: operator,
+  ...(body === null ? {} : { requestBody: { required: true, ...json(body) } }),
+  responses:
+    answer === null
+      ? { 204: { description: 'Done' }, ...refusals }
+      : { 200: { description: 'As it stands', ...json(answer) }, ...refusals },
+});
 const sessionQuery = (schemaOf(p.SessionQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
 const sessionId = [{ name: 'id', in: 'path', required: true, schema: schemaOf(p.RunSessionId) }];
 const ofSession = (
@@ -272,6 +300,60 @@ const document = {
     },
     '/v1/sessions/{id}/stop': {
       post: ofSession('stopSession', 'Revoke the tokens and ask the runner to end it', null, 'Session'),
+    },
+    '/v1/console/session': {
+      get: simple('readConsoleSession', 'Who is signed in; nobody is an answer too', null, 'ConsoleSession'),
+      post: simple(
+        'signIn',
+        'An operator key or a one-time link for a session cookie',
+        'SignInRequest',
+        'ConsoleSession',
+      ),
+      delete: simple('signOut', 'End the session', null, null),
+    },
+    '/v1/console/links': { post: simple('makeSignInLink', 'A one-time sign-in link', null, 'SignInLink') },
+    '/v1/policies': { get: simple('listPolicies', 'The policies in force', null, 'PoliciesResponse') },
+    '/v1/policies/explain': {
+      post: simple('explain', 'Would this be allowed, and why?', 'ExplainRequest', 'ExplainResponse'),
+    },
+    '/v1/stops': {
+      get: simple('listStops', 'What stands stopped', null, 'StopListResponse'),
+      post: simple('stop', 'Stop a service or everything; acts on the next call', 'StopRequest', 'StopResponse'),
+    },
+    '/v1/stops/preview': {
+      get: {
+        ...simple('previewStop', 'What a stop would hit now', null, 'StopPreview'),
+        parameters: ['scope', 'service', 'agent', 'session', 'token_id'].map((name) => ({
+          name,
+          in: 'query',
+          required: name === 'scope',
+          schema: { type: 'string' },
+        })),
+      },
+    },
+    '/v1/stops/lift': { post: simple('liftStop', 'Let tokens be given again', 'StopScope', null) },
+    '/v1/signals': {
+      get: {
+        ...simple('readSignals', 'Figures over time, thresholds and alerts', null, 'SignalsResponse'),
+        parameters: Object.entries(schemaOf(p.SignalsQuery).properties ?? {}).map(([name, schema]) => ({
+          name,
+          in: 'query',
+          required: false,
+          schema,
+        })),
+      },
+    },
+    '/v1/signals/screen': { post: simple('reportScreen', 'An alert of a session’s screen', 'ScreenReport', null) },
+    '/metrics': {
+      get: {
+        operationId: 'metrics',
+        summary: 'The signals as Prometheus text',
+        security: operator,
+        responses: {
+          200: { description: 'Version 0.0.4', content: { 'text/plain': { schema: { type: 'string' } } } },
+          ...refusals,
+        },
+      },
     },
     '/.well-known/jwks.json': {
       get: {

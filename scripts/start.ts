@@ -5,6 +5,7 @@ import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
 import { firstCalls } from '../runner/src/demo/first-calls.ts';
 import { type FirstSession, firstSession } from '../runner/src/demo/first-session.ts';
 import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
+import { signInUrl } from '../runner/src/demo/sign-in.ts';
 import { offeredPort } from '../runner/src/edge/address.ts';
 import { type Edge, startEdge } from '../runner/src/edge/start-edge.ts';
 import { Failure } from '../runner/src/failure.ts';
@@ -70,7 +71,9 @@ async function begin(): Promise<void> {
     session === null
       ? ['No sandbox was started: npx keywarden doctor tells what this host lacks.']
       : ['The same agent in a sandbox, with a token and nothing else:', ...session.lines.map((line) => `  ${line}`)];
-  process.stdout.write(`${[...calls, '', ...told, '', ...directions(edge.url)].join('\n')}\n`);
+  process.stdout.write(
+    `${[...calls, '', ...told, '', ...directions(edge.url, await signInUrl(edge.url, stateDir))].join('\n')}\n`,
+  );
 }
 
 /** 8787, or the next one that is free, saying so. A port that was asked for is that one or none. */
@@ -92,11 +95,14 @@ async function portFor(wanted: string | undefined): Promise<number> {
   return 0;
 }
 
-function directions(url: string): string[] {
+function directions(url: string, signIn: string): string[] {
   const near = values.state === undefined ? '' : ` --state ${relative(process.cwd(), stateDir) || '.'}`;
   const token = `npx keywarden token${near} --agent demo --can stripe:list_customers`;
   return [
     `Keywarden serves at ${url}  (Ctrl-C ends everything)`,
+    '',
+    'Open the console (this link signs in once, within 15 minutes):',
+    `  ${signIn}`,
     '',
     'In another terminal, in this directory:',
     `  mint a token   ${token}`,

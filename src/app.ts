@@ -9,9 +9,13 @@ import { approvals } from './routes/approvals.ts';
 import { audit } from './routes/audit.ts';
 import { bugResponse } from './routes/bug.ts';
 import { capabilities } from './routes/capabilities.ts';
+import { consoleApi, consolePages } from './routes/console.ts';
 import type { Api } from './routes/context.ts';
+import { policies } from './routes/policies.ts';
 import { refuse } from './routes/refuse.ts';
 import { sessions } from './routes/sessions.ts';
+import { metrics, signals } from './routes/signals.ts';
+import { stops } from './routes/stops.ts';
 import { tokens } from './routes/tokens.ts';
 
 /** Our own API. Agents' calls (`/proxy/…`) do not come this way: see `index.ts`. */
@@ -43,6 +47,8 @@ app.get('/healthz', async (c) => {
   return c.json(health, edge.ok ? 200 : 503);
 });
 
+app.route('/console', consolePages);
+
 app.get('/openapi.json', (c) => c.json({ ...openapi, servers: [{ url: new URL(c.req.url).origin }] }));
 
 app.use('*', async (c, next) => {
@@ -69,7 +75,12 @@ app.route('/v1/tokens', tokens);
 app.route('/v1/capabilities', capabilities);
 app.route('/v1/approvals', approvals);
 app.route('/v1/audit', audit);
+app.route('/v1/console', consoleApi);
+app.route('/v1/policies', policies);
 app.route('/v1/sessions', sessions);
+app.route('/v1/signals', signals);
+app.route('/v1/stops', stops);
+app.route('/metrics', metrics);
 
 app.notFound((c) =>
   refuse(

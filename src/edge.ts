@@ -9,6 +9,8 @@ import { type AccessSettings, parseAccessSettings } from './operator/access.ts';
 import { type OperatorKeys, parseOperatorKeys } from './operator/operator-keys.ts';
 import { bundle } from './policy/bundle.ts';
 import type { PolicyBundle } from './policy/ruled.ts';
+import { type SignalSettings, signalSettingsOf } from './signals/settings.ts';
+import { type AlertWebhook, alertWebhookOf } from './signals/webhook.ts';
 import { missingSecrets } from './upstream/secrets.ts';
 
 /** The environment, parsed once per isolate: what every request may rely on. */
@@ -19,6 +21,8 @@ export interface Edge {
   readonly operators: OperatorKeys;
   readonly access: AccessSettings | null;
   readonly verifiedTokens: VerifiedTokens;
+  readonly signals: SignalSettings;
+  readonly alertWebhook: AlertWebhook | null;
   /** Under `keywarden dev`. */
   readonly dev: boolean;
 }
@@ -83,10 +87,20 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
       mend: 'set it in wrangler.toml [vars], or remove it to keep audit rows for ever',
     });
   }
+  const signals = signalSettingsOf(env.KEYWARDEN_SIGNALS);
+  if (!signals.ok)
+    problems.push({
+      problem: `KEYWARDEN_SIGNALS: ${signals.error}`,
+      mend: 'mend it in wrangler.toml [vars], or remove it for the defaults',
+    });
+  const alertWebhook = alertWebhookOf(env, dev);
+  if (!alertWebhook.ok)
+    problems.push({ problem: alertWebhook.error, mend: 'set both with "wrangler secret put", or remove the URL' });
   const unmigrated = await migrationProblem(env);
   if (unmigrated !== null) problems.push(unmigrated);
 
-  if (problems.length > 0 || !keys.ok || !operators.ok || !access.ok) return err(problems);
+  if (problems.length > 0 || !keys.ok || !operators.ok || !access.ok || !signals.ok || !alertWebhook.ok)
+    return err(problems);
   const edge: Edge = {
     bundle,
     keys: keys.value,
@@ -94,6 +108,8 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
     operators: operators.value,
     access: access.value,
     verifiedTokens: new VerifiedTokens(10_000),
+    signals: signals.value,
+    alertWebhook: alertWebhook.value,
     dev,
   };
   parsed = { env, edge };
@@ -105,6 +121,7 @@ async function migrationProblem(env: Env): Promise<EnvironmentProblem | null> {
     await env.DB.batch([
       env.DB.prepare('SELECT seq FROM audit LIMIT 1'),
       env.DB.prepare('SELECT token_id FROM tokens LIMIT 1'),
+      env.DB.prepare('SELECT sha256 FROM console_sessions LIMIT 1'),
     ]);
     return null;
   } catch {

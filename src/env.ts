@@ -8,6 +8,8 @@ export interface Env {
   readonly LEDGER: DurableObjectNamespace<Ledger>;
   readonly DIRECTORY: DurableObjectNamespace<LedgerDirectory>;
   readonly APPROVALS: DurableObjectNamespace<ApprovalsDesk>;
+  /** The console's built files; absent where nothing was built. */
+  readonly ASSETS?: Fetcher;
   /** `iss` of the tokens minted here. */
   readonly KEYWARDEN_ISSUER: string;
   /** `aud` of the tokens accepted here. */
@@ -27,6 +29,10 @@ export interface Env {
   readonly KEYWARDEN_MODE?: string;
   /** Days for which audit rows are kept; unset: for ever. */
   readonly KEYWARDEN_AUDIT_RETENTION_DAYS?: string;
+  /** JSON: thresholds of the signals, see docs/signals.md. */
+  readonly KEYWARDEN_SIGNALS?: string;
+  /** Secret: where alerts are posted, signed by KEYWARDEN_WEBHOOK_SECRET. */
+  readonly KEYWARDEN_ALERT_WEBHOOK_URL?: string;
   /** Rows that may wait for D1 before calls are refused; 50,000 unless set. */
   readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
   /** Seconds after which an intent without an outcome is closed as `call.unknown`; 600 unless set. */

@@ -6,10 +6,14 @@ import { problemResponse } from './problem/response.ts';
 import { bugResponse } from './routes/bug.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
+import { watchSignals } from './signals/watch.ts';
 
 export { ApprovalsDesk } from './approvals/desk.ts';
 export { LedgerDirectory } from './ledger/directory.ts';
 export { Ledger } from './ledger/ledger.ts';
+
+/** As in wrangler.toml: every other time is for the signals. */
+const RETENTION_CRON = '17 3 * * *';
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
@@ -36,6 +40,11 @@ export default {
     }
   },
   async scheduled(controller, env): Promise<void> {
+    if (controller.cron !== RETENTION_CRON) {
+      const edge = await edgeOf(env);
+      if (edge.ok) await watchSignals(env, edge.value, controller.scheduledTime);
+      return;
+    }
     console.log(
       JSON.stringify({ event: 'retention.done', ...(await prunePastRetention(env, controller.scheduledTime)) }),
     );

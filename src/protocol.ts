@@ -576,3 +576,223 @@ export type SessionQuery = z.infer<typeof SessionQuery>;
 
 export const SessionListResponse = z.object({ sessions: z.array(SessionJson), next_cursor: nullableText });
 export type SessionListResponse = z.infer<typeof SessionListResponse>;
+
+// --- Console: signing in, policies, stops ---
+
+export const SignInRequest = z.union([
+  z.strictObject({ key: z.string().check(z.minLength(16), z.maxLength(512)) }),
+  /** What stands after `#signin=` in a one-time link. */
+  z.strictObject({ link: z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/, 'a sign-in code is 43 characters')) }),
+]);
+
+export const ConsoleSession = z.object({
+  /** Null: nobody is signed in. */
+  operator: nullableText,
+  roles: z.array(z.string()),
+  groups: z.array(z.string()),
+  /** `cookie` can be signed out; `access` is Cloudflare Access. */
+  by: z.nullable(z.enum(['cookie', 'key', 'access'])),
+  expires_at: z.nullable(z.iso.datetime()),
+});
+export type ConsoleSession = z.infer<typeof ConsoleSession>;
+
+export const SignInLink = z.object({ link: z.string(), expires_at: z.iso.datetime() });
+export type SignInLink = z.infer<typeof SignInLink>;
+
+/** A page that signs state-changing requests with this field is one that the browser let read our answers. */
+export const CONSOLE_FIELD = 'x-keywarden-console';
+
+const RateJson = z.object({ count: z.int(), period_ms: z.int(), burst: z.int() });
+const RuleJson = z.object({ text: z.string(), when: nullableText });
+
+export const CapabilityPolicyJson = z.object({
+  name: CapabilityName,
+  title: z.string(),
+  description: z.string(),
+  allow: z.array(RuleJson),
+  deny: z.array(RuleJson),
+  when: nullableText,
+  limit: z.nullable(RateJson),
+  approval: z.nullable(z.object({ when: nullableText, words: z.string() })),
+});
+export type CapabilityPolicyJson = z.infer<typeof CapabilityPolicyJson>;
+
+export const PoliciesResponse = z.object({
+  hash: z.string(),
+  services: z.array(
+    z.object({
+      service: z.string(),
+      title: z.string(),
+      description: z.string(),
+      origin: z.string(),
+      scheme: z.string(),
+      deny: z.array(RuleJson),
+      capabilities: z.array(CapabilityPolicyJson),
+    }),
+  ),
+  agents: z.object({
+    source: z.enum(['file', 'absent']),
+    grants: z.array(
+      z.object({
+        agent: z.string(),
+        may_hold: z.array(z.string()),
+        max_ttl_seconds: z.int(),
+        limit: z.nullable(RateJson),
+      }),
+    ),
+  }),
+});
+export type PoliciesResponse = z.infer<typeof PoliciesResponse>;
+
+export const ExplainRequest = z.strictObject({
+  agent_id: AgentId,
+  capabilities: z.array(CapabilityName).check(z.maxLength(100)),
+  service: z.string().check(z.minLength(1), z.maxLength(64)),
+  method: z.string().check(z.regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/, 'a method is an RFC 9110 token')),
+  /** Path and query as after `/proxy/<service>`. */
+  target: z.string().check(z.regex(/^\//, 'a path begins with /'), z.maxLength(4096)),
+  headers: z.optional(z.record(z.string().check(z.maxLength(128)), z.string().check(z.maxLength(4096)))),
+  body: z.optional(z.string().check(z.maxLength(32_768))),
+});
+export type ExplainRequest = z.infer<typeof ExplainRequest>;
+
+export const ExplainResponse = z.object({
+  verdict: z.enum(['allow', 'deny', 'approval']),
+  capability: nullableText,
+  path: nullableText,
+  not_grantable: z.array(z.string()),
+  rules: z.array(
+    z.object({
+      effect: z.enum(['allow', 'deny']),
+      capability: z.string(),
+      operation: z.string(),
+      held: z.boolean(),
+      conditions: z.array(
+        z.object({
+          text: z.string(),
+          value: z.union([z.boolean(), z.enum(['unevaluable', 'unknown'])]),
+          why: nullableText,
+        }),
+      ),
+    }),
+  ),
+  words: z.array(z.string()),
+});
+export type ExplainResponse = z.infer<typeof ExplainResponse>;
+
+const ServiceName = z.string().check(z.regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a service is named as in its policy'));
+
+/** What to stop as a whole: every token that reaches it is revoked, and none is minted until it is lifted. */
+export const StopScope = z.union([
+  z.strictObject({ scope: z.literal('everything') }),
+  z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+]);
+export type StopScope = z.infer<typeof StopScope>;
+const stopReason = z.optional(z.string().check(z.maxLength(500)));
+export const StopRequest = z.union([
+  z.strictObject({ scope: z.literal('everything'), reason: stopReason }),
+  z.strictObject({ scope: z.literal('service'), service: ServiceName, reason: stopReason }),
+]);
+
+export const StopTarget = z.union([
+  z.strictObject({ scope: z.literal('everything') }),
+  z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+  z.strictObject({ scope: z.literal('agent'), agent: AgentId }),
+  z.strictObject({ scope: z.literal('session'), session: SessionId }),
+  z.strictObject({ scope: z.literal('token'), token_id: z.string().check(z.minLength(1), z.maxLength(128)) }),
+]);
+export type StopTarget = z.infer<typeof StopTarget>;
+
+/** What a stop would hit now: tokens that have not expired. */
+export const StopPreview = z.object({
+  tokens: z.int(),
+  agents: z.array(z.object({ agent: z.string(), tokens: z.int() })),
+  sessions: z.array(z.object({ session: z.string(), agent: z.string(), running: z.boolean() })),
+});
+export type StopPreview = z.infer<typeof StopPreview>;
+
+export const StopJson = z.object({
+  scope: z.enum(['everything', 'service']),
+  service: nullableText,
+  placed_at: z.iso.datetime(),
+  placed_by: z.string(),
+  reason: nullableText,
+});
+export const StopListResponse = z.object({ stops: z.array(StopJson) });
+export type StopListResponse = z.infer<typeof StopListResponse>;
+export const StopResponse = z.object({ tokens: z.int(), agents: z.array(z.string()), sessions: z.int() });
+export type StopResponse = z.infer<typeof StopResponse>;
+
+// --- Signals ---
+
+export const SIGNALS = ['credential_paths', 'rejections', 'screen_alerts', 'long_sessions'] as const;
+export const SignalName = z.enum(SIGNALS);
+export type SignalName = z.infer<typeof SignalName>;
+
+/** A runner's report about what a session's screen showed. The same `report_id` again counts once. */
+export const ScreenReport = z.strictObject({
+  session_id: RunSessionId,
+  report_id: z.string().check(z.regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 _ -')),
+  rule: shortName('a rule'),
+  count: z.int().check(z.minimum(1), z.maximum(10_000)),
+});
+
+export const SignalsQuery = z.strictObject({
+  since: z.optional(z.iso.datetime()),
+  until: z.optional(z.iso.datetime()),
+  agent: z.optional(AgentId),
+  session: z.optional(SessionId),
+});
+
+export const SignalAlert = z.object({
+  id: z.string(),
+  signal: SignalName,
+  agent: z.string(),
+  value: z.int(),
+  threshold: z.int(),
+  raised_at: z.iso.datetime(),
+  last_at: z.iso.datetime(),
+  cleared_at: z.nullable(z.iso.datetime()),
+});
+export type SignalAlert = z.infer<typeof SignalAlert>;
+
+const Series = z.array(z.object({ at: z.iso.datetime(), count: z.int() }));
+export const SignalsResponse = z.object({
+  since: z.iso.datetime(),
+  until: z.iso.datetime(),
+  bucket_seconds: z.int(),
+  settings: z.object({
+    window_minutes: z.int(),
+    credential_paths: z.int(),
+    rejections: z.int(),
+    screen_alerts: z.int(),
+    session_minutes: z.int(),
+  }),
+  /** Opens of credential paths that the sandboxes denied, at the time of each session's last report. */
+  credential_paths: z.object({
+    total: z.int(),
+    series: Series,
+    by_session: z.array(z.object({ session: z.string(), agent: z.string(), count: z.int() })),
+    by_class: z.array(z.object({ path_class: z.string(), count: z.int() })),
+  }),
+  /** Calls that the proxy refused. */
+  rejections: z.object({
+    total: z.int(),
+    series: z.array(z.object({ at: z.iso.datetime(), reason: z.string(), count: z.int() })),
+    by_reason: z.array(z.object({ reason: z.string(), capability: nullableText, agent: nullableText, count: z.int() })),
+  }),
+  screen_alerts: z.object({
+    total: z.int(),
+    series: Series,
+    by_rule: z.array(z.object({ rule: z.string(), session: z.string(), agent: z.string(), count: z.int() })),
+  }),
+  sessions: z.object({
+    total: z.int(),
+    running: z.int(),
+    /** Ended sessions that lasted at most so long; the last bound is null. */
+    histogram: z.array(z.object({ up_to_seconds: nullableInt, count: z.int() })),
+    long: z.array(z.object({ session: z.string(), agent: z.string(), seconds: z.int() })),
+  }),
+  alerts: z.array(SignalAlert),
+});
+export type SignalsResponse = z.infer<typeof SignalsResponse>;

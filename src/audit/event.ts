@@ -24,6 +24,11 @@ export type AuditEventName =
   | 'approval.expired'
   | 'approval.used' // in the same commit as the intent that it allowed
   | 'audit.pruned' // old rows were removed by the retention, after their chain had been verified
+  | 'console.signed_in'
+  | 'console.signed_out'
+  | 'stop.placed' // a service or everything: its tokens are revoked, and none is minted
+  | 'stop.lifted'
+  | 'signal.raised' // a threshold was passed
   | 'operator.denied';
 
 /** What an intent or a denied call says. All strings bounded and printable ASCII by the time they are here. */

@@ -1,5 +1,5 @@
 import { isNotNull, sql } from 'drizzle-orm';
-import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 
 /** Rows as the ledgers flushed them; the columns of `AuditRow`. Written once, never updated. */
 export const audit = sqliteTable(
@@ -107,5 +107,69 @@ export const sessions = sqliteTable(
     index('sessions_by_time').on(row.startedAt, row.session),
     index('sessions_by_agent').on(row.agent, row.startedAt),
     index('sessions_open').on(row.deadlineAt).where(sql`ended_at is null`),
+  ],
+);
+
+/** Operators signed in at the console: cookies by their hash, so that the database opens no session. */
+export const consoleSessions = sqliteTable(
+  'console_sessions',
+  {
+    sha256: text('sha256').primaryKey(),
+    /** Hash of the operator's key: who loses the key, or a role, loses it here with the next request. */
+    keySha256: text('key_sha256').notNull(),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (row) => [index('console_sessions_by_expiry').on(row.expiresAt)],
+);
+
+/** One-time sign-in links, by the hash of their code; redeemed by deleting the row. */
+export const signInLinks = sqliteTable('sign_in_links', {
+  sha256: text('sha256').primaryKey(),
+  keySha256: text('key_sha256').notNull(),
+  expiresAt: integer('expires_at').notNull(),
+});
+
+/** What operators stopped as a whole: no token is minted for it while the row stands. */
+export const stops = sqliteTable('stops', {
+  /** `everything`, or `service:<id>`. */
+  scope: text('scope').primaryKey(),
+  placedAt: integer('placed_at').notNull(),
+  placedBy: text('placed_by').notNull(),
+  reason: text('reason'),
+});
+
+/** Alerts of a session's screen, as its runner reported them; each report counts once. */
+export const screenAlerts = sqliteTable(
+  'screen_alerts',
+  {
+    session: text('session').notNull(),
+    report: text('report').notNull(),
+    agent: text('agent').notNull(),
+    rule: text('rule').notNull(),
+    count: integer('count').notNull(),
+    at: integer('at').notNull(),
+  },
+  (row) => [primaryKey({ columns: [row.session, row.report] }), index('screen_alerts_by_time').on(row.at)],
+);
+
+/** Thresholds that were passed: one open row for each signal of each agent, so that a webhook is told once. */
+export const signalAlerts = sqliteTable(
+  'signal_alerts',
+  {
+    id: text('id').primaryKey(),
+    signal: text('signal').notNull(),
+    agent: text('agent').notNull(),
+    value: integer('value').notNull(),
+    threshold: integer('threshold').notNull(),
+    raisedAt: integer('raised_at').notNull(),
+    lastAt: integer('last_at').notNull(),
+    clearedAt: integer('cleared_at'),
+    deliveredAt: integer('delivered_at'),
+    attempts: integer('attempts').notNull(),
+  },
+  (row) => [
+    index('signal_alerts_by_time').on(row.raisedAt),
+    uniqueIndex('signal_alerts_open').on(row.signal, row.agent).where(sql`cleared_at is null`),
   ],
 );

@@ -1,8 +1,11 @@
 import { createMiddleware } from 'hono/factory';
+import { codeOf, isForeign, type RequestOrigin } from '../console/cookie.ts';
+import { findConsoleSession } from '../db/console.ts';
 import { record } from '../ledger/client.ts';
 import { operatorByAccess } from '../operator/access.ts';
 import { operatorOf } from '../operator/operator-keys.ts';
 import { mayAct, type Operator, type Role } from '../operator/roles.ts';
+import { CONSOLE_FIELD } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { refuse } from './refuse.ts';
 
@@ -10,9 +13,13 @@ import { refuse } from './refuse.ts';
 export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
   createMiddleware<Api>(async (c, next) => {
     const role = roles.join(' or ');
-    const operator = await authenticateOperator(c);
-    if (operator === null) {
-      await recordRefusal(c, role, null);
+    const who = await authenticateOperator(c);
+    if (who === 'foreign') {
+      await recordRefusal(c, role, null, 'origin_refused');
+      return refuse(c, 403, 'origin_refused', 'The request comes from a page that is not of this edge.');
+    }
+    if (who === null) {
+      await recordRefusal(c, role, null, 'operator_key_invalid');
       return refuse(
         c,
         401,
@@ -20,8 +27,9 @@ export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
         'Send an operator key as "Authorization: Bearer <key>". Under keywarden dev it stands in .keywarden/operator.key.',
       );
     }
+    const { operator } = who;
     if (!roles.some((one) => mayAct(operator, one))) {
-      await recordRefusal(c, role, operator);
+      await recordRefusal(c, role, operator, 'role_missing');
       return refuse(
         c,
         403,
@@ -33,15 +41,48 @@ export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
     return next();
   });
 
-async function authenticateOperator(c: ApiContext): Promise<Operator | null> {
-  const { operators, access } = c.get('edge');
-  const bearer = /^Bearer +(\S{16,512})$/i.exec(c.req.header('authorization') ?? '')?.[1];
-  if (bearer !== undefined) return operatorOf(operators, bearer);
-  const assertion = c.req.header('cf-access-jwt-assertion');
-  return assertion !== undefined && access !== null ? operatorByAccess(assertion, access) : null;
+/** Who asks, and by what. */
+export interface Authenticated {
+  readonly operator: Operator;
+  readonly by: 'key' | 'cookie' | 'access';
+  /** Unix ms, of a cookie's session. */
+  readonly expiresAt: number | null;
 }
 
-async function recordRefusal(c: ApiContext, role: string, operator: Operator | null): Promise<void> {
+/**
+ * By key, by the console's cookie, or by Cloudflare Access, in this order. The last two are sent by a browser itself, so that
+ * where the request comes from is checked for them: `foreign`.
+ */
+export async function authenticateOperator(c: ApiContext): Promise<Authenticated | 'foreign' | null> {
+  const { operators, access } = c.get('edge');
+  const bearer = /^Bearer +(\S{16,512})$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  if (bearer !== undefined) {
+    const operator = operatorOf(operators, bearer);
+    return operator === null ? null : { operator, by: 'key', expiresAt: null };
+  }
+  const code = codeOf(c.req.header('cookie'), c.req.url);
+  if (code !== null) {
+    if (isForeign(originOf(c), 'cookie')) return 'foreign';
+    const session = await findConsoleSession(c.env.DB, code, Date.now());
+    const operator = session === null ? undefined : operators.get(session.keySha256);
+    if (session !== null && operator !== undefined) return { operator, by: 'cookie', expiresAt: session.expiresAt };
+  }
+  const assertion = c.req.header('cf-access-jwt-assertion');
+  if (assertion === undefined || access === null) return null;
+  if (isForeign(originOf(c), 'access')) return 'foreign';
+  const operator = await operatorByAccess(assertion, access);
+  return operator === null ? null : { operator, by: 'access', expiresAt: null };
+}
+
+export const originOf = (c: ApiContext): RequestOrigin => ({
+  method: c.req.method,
+  url: c.req.url,
+  origin: c.req.header('origin'),
+  secFetchSite: c.req.header('sec-fetch-site'),
+  marked: c.req.header(CONSOLE_FIELD) === '1',
+});
+
+async function recordRefusal(c: ApiContext, role: string, operator: Operator | null, reason: string): Promise<void> {
   await record(
     c.env,
     { kind: 'operators' },
@@ -56,7 +97,7 @@ async function recordRefusal(c: ApiContext, role: string, operator: Operator | n
           capability: null,
           service: null,
           operator: operator?.id ?? null,
-          reason: operator === null ? 'operator_key_invalid' : 'role_missing',
+          reason,
           detail: { role, method: c.req.method, path: c.req.path.slice(0, 128) },
         },
       ],

@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { mintToken } from '../capability/mint.ts';
 import { verifySignature } from '../capability/verify.ts';
+import { stopFor } from '../db/stops.ts';
 import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSession } from '../db/tokens.ts';
 import { record, revoke } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
@@ -68,6 +69,18 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
   });
   if (session !== null && (await isSessionRevoked(c.env.DB, session))) {
     return refuse(c, 409, 'session_revoked', `The session ${session} was revoked; no further token is given for it.`);
+  }
+  // The same with a stop.
+  const services = new Set(capabilities.map((name) => known.get(name)?.service.service ?? ''));
+  const stop = await stopFor(c.env.DB, [...services]);
+  if (stop !== null) {
+    const what = stop.scope === 'everything' ? 'Everything' : `The service ${stop.scope.slice('service:'.length)}`;
+    return refuse(
+      c,
+      409,
+      'stopped',
+      `${what} was stopped by ${stop.placedBy}; no token is given until that is lifted.`,
+    );
   }
   const note: LedgerNote = {
     ...base,

@@ -1,0 +1,281 @@
+import { render } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { ConsoleSession } from '../../src/protocol.ts';
+import { get, post, remove } from './api.ts';
+import { Approvals } from './pages/approvals.tsx';
+import { Audit } from './pages/audit.tsx';
+import { Policies } from './pages/policies.tsx';
+import { Sessions } from './pages/sessions.tsx';
+import { Signals } from './pages/signals.tsx';
+import { Stop } from './pages/stop.tsx';
+import { complain, follow, go, live, may, me, pending, place, say, toast, unfollow } from './state.ts';
+import './styles.css';
+import { Act, Empty, Icon, type IconName } from './ui.tsx';
+
+const PAGES: { name: IconName; title: string; roles: string[]; page: () => preact.JSX.Element }[] = [
+  { name: 'approvals', title: 'Approvals', roles: ['approve', 'audit'], page: Approvals },
+  { name: 'sessions', title: 'Sessions', roles: ['audit'], page: Sessions },
+  { name: 'audit', title: 'Audit', roles: ['audit'], page: Audit },
+  { name: 'signals', title: 'Signals', roles: ['audit'], page: Signals },
+  { name: 'policies', title: 'Policies', roles: ['audit', 'approve', 'mint'], page: Policies },
+  { name: 'stop', title: 'Stop', roles: ['approve', 'mint'], page: Stop },
+];
+
+const THEMES = ['auto', 'light', 'dark'] as const;
+const themeNow = (): string => document.documentElement.dataset['theme'] ?? 'auto';
+function setTheme(theme: string): void {
+  if (theme === 'auto') delete document.documentElement.dataset['theme'];
+  else document.documentElement.dataset['theme'] = theme;
+  try {
+    localStorage.setItem('theme', theme);
+  } catch {
+    // A browser that keeps nothing.
+  }
+  dispatchEvent(new Event('themechange'));
+}
+try {
+  setTheme(localStorage.getItem('theme') ?? 'auto');
+} catch {
+  // The same.
+}
+
+const Brand = () => (
+  <a class="brand" href="#/approvals">
+    <svg viewBox="0 0 32 32" aria-hidden="true">
+      <circle cx="11" cy="16" r="6" />
+      <path d="M17 16h12v5M24 16v4" />
+    </svg>
+    <span>Keywarden</span>
+  </a>
+);
+
+function SignIn() {
+  const [key, setKey] = useState('');
+  const [error, setError] = useState<string | null>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    try {
+      me.value = await post<ConsoleSession>('/v1/console/session', { key: key.trim() });
+      setKey('');
+    } catch (failure) {
+      setError((failure as Error).message);
+    }
+  };
+  return (
+    <main class="sign-in">
+      <Brand />
+      <form onSubmit={(event) => void submit(event)}>
+        <h1>Sign in</h1>
+        <p class="dim">
+          With an operator key. On this machine it stands in <code>.keywarden/operator.key</code>;{' '}
+          <code>npm start</code> prints a link that needs none.
+        </p>
+        <label>
+          Operator key
+          <input
+            type="password"
+            name="key"
+            autoComplete="current-password"
+            spellcheck={false}
+            required
+            minLength={16}
+            value={key}
+            onInput={(event) => setKey(event.currentTarget.value)}
+          />
+        </label>
+        {error === null ? null : (
+          <p class="notice bad" role="alert">
+            {error}
+          </p>
+        )}
+        <button type="submit" class="primary">
+          Sign in
+        </button>
+      </form>
+    </main>
+  );
+}
+
+const KEYS: [string, string][] = [
+  ['j / k', 'next, previous'],
+  ['Enter', 'open'],
+  ['a', 'approve (then Enter)'],
+  ['d', 'deny (then Enter)'],
+  ['s', 'stop (then Enter)'],
+  ['v', 'verify the chain'],
+  ['/', 'search'],
+  ['1 – 6', 'pages'],
+  ['t', 'light or dark'],
+  ['Esc', 'back'],
+  ['?', 'this help'],
+];
+
+function Help() {
+  return (
+    <dialog id="help" aria-labelledby="help-title">
+      <h2 id="help-title">Keys</h2>
+      <dl class="keys">
+        {KEYS.map(([key, what]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
+  );
+}
+const openHelp = (): void => (document.getElementById('help') as HTMLDialogElement | null)?.showModal();
+const nextTheme = (): void => {
+  const next = THEMES[(THEMES.indexOf(themeNow() as 'auto') + 1) % THEMES.length] ?? 'auto';
+  setTheme(next);
+  say(`Theme: ${next}`);
+};
+
+function move(step: number): void {
+  const rows = [...document.querySelectorAll<HTMLElement>('[data-row]')];
+  const at = rows.indexOf(document.activeElement?.closest<HTMLElement>('[data-row]') as HTMLElement);
+  const next = rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))];
+  next?.focus();
+  next?.scrollIntoView({ block: 'nearest' });
+}
+
+function onKey(event: KeyboardEvent): void {
+  const target = event.target as HTMLElement;
+  if (event.ctrlKey || event.metaKey || event.altKey || me.value?.operator == null) return;
+  if (target.matches('input, textarea, select')) {
+    if (event.key === 'Escape') target.blur();
+    return;
+  }
+  if (document.querySelector('dialog[open]') !== null) return;
+  const { key } = event;
+  const page = PAGES[Number(key) - 1];
+  if (key === 'j' || key === 'k') move(key === 'j' ? 1 : -1);
+  else if (key === '/') document.querySelector<HTMLElement>('[data-search]')?.focus();
+  else if (key === '?') openHelp();
+  else if (key === 't') nextTheme();
+  else if (page !== undefined && may(...page.roles)) go(`#/${page.name}`);
+  else if (key === 'Escape' && place.value.id !== '') go(`#/${place.value.page}`);
+  else {
+    // Nothing is decided by one stroke: it brings the button, Enter presses it.
+    const button = document.querySelector<HTMLElement>(`[data-hotkey="${CSS.escape(key)}"]`);
+    if (button === null) return;
+    button.focus();
+    if (key === 'v') button.click();
+  }
+  event.preventDefault();
+}
+
+function App() {
+  const who = me.value;
+  const { page } = place.value;
+  const allowed = PAGES.filter((one) => may(...one.roles));
+  const current = PAGES.find((one) => one.name === page);
+  const count = pending.value.length;
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    document.title = `${count > 0 ? `(${count}) ` : ''}${current?.title ?? 'Keywarden'} · Keywarden`;
+  }, [count, current?.title]);
+  useEffect(() => main.current?.scrollTo(0, 0), [page]);
+  useEffect(() => {
+    if (who?.operator != null && may('approve', 'audit')) follow();
+    else unfollow();
+  }, [who?.operator]);
+  if (who === undefined) return <div class="loading" aria-busy="true" />;
+  if (who.operator === null) return <SignIn />;
+  const Page = current !== undefined && may(...current.roles) ? current.page : null;
+  return (
+    <div class="app">
+      <nav class="side" aria-label="Pages">
+        <Brand />
+        <ul>
+          {allowed.map((one) => (
+            <li key={one.name}>
+              <a href={`#/${one.name}`} aria-current={one.name === page ? 'page' : undefined} class={one.name}>
+                <Icon name={one.name} />
+                <span>{one.title}</span>
+                {one.name === 'approvals' && count > 0 ? (
+                  <b class="count">
+                    {count}
+                    <span class="sr"> pending</span>
+                  </b>
+                ) : null}
+              </a>
+            </li>
+          ))}
+        </ul>
+        <div class="side-foot">
+          <p class={`live ${live.value}`} title={live.value === 'live' ? 'Connected' : 'Asking every few seconds'}>
+            {live.value === 'live' ? 'Live' : live.value === 'polling' ? 'Polling' : 'Not following'}
+          </p>
+          <p class="who" title={who.roles.join(', ')}>
+            {who.operator}
+          </p>
+          <div class="side-tools">
+            <button type="button" class="quiet" aria-label="Light or dark" onClick={nextTheme}>
+              <Icon name="sun" />
+            </button>
+            <button type="button" class="quiet" aria-label="Keys" onClick={openHelp}>
+              <Icon name="help" />
+            </button>
+            {who.by === 'cookie' ? (
+              <Act
+                class="quiet sign-out"
+                run={async () => {
+                  await remove('/v1/console/session');
+                  me.value = { ...who, operator: null, roles: [] };
+                }}
+              >
+                <span class="sr">Sign out</span>
+                <Icon name="out" />
+              </Act>
+            ) : null}
+          </div>
+        </div>
+      </nav>
+      <main ref={main} id="main">
+        {Page === null ? (
+          <Empty title="Not for your roles">You have {who.roles.join(', ')}. Ask an admin for more.</Empty>
+        ) : (
+          <Page />
+        )}
+      </main>
+      <div class="toasts" role="status" aria-live="polite">
+        {toast.value === null ? null : <p class={toast.value.bad ? 'toast bad' : 'toast'}>{toast.value.text}</p>}
+      </div>
+      <Help />
+    </div>
+  );
+}
+
+async function begin(): Promise<void> {
+  const link = /^#signin=([A-Za-z0-9_-]{43})$/.exec(location.hash)?.[1];
+  if (link !== undefined) {
+    // Out of the address, and so of the history, before anything else.
+    history.replaceState(null, '', '/console/');
+    place.value = { page: 'approvals', id: '', query: new URLSearchParams() };
+    try {
+      me.value = await post<ConsoleSession>('/v1/console/session', { link });
+      return;
+    } catch (error) {
+      complain(error);
+    }
+  }
+  try {
+    me.value = await get<ConsoleSession>('/v1/console/session');
+  } catch (error) {
+    complain(error);
+    me.value = { operator: null, roles: [], groups: [], by: null, expires_at: null };
+  }
+}
+
+addEventListener('keydown', onKey);
+// A link pasted into a tab where the page is open already changes the fragment alone.
+addEventListener('hashchange', () => location.hash.startsWith('#signin=') && void begin());
+render(<App />, document.getElementById('app') as HTMLElement);
+void begin();

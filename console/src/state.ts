@@ -1,0 +1,128 @@
+import { computed, signal } from '@preact/signals';
+import type { ApprovalEvent, ApprovalJson, ApprovalListResponse, ConsoleSession } from '../../src/protocol.ts';
+import { get, onSignedOut } from './api.ts';
+
+/** Undefined: not asked yet. */
+export const me = signal<ConsoleSession | undefined>(undefined);
+export const may = (...roles: string[]): boolean =>
+  (me.value?.roles ?? []).some((role) => role === 'admin' || roles.includes(role));
+onSignedOut(() => {
+  if (me.value?.operator != null) me.value = { ...me.value, operator: null };
+});
+
+/** `#/approvals/ID?link=…` in its parts. */
+export interface Place {
+  readonly page: string;
+  readonly id: string;
+  readonly query: URLSearchParams;
+}
+const placeOf = (): Place => {
+  const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split(/\?(.*)/s);
+  const [page = '', ...rest] = path.split('/');
+  let id = rest.join('/');
+  try {
+    id = decodeURIComponent(id);
+  } catch {
+    // As it is.
+  }
+  return { page: page || 'approvals', id, query: new URLSearchParams(query) };
+};
+export const place = signal<Place>(placeOf());
+addEventListener('hashchange', () => (place.value = placeOf()));
+export const go = (hash: string): void => {
+  location.hash = hash;
+};
+
+/** Every second, for what counts down or up. */
+export const clock = signal(Date.now());
+setInterval(() => (clock.value = Date.now()), 1000);
+
+/** Said to people and to screen readers for some seconds. */
+export const toast = signal<{ text: string; bad: boolean } | null>(null);
+let toastTimer = 0;
+export function say(text: string, bad = false): void {
+  toast.value = { text, bad };
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (toast.value = null), bad ? 9000 : 5000) as unknown as number;
+}
+export const complain = (error: unknown): void => say(error instanceof Error ? error.message : String(error), true);
+
+// --- Approvals, live ---
+
+export const approvals = signal<ReadonlyMap<string, ApprovalJson>>(new Map());
+export const live = signal<'off' | 'live' | 'polling'>('off');
+export const stateOf = (approval: ApprovalJson, now: number): ApprovalJson['state'] =>
+  (approval.state === 'pending' || approval.state === 'approved') && Date.parse(approval.expires_at) <= now
+    ? 'expired'
+    : approval.state;
+export const pending = computed(() =>
+  [...approvals.value.values()]
+    .filter((one) => stateOf(one, clock.value) === 'pending')
+    .sort((a, b) => a.expires_at.localeCompare(b.expires_at)),
+);
+
+const POLL_MS = 4000;
+const PING_MS = 25_000;
+let socket: WebSocket | null = null;
+let stopped = true;
+let retry = 500;
+
+export function merge(list: readonly ApprovalJson[]): void {
+  const next = new Map(approvals.value);
+  for (const one of list) next.set(one.id, one);
+  approvals.value = next;
+}
+
+/** Pending ones by WebSocket; while there is none, by asking every few seconds. */
+export function follow(): void {
+  if (!stopped) return;
+  stopped = false;
+  connect();
+  void poll();
+}
+export function unfollow(): void {
+  stopped = true;
+  socket?.close();
+  approvals.value = new Map();
+}
+
+function connect(): void {
+  if (stopped) return;
+  const one = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/v1/approvals/live`);
+  socket = one;
+  const ping = setInterval(() => one.readyState === WebSocket.OPEN && one.send('ping'), PING_MS);
+  one.addEventListener('message', ({ data }) => {
+    if (data === 'pong') return;
+    const event = JSON.parse(String(data)) as ApprovalEvent;
+    retry = 500;
+    live.value = 'live';
+    if (event.type !== 'hello') return merge([event.approval]);
+    // What was pending for us and is not there any more was decided while nobody listened.
+    const there = new Set(event.approvals.map((approval) => approval.id));
+    const next = new Map([...approvals.value].filter(([id, old]) => old.state !== 'pending' || there.has(id)));
+    for (const approval of event.approvals) next.set(approval.id, approval);
+    approvals.value = next;
+  });
+  one.addEventListener('close', () => {
+    clearInterval(ping);
+    if (stopped) return;
+    live.value = 'polling';
+    retry = Math.min(retry * 2, 30_000);
+    setTimeout(connect, retry);
+  });
+}
+
+async function poll(): Promise<void> {
+  while (!stopped) {
+    if (live.value !== 'live' && me.value?.operator != null) {
+      try {
+        const page = await get<ApprovalListResponse>('/v1/approvals', { limit: 100 });
+        merge(page.approvals);
+        if (live.value === 'off') live.value = 'polling';
+      } catch {
+        // The next round may do better; the page says that it is not live.
+      }
+    }
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+}
