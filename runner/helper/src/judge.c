@@ -132,7 +132,7 @@ static enum proc through_proc(pid_t pid, char *path) {
 
 /* Read-only by the mounts: no symlink of the agent's making can be there. */
 static bool is_system(const char *path) {
-  return !strncmp(path, "/usr/", 5) || !strncmp(path, "/lib", 4) || !strncmp(path, "/etc/", 5) || !strncmp(path, "/bin/", 5) || !strncmp(path, "/dev/", 5);
+  return !strncmp(path, "/usr/", 5) || !strncmp(path, "/lib", 4) || !strncmp(path, "/etc/", 5) || !strncmp(path, "/bin/", 5);
 }
 
 static int open_in_root(const char *path, uint64_t flags) {
@@ -231,7 +231,9 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
     struct verdict verdict = classes_match(written);
     if (verdict.path_class >= 0) return by_class(verdict, rule->looks);
     /* A look gives no content away: an alias of a name that is only looked at is not worth following at every stat of git's. */
-    if (rule->looks || is_system(written) || !strncmp(written, "/proc/", 6)) return PASS;
+    /* With a `..` the letters may say /usr where the kernel means /tmp/usr: then only the kernel knows. */
+    bool plain = !strstr(path, "/..");
+    if (rule->looks || (plain && (is_system(written) || !strncmp(written, "/proc/", 6)))) return PASS;
     if (strlen(path) >= PATH_MAX) return DOUBT;
     enum lead lead = resolve(path);
     if (lead == LEAD_DOUBT) return DOUBT;
