@@ -52,8 +52,11 @@ function Figures({ data }: { data: SignalsResponse }) {
         <ul class="alerts">
           {open.map((one) => (
             <li key={one.id}>
-              <Tag tone="bad">alert</Tag> <b>{plain(one.agent)}</b>: {one.value} {NAMES[one.signal]} (threshold{' '}
-              {one.threshold}) since <Time at={one.raised_at} />
+              <Tag tone="bad">alert</Tag>
+              <b>{plain(one.agent)}</b>
+              <span>
+                {one.value} {NAMES[one.signal]}, threshold {one.threshold}, since <Time at={one.raised_at} />
+              </span>
             </li>
           ))}
         </ul>

@@ -138,7 +138,9 @@ export function Stop() {
         ) : null}
         {scope === 'everything' ? (
           <label>
-            Write <b>everything</b> to be sure
+            <span>
+              Write <b>everything</b> to be sure
+            </span>
             <input
               value={sure}
               name="sure"

@@ -1,0 +1,47 @@
+import { createHmac } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ALL, startWorld, type World } from '../edge/approvals/world.ts';
+import { sleep, until } from '../support/process.ts';
+import { json, startUpstream, type Upstream } from '../support/upstream.ts';
+
+const SECRET = 'a-webhook-secret-of-more-than-32-characters';
+let receiver: Upstream;
+let world: World;
+beforeAll(async () => {
+  receiver = await startUpstream(json({ ok: true }));
+  world = await startWorld({
+    vars: {
+      KEYWARDEN_SIGNALS: '{"rejections":3}',
+      KEYWARDEN_ALERT_WEBHOOK_URL: `${receiver.origin}/alerts`,
+      KEYWARDEN_WEBHOOK_SECRET: SECRET,
+    },
+  });
+});
+afterAll(async () => {
+  await world?.stop();
+  await receiver?.stop();
+});
+
+it('a passed threshold is one alert, told once and signed', async () => {
+  const token = await world.edge.mint('prober', ALL);
+  for (let i = 0; i < 2; i += 1) await world.send(token, '/v1/nothing');
+  await world.edge.operate('/v1/signals');
+  await sleep(300);
+  expect(receiver.seen).toHaveLength(0);
+  await world.send(token, '/v1/nothing');
+  for (let i = 0; i < 3; i += 1) await world.edge.operate('/v1/signals');
+  await until('the message', () => receiver.seen.length > 0);
+  await sleep(500);
+  expect(receiver.seen).toHaveLength(1);
+  const [message] = receiver.seen;
+  const body = String(message?.body());
+  expect(JSON.parse(body)).toMatchObject({
+    keywarden: { type: 'signal.raised', signal: 'rejections', agent: 'prober', value: 3, threshold: 3 },
+  });
+  const at = String(message?.headers['keywarden-timestamp']);
+  expect(message?.headers['keywarden-signature']).toBe(
+    `v1=${createHmac('sha256', SECRET).update(`${at}.${body}`).digest('hex')}`,
+  );
+  const read = (await (await world.edge.operate('/v1/signals')).json()) as { alerts: object[] };
+  expect(read.alerts).toMatchObject([{ signal: 'rejections', agent: 'prober', cleared_at: null }]);
+});

@@ -1,0 +1,368 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ALL } from '../edge/approvals/world.ts';
+import { type ConsoleWorld, cookieOf, faults, startConsole } from './world.ts';
+
+let world: ConsoleWorld;
+beforeAll(async () => {
+  world = await startConsole();
+});
+afterAll(() => world?.stop());
+beforeEach(() => void faults.splice(0));
+
+let serial = 0;
+const newAgent = async () => {
+  const agent = `agent-${++serial}`;
+  return { agent, token: await world.edge.mint(agent, ALL) };
+};
+const PAYMENT = { to: 'acct_1', amount: 2000 };
+const cardOf = (page: Page, agent: string) => page.locator('.card', { hasText: agent });
+const close = (page: Page) => page.context().close();
+
+describe('signing in', () => {
+  it('a key gives a session that no script can read; signing out ends it at the edge', async () => {
+    const context = await world.browser.newContext();
+    const page = await context.newPage();
+    await page.goto(`${world.edge.url}/console/`);
+    await page.getByLabel('Operator key').fill('not-a-key-at-all-0000000');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').getByText('no operator key').waitFor();
+    await page.getByLabel('Operator key').fill(world.keyOf('alice'));
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.locator('nav.side').waitFor();
+    const [cookie] = await context.cookies(`${world.edge.url}/v1/x`);
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/v1' });
+    expect(await page.evaluate('document.cookie')).toBe('');
+    const kept = `${cookie?.name}=${cookie?.value}`;
+    const asks = async () => (await fetch(`${world.edge.url}/v1/approvals`, { headers: { cookie: kept } })).status;
+    expect(await asks()).toBe(200);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Operator key').waitFor();
+    expect(await asks(), 'the cookie as it was is worth nothing').toBe(401);
+    await context.close();
+  });
+
+  it('a link signs in once, leaves the address, and is worth nothing afterwards', async () => {
+    const made = await world.edge.operate('/v1/console/links', { method: 'POST' });
+    const { link } = (await made.json()) as { link: string };
+    const first = await (await world.browser.newContext()).newPage();
+    await first.goto(`${world.edge.url}/console/#signin=${link}`);
+    await first.locator('nav.side').waitFor();
+    expect(first.url()).not.toContain(link);
+    const second = await (await world.browser.newContext()).newPage();
+    await second.goto(`${world.edge.url}/console/#signin=${link}`);
+    await second.getByLabel('Operator key').waitFor();
+    for (const page of [first, second]) await close(page);
+  });
+});
+
+describe('approvals in the page', () => {
+  it('a held call appears without reload, the title counts it, and a yes lets it go through', async () => {
+    const page = await world.open('alice');
+    const { agent, token } = await newAgent();
+    const call = world.send(token, '/v1/payments', PAYMENT, { wait: 30 });
+    await cardOf(page, agent).waitFor();
+    expect(await page.title()).toMatch(/^\(\d+\) /);
+    await cardOf(page, agent).click();
+    await page.locator('.decide').waitFor();
+    await page.locator('h1').click();
+    await page.keyboard.press('a');
+    await page.keyboard.press('Enter');
+    expect((await call).status).toBe(200);
+    await close(page);
+  });
+
+  it('a no with a reason ends the call and stands in the audit', async () => {
+    const page = await world.open('bob');
+    const { agent, token } = await newAgent();
+    const call = world.send(token, '/v1/payments', PAYMENT, { wait: 30 });
+    await cardOf(page, agent).click();
+    await page.getByLabel('Reason, for the audit').fill('not this month');
+    await page.getByRole('button', { name: 'Deny' }).click();
+    expect((await call).body.code).toBe('approval_denied');
+    const rows = await world.edge.audit({ agent });
+    expect(rows.find((row) => row.event === 'approval.denied')).toMatchObject({
+      operator: 'bob',
+      detail: { via: 'console', words: 'not this month' },
+    });
+    await close(page);
+  });
+
+  it('one that expires says so, and a changed body is a new question', async () => {
+    const page = await world.open('alice');
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/brief', PAYMENT);
+    await cardOf(page, agent).click();
+    await page.locator('.decide').getByText('expired').waitFor();
+    const asked = await world.send(token, '/v1/payments', PAYMENT);
+    await page.evaluate(`location.hash = '#/approvals/${asked.approval}'`);
+    await page.getByRole('button', { name: 'Approve once' }).click();
+    await page.getByText('Approved:').waitFor();
+    expect((await world.send(token, '/v1/payments', { ...PAYMENT, amount: 2001 })).body.code).toBe('approval_pending');
+    expect((await world.send(token, '/v1/payments', PAYMENT)).status).toBe(200);
+    await close(page);
+  });
+
+  it('two people must agree, and each sees how far it is', async () => {
+    const [alice, bob] = [await world.open('alice'), await world.open('bob')];
+    const { agent, token } = await newAgent();
+    const call = world.send(token, '/v1/two', PAYMENT, { wait: 30 });
+    for (const page of [alice, bob]) await cardOf(page, agent).click();
+    await alice.getByRole('button', { name: 'Approve once' }).click();
+    await alice.getByRole('button', { name: 'You agreed' }).waitFor();
+    await bob.getByText('1 of 2 have (alice)').waitFor();
+    await bob.getByRole('button', { name: 'Approve once' }).click();
+    expect((await call).status).toBe(200);
+    for (const page of [alice, bob]) await close(page);
+  });
+
+  it('alike covers what its pattern shows', async () => {
+    const page = await world.open('alice');
+    const { agent, token } = await newAgent();
+    const call = world.send(token, '/v1/many', PAYMENT, { wait: 30 });
+    await cardOf(page, agent).click();
+    await page.getByText('up to 3 calls').waitFor();
+    await page.getByRole('button', { name: 'Approve alike' }).click();
+    expect((await call).status).toBe(200);
+    expect((await world.send(token, '/v1/many', { ...PAYMENT, amount: 5 })).status).toBe(200);
+    await close(page);
+  });
+
+  it('who may only look sees no button', async () => {
+    const page = await world.open('audrey');
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/payments', PAYMENT);
+    await cardOf(page, agent).click();
+    await page.getByText('Deciding needs the role approve').waitFor();
+    expect(await page.getByRole('button', { name: 'Approve once' }).count()).toBe(0);
+    await close(page);
+  });
+});
+
+describe('the audit in the page', () => {
+  it('filters by agent and decision, and follows live', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/balance');
+    const page = await world.open('audrey', `#/audit?agent=${agent}`);
+    await page.locator('.row', { hasText: 'call.completed' }).waitFor();
+    await page.getByLabel('Decision').selectOption('deny');
+    await page.getByText('No rows').waitFor();
+    await world.send(token, '/v1/nothing');
+    await page.locator('.row', { hasText: 'operation_unknown' }).waitFor();
+    await close(page);
+  });
+});
+
+const HOSTILE = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>\u202e\u0007';
+describe('what an agent writes is text (threat 36)', () => {
+  it('in bodies, paths, queries and headers, on every page', async () => {
+    const { agent, token } = await newAgent();
+    const path = `/v1/always/${encodeURIComponent('<img src=x onerror=alert(5)>')}`;
+    await world.send(
+      token,
+      `${path}?q=${encodeURIComponent(HOSTILE)}`,
+      { [HOSTILE]: HOSTILE },
+      {
+        method: 'PUT',
+        headers: { 'user-agent': '<script>alert(3)</script>', 'x-note': '<svg onload=alert(4)>' },
+      },
+    );
+    await world.send(token, `/v1/none/${encodeURIComponent(HOSTILE)}`);
+    const page = await world.open('local');
+    await cardOf(page, agent).click();
+    await page.locator('.tree').getByText('onerror').first().waitFor();
+    expect(await page.locator('.tree').innerText()).toContain('\\u{202e}');
+    for (const hash of [
+      `#/audit?agent=${agent}`,
+      '#/sessions',
+      '#/signals',
+      '#/policies',
+      '#/stop',
+      `#/approvals/${HOSTILE}`,
+    ]) {
+      await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
+      await page.waitForTimeout(400);
+      for (const row of await page.locator('.row-head').all()) await row.click();
+    }
+    expect(await page.locator('main img, main script, main svg[onload]').count()).toBe(0);
+    expect(faults).toEqual([]);
+    await close(page);
+  });
+});
+
+describe('other sites', () => {
+  const post = (path: string, headers: Record<string, string>, method = 'POST'): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const sent = request(`${world.edge.url}${path}`, { method, headers }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      });
+      sent.on('error', reject);
+      sent.end(method === 'GET' ? undefined : '{}');
+    });
+
+  it('a cookie without our origin and our own field changes nothing (CSRF)', async () => {
+    const page = await world.open('alice');
+    const { token } = await newAgent();
+    const { approval } = await world.send(token, '/v1/payments', PAYMENT);
+    const cookie = await cookieOf(page.context());
+    const path = `/v1/approvals/${approval}/approve`;
+    const origin = world.edge.url;
+    const field = { 'x-keywarden-console': '1' };
+    expect(await post(path, { cookie })).toBe(403);
+    expect(await post(path, { cookie, origin })).toBe(403);
+    expect(await post(path, { cookie, ...field })).toBe(403);
+    expect(await post(path, { cookie, ...field, origin: 'https://evil.example' })).toBe(403);
+    expect(await post(path, { cookie, ...field, origin: 'null' })).toBe(403);
+    expect(await post(path, { cookie, ...field, origin, 'sec-fetch-site': 'same-site' })).toBe(403);
+    expect((await world.detail(approval)).state).toBe('pending');
+    expect(await post('/v1/approvals', { cookie, 'sec-fetch-site': 'cross-site' }, 'GET')).toBe(403);
+    expect(await post(path, { cookie: `${cookie}; ${cookie}`, ...field, origin })).toBe(401);
+    expect(await post(path, { cookie, ...field, origin, 'sec-fetch-site': 'same-origin' })).toBe(200);
+    await close(page);
+  });
+
+  it('a form of another site reaches nothing, and no site may frame the page', async () => {
+    const page = await world.open('alice');
+    const fields = (await page.request.get(`${world.edge.url}/console/`)).headers();
+    expect(fields['content-security-policy']).toContain("frame-ancestors 'none'");
+    expect(fields['content-security-policy']).not.toMatch(/unsafe|http|\*/);
+    expect(fields['x-frame-options']).toBe('DENY');
+    expect(fields['x-content-type-options']).toBe('nosniff');
+    expect(fields['cache-control']).toBe('no-cache');
+    const evil = await page.context().newPage();
+    await evil.route('https://evil.example/', (route) =>
+      route.fulfill({ contentType: 'text/html', body: `<iframe src="${world.edge.url}/console/"></iframe>` }),
+    );
+    await evil.goto('https://evil.example/');
+    await evil.waitForTimeout(500);
+    expect(await evil.frameLocator('iframe').locator('nav.side').count()).toBe(0);
+    await close(page);
+  });
+});
+
+describe('roles are enforced at the edge', () => {
+  it('a session is its operator, no more', async () => {
+    const page = await world.open('minty', '#/policies');
+    expect(await page.locator('nav.side li').allInnerTexts()).toEqual(['Policies', 'Stop']);
+    const status = (path: string): Promise<unknown> =>
+      page.evaluate(`fetch(${JSON.stringify(path)}).then((r) => r.status)`);
+    expect(await status('/v1/audit')).toBe(403);
+    expect(await status('/v1/signals')).toBe(403);
+    expect(await status('/metrics')).toBe(401);
+    expect(await status('/v1/policies')).toBe(200);
+    await close(page);
+  });
+});
+
+describe('the kill switch', () => {
+  it('an agent is stopped from its next call on', async () => {
+    const { agent, token } = await newAgent();
+    expect((await world.send(token, '/v1/balance')).status).toBe(200);
+    const page = await world.open('local', `#/stop?scope=agent&agent=${agent}`);
+    await page
+      .locator('.hit')
+      .getByText('1 living token')
+      .waitFor()
+      .catch(() => {});
+    expect(await page.locator('.hit').innerText()).toContain(agent);
+    await page.getByRole('button', { name: 'Stop this agent' }).click();
+    await page.getByText('acts on the next call').last().waitFor();
+    await page.getByText('Revoked the agent').waitFor();
+    expect((await world.send(token, '/v1/balance')).status).toBe(401);
+    await close(page);
+  });
+
+  it('a service, then everything: no call, no new token, until it is lifted', async () => {
+    const { agent, token } = await newAgent();
+    const mint = async (): Promise<number> =>
+      (
+        await world.edge.operate('/v1/tokens', {
+          method: 'POST',
+          body: JSON.stringify({ agent_id: agent, capabilities: ['bank:read'] }),
+        })
+      ).status;
+    const page = await world.open('local', '#/stop');
+    await page.getByRole('button', { name: 'service', exact: true }).click();
+    await page.getByLabel('Service').selectOption('bank');
+    await page.locator('.hit').getByText(agent).waitFor();
+    await page.getByRole('button', { name: 'Stop this service' }).click();
+    await page.getByText(/^Stopped: /).waitFor();
+    expect((await world.send(token, '/v1/balance')).status).toBe(401);
+    expect(await mint()).toBe(409);
+    await page.getByRole('button', { name: 'Lift' }).click();
+    await page.getByText('Lifted.').waitFor();
+    expect(await mint()).toBe(200);
+    const again = await world.edge.mint(agent, ALL);
+    await page.getByRole('button', { name: 'everything' }).click();
+    const stop = page.getByRole('button', { name: 'Stop everything' });
+    expect(await stop.isDisabled()).toBe(true);
+    await page.locator('input[name=sure]').fill('everything');
+    await stop.click();
+    await page.locator('.alerts').getByText('Everything').waitFor();
+    expect((await world.send(again, '/v1/balance')).status).toBe(401);
+    expect(await mint()).toBe(409);
+    await page.getByRole('button', { name: 'Lift' }).click();
+    await page.getByText('Lifted.').waitFor();
+    expect((await world.edge.verify()).problems).toEqual([]);
+    const events = (await world.edge.audit()).map((row) => row.event);
+    expect(events.filter((event) => event.startsWith('stop.')).sort()).toEqual([
+      'stop.lifted',
+      'stop.lifted',
+      'stop.placed',
+      'stop.placed',
+    ]);
+    await close(page);
+  });
+});
+
+describe('signals', () => {
+  it('are figures, and text for Prometheus, for operators alone', async () => {
+    const answer = await world.edge.operate('/metrics');
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toMatch(/keywarden_rejections_window\{reason="operation_unknown",.*\} \d+/);
+    expect((await fetch(`${world.edge.url}/metrics`)).status).toBe(401);
+    expect((await fetch(`${world.edge.url}/v1/signals`)).status).toBe(401);
+  });
+});
+
+// Last: it breaks the chain for good.
+describe('the chain in the page', () => {
+  it('holds, says what it read, and names the row that was altered in the database', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/balance');
+    const page = await world.open('audrey', '#/audit');
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByRole('heading', { name: 'The chain holds' }).waitFor();
+    expect(await page.locator('.verified').innerText()).toMatch(/Read \d+ rows of \d+ ledgers/);
+    const database = databaseOf(join(world.edge.state, 'storage'));
+    const altered = database
+      .prepare("SELECT seq FROM audit WHERE agent = ? AND event = 'call.admitted'")
+      .get(agent) as {
+      seq: number;
+    };
+    database.prepare("UPDATE audit SET path = '/v1/other' WHERE agent = ? AND seq = ?").run(agent, altered.seq);
+    database.close();
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByRole('heading', { name: 'The chain is broken in 1 place' }).waitFor();
+    expect(await page.locator('.problems').innerText()).toContain(`row ${altered.seq}`);
+    await close(page);
+  });
+});
+
+function databaseOf(storage: string): DatabaseSync {
+  const files = readdirSync(storage, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.sqlite') && !name.includes('metadata'))
+    .map((name) => join(storage, name));
+  for (const file of files.filter(existsSync)) {
+    const database = new DatabaseSync(file);
+    const has = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'console_sessions'").get();
+    if (has !== undefined) return database;
+    database.close();
+  }
+  throw new Error('no D1 file was found');
+}
