@@ -55,7 +55,9 @@ export type TokensOf =
   | { readonly by: 'agent' | 'session' | 'token_id'; readonly value: string }
   | { readonly by: 'capabilities'; readonly names: readonly string[] };
 
-/** Tokens that have not expired, at most 10,000. They may have been revoked before: revoking again changes nothing. */
+export const MAX_TOKENS = 10_000;
+
+/** Tokens that have not expired, at most {@link MAX_TOKENS}. They may have been revoked before: revoking again changes nothing. */
 export async function liveTokens(d1: D1Database, of: TokensOf, now: number): Promise<LiveToken[]> {
   const [condition, value] =
     of.by === 'all'
@@ -68,7 +70,7 @@ export async function liveTokens(d1: D1Database, of: TokensOf, now: number): Pro
         : [`${of.by} = ?2`, of.value];
   const { results } = await d1
     .prepare(
-      `SELECT token_id AS tokenId, agent, session, expires_at AS expiresAt FROM tokens WHERE expires_at > ?1 AND ${condition} LIMIT 10000`,
+      `SELECT token_id AS tokenId, agent, session, expires_at AS expiresAt FROM tokens WHERE expires_at > ?1 AND ${condition} LIMIT ${MAX_TOKENS}`,
     )
     .bind(now, value)
     .all<LiveToken>();

@@ -4,6 +4,7 @@ import {
   liftStop,
   listStops,
   liveTokens,
+  MAX_TOKENS,
   type OpenSession,
   openSessions,
   placeStop,
@@ -109,6 +110,13 @@ stops.post('/', operatorOnly('approve'), async (c) => {
       now,
     );
   const agents = [...new Set(tokens.map((token) => token.agent))];
+  if (tokens.length >= MAX_TOKENS)
+    return refuse(
+      c,
+      503,
+      'stop_incomplete',
+      `Only the first ${MAX_TOKENS} tokens were revoked; none is minted any more.`,
+    );
   if (fresh) {
     const noted = await noteOperator(c, {
       event: 'stop.placed',
@@ -180,7 +188,7 @@ async function revokeTokens(
   why: 'everything' | 'service',
   now: number,
 ): Promise<Result<null, Fault>> {
-  const work: { agent: string; tokenId?: string; revocation: Revocation }[] =
+  const work: { agent: string; revocation: Revocation }[] =
     why === 'everything'
       ? [...new Set(tokens.map((token) => token.agent))].map((agent) => ({
           agent,
@@ -188,29 +196,30 @@ async function revokeTokens(
         }))
       : tokens.map(({ agent, tokenId }) => ({
           agent,
-          tokenId,
           revocation: { by: 'token', tokenId, until: now + MAX_TTL_SECONDS * 1000 },
         }));
-  for (let start = 0; start < work.length; start += AT_ONCE) {
-    const answers = await Promise.all(
-      work.slice(start, start + AT_ONCE).map(async ({ agent, tokenId, revocation }) => {
-        const done = await revoke(c.env, agent, revocation);
-        if (!done.ok) return done;
-        return noteOperator(
-          c,
-          {
-            event: 'token.revoked',
-            operator: c.get('operator').id,
-            agent,
-            ...(tokenId === undefined ? {} : { tokenId }),
-            reason: why,
-          },
-          { kind: 'agent', agent },
-        );
-      }),
-    );
-    const failed = answers.find((answer) => !answer.ok);
-    if (failed !== undefined) return failed;
-  }
-  return ok(null);
+  const inGroups = async <T>(items: readonly T[], act: (item: T) => Promise<Result<unknown, Fault>>) => {
+    for (let start = 0; start < items.length; start += AT_ONCE) {
+      const answers = await Promise.all(items.slice(start, start + AT_ONCE).map(act));
+      const failed = answers.find((answer) => !answer.ok);
+      if (failed !== undefined) return failed as Result<null, Fault>;
+    }
+    return ok(null);
+  };
+  // All of them first: what is written about it can wait.
+  const revoked = await inGroups(work, ({ agent, revocation }) => revoke(c.env, agent, revocation));
+  if (!revoked.ok) return revoked;
+  return inGroups([...new Set(work.map(({ agent }) => agent))], (agent) =>
+    noteOperator(
+      c,
+      {
+        event: 'token.revoked',
+        operator: c.get('operator').id,
+        agent,
+        reason: why,
+        detail: { tokens: tokens.filter((token) => token.agent === agent).length },
+      },
+      { kind: 'agent', agent },
+    ),
+  );
 }
