@@ -1,40 +1,72 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { inProject } from '../runner/src/project.ts';
-import { DEFAULT_IMAGE, engineAt, socketOf } from '../runner/src/sandbox/docker/engine.ts';
+import { engineAt, socketOf } from '../runner/src/sandbox/docker/engine.ts';
+import { defaultImage, IMAGE_LABEL, IMAGE_REPOSITORY, imageRecipe } from '../runner/src/sandbox/docker/image.ts';
 
 /**
- * Makes the sandbox's image from Debian packages (runner/image/packages.txt) and gives it to the engine.
+ * Makes the sandbox's image from Debian packages (runner/image/packages.txt) and gives it to the engine, once: its tag is the
+ * digest of the list. The archive is kept in .keywarden/images, for the next engine.
  *
- *   node scripts/sandbox-image.ts      DOCKER_HOST=unix://… chooses the engine
+ *   node scripts/sandbox-image.ts [--fresh]      DOCKER_HOST=unix://… chooses the engine; --fresh takes today's packages
  */
-const SLIM = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*'].map(
+const SLIM = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/info/*', '/usr/share/locale/*'].map(
   (path) => `--dpkgopt=path-exclude=${path}`,
 );
-const packages = readFileSync(inProject('runner', 'image', 'packages.txt'), 'utf8')
-  .split('\n')
-  .filter((line) => line !== '' && !line.startsWith('#'));
-const digest = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12);
-const cache = inProject('.keywarden', 'images');
-const tar = join(cache, `sandbox-${digest}.tar`);
-if (!existsSync(tar)) {
+const fresh = process.argv.includes('--fresh');
+const { packages, digest } = imageRecipe();
+const engine = engineAt(socketOf());
+if (fresh || !(await isThere())) await importImage(archive());
+process.stdout.write(`${defaultImage()} (${packages.join(', ')})\n`);
+
+function isThere(): Promise<boolean> {
+  return engine
+    .getImage(defaultImage())
+    .inspect()
+    .then(
+      (image) => image.Config.Labels?.[IMAGE_LABEL] === digest,
+      (error: { statusCode?: number }) => {
+        if (error.statusCode === 404) return false;
+        throw error;
+      },
+    );
+}
+
+function archive(): string {
+  const cache = inProject('.keywarden', 'images');
+  const tar = join(cache, `sandbox-${digest}.tar`);
+  if (existsSync(tar) && !fresh) return tar;
   run(process.execPath, [join(import.meta.dirname, 'system-packages.ts'), 'mmdebstrap']);
   mkdirSync(cache, { recursive: true, mode: 0o700 });
-  const include = `--include=${packages.join(',')}`;
-  run('mmdebstrap', ['--variant=minbase', '--format=tar', include, ...SLIM, suite(), `${tar}.new`, ...sources()]);
-  renameSync(`${tar}.new`, tar);
+  // Two may make it at once: each its own file, and the last one takes the place.
+  const growing = `${tar}.${process.pid}`;
+  try {
+    const include = `--include=${packages.join(',')}`;
+    run('mmdebstrap', ['--variant=minbase', '--format=tar', include, ...SLIM, suite(), growing, ...sources()]);
+    renameSync(growing, tar);
+  } finally {
+    rmSync(growing, { force: true });
+  }
+  return tar;
 }
-const engine = engineAt(socketOf());
-const [repo, tag] = DEFAULT_IMAGE.split(':') as [string, string];
-const stream = await engine.importImage(createReadStream(tar) as never, { repo, tag } as never);
-await new Promise((resolve, reject) =>
-  engine.modem.followProgress(stream as unknown as NodeJS.ReadableStream, (error) =>
-    error ? reject(error) : resolve(null),
-  ),
-);
-process.stdout.write(`${DEFAULT_IMAGE} (${packages.join(', ')})\n`);
+
+async function importImage(tar: string): Promise<void> {
+  // dockerode's types know neither the stream nor `changes` (Engine API, ImageCreate).
+  const changes = [
+    `LABEL ${IMAGE_LABEL}=${digest}`,
+    'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  ];
+  const options = { repo: IMAGE_REPOSITORY, tag: digest, changes };
+  const stream = (await engine.importImage(createReadStream(tar) as never, options as never)) as unknown;
+  await new Promise<void>((resolve, reject) =>
+    engine.modem.followProgress(stream as NodeJS.ReadableStream, (error, lines) => {
+      const failed = (lines as { error?: string }[] | undefined)?.find((line) => line.error !== undefined);
+      if (error ?? failed) reject(error ?? new Error(failed?.error));
+      else resolve();
+    }),
+  );
+}
 
 /** From where the host itself takes its packages: a mirror, perhaps. */
 function sources(): string[] {
@@ -49,8 +81,6 @@ function suite(): string {
 
 function run(program: string, args: readonly string[]): void {
   const ran = spawnSync(program, args, { stdio: ['ignore', 2, 2] });
-  if (ran.status !== 0) {
-    process.stderr.write(`sandbox-image: ${program} failed\n`);
-    process.exit(1);
-  }
+  if (ran.status === 0) return;
+  throw new Error(`${program} failed (${ran.error?.message ?? ran.status})`);
 }

@@ -1,34 +1,57 @@
-import { mkdirSync } from 'node:fs';
+import type Docker from 'dockerode';
+import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
-import type { Backend, PlannedStep } from '../backend.ts';
-import { layDecoys } from '../decoys/lay-decoys.ts';
-import { createOptions, placesIn } from './create.ts';
-import { DEFAULT_IMAGE, engineAt, socketOf } from './engine.ts';
+import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
+import { destinationIsReserved } from '../namespace/inside.ts';
+import { createOptions, type Layout } from './create.ts';
+import { type EngineKind, engineAt, kindOf, socketOf, wordsOf } from './engine.ts';
+import { identityOf } from './identity.ts';
+import { defaultImage, imageId } from './image.ts';
 import { dockerLayers } from './layers.ts';
 import { leftovers, sweep } from './leftovers.ts';
-import { startDocker } from './start.ts';
+import { startDocker, superviseArgv } from './start.ts';
 
-/** Containers over the Engine API. The same walls, with the engine's namespaces and control groups in the place of bubblewrap's. */
+/**
+ * Containers over the Engine API (Docker's, or podman's socket). The same walls, with the engine's namespaces and control
+ * groups in the place of bubblewrap's.
+ */
 export function dockerBackend(socket: string = socketOf()): Backend {
   const engine = engineAt(socket);
+  let kind: EngineKind | null = null;
+  const layoutOf = async (spec: SandboxSpec): Promise<Layout> => {
+    checkDestinations(spec);
+    const agent = identityOf(spec.mounts);
+    const name = spec.root ?? defaultImage();
+    const [helper, image] = await Promise.all([helperPath(), imageId(engine, name)]);
+    kind ??= await askKind(engine);
+    return { image, helper, agent, engine: kind };
+  };
   return {
     name: 'docker',
     layers: () => dockerLayers(engine, socket),
     async plan(spec): Promise<readonly PlannedStep[]> {
+      const layout = await layoutOf(spec);
       return [
-        { does: 'hand the environment to PID 1 by a socket', request: Object.keys(spec.env).sort() },
-        {
-          does: 'create and start a container',
-          request: createOptions(spec, spec.root ?? DEFAULT_IMAGE, await helperPath()),
-        },
+        { does: `lay down /etc and ${spec.decoys ? 'decoys' : 'no decoys'} in ${spec.folder}` },
+        { does: 'start the supervisor on the host', argv: [layout.helper, ...superviseArgv(spec)] },
+        { does: 'hand the environment to it by a pipe, and so to PID 1', request: Object.keys(spec.env).sort() },
+        { does: `POST /containers/create at ${socket}`, request: createOptions(spec, layout) },
+        { does: 'attach to its streams, start it' },
       ];
     },
-    async start(spec, events) {
-      mkdirSync(spec.folder, { recursive: true, mode: 0o700 });
-      if (spec.decoys) layDecoys(placesIn(spec.folder).decoys);
-      return startDocker(engine, socket, spec, spec.root ?? DEFAULT_IMAGE, await helperPath(), events);
-    },
-    leftovers: (session, traces, folder) => leftovers(engine, session, traces, folder),
-    sweep: (session, traces, folder) => sweep(engine, session, traces, folder),
+    start: async (spec, events) => startDocker(engine, socket, spec, await layoutOf(spec), events),
+    leftovers: (session, traces, folder) => leftovers(socket, session, traces, folder),
+    sweep: (session, traces, folder) => sweep(socket, session, traces, folder),
   };
+}
+
+const askKind = (engine: Docker): Promise<EngineKind> =>
+  kindOf(engine).catch((error) => {
+    throw new Failure(`the container engine cannot be reached: ${wordsOf(error)}`, 'keywarden doctor');
+  });
+
+function checkDestinations({ mounts }: SandboxSpec): void {
+  const reserved = mounts.find((mount) => destinationIsReserved(mount.destination));
+  if (reserved === undefined) return;
+  throw new Failure(`nothing can be mounted at ${reserved.destination}`, 'the sandbox itself stands there');
 }

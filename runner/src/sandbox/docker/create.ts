@@ -1,85 +1,151 @@
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import type { SandboxSpec } from '../backend.ts';
+import type { Limits, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
-import { insideOf, SESSION_LABEL } from './engine.ts';
+import { type EngineKind, SESSION_LABEL } from './engine.ts';
+import type { Identity } from './identity.ts';
+import { ETC_FILES, HOME, HOSTNAME, insideOf, placesIn } from './places.ts';
+import { seccompProfile } from './seccomp.ts';
 
-/** The agent in the container. */
-export const UID = 1000;
-const HOME = '/home/agent';
-export const HOSTNAME = 'keywarden';
-
-export const placesIn = (folder: string) => ({ control: join(folder, 'control'), decoys: join(folder, 'decoys') });
+/** All that decides the request beside the session's own wishes. */
+export interface Layout {
+  readonly image: string;
+  readonly helper: string;
+  readonly agent: Identity;
+  readonly engine: EngineKind;
+}
 
 /**
  * What the engine is asked to make. Pure. The environment is not in it: `docker inspect` would show it (threat B3); it comes
  * over the control socket.
  */
-export function createOptions(spec: SandboxSpec, image: string, helper: string): Docker.ContainerCreateOptions {
-  const inside = insideOf(spec.session);
-  const places = placesIn(spec.folder);
-  const { limits } = spec;
-  const tmpfs = `rw,nosuid,nodev,size=${limits.tmpBytes}`;
-  const bind = (source: string, target: string, readOnly = true): Docker.MountSettings => ({
-    Type: 'bind',
-    Source: source,
-    Target: target,
-    ReadOnly: readOnly,
-  });
-  const home = `${tmpfs},mode=0700,uid=${UID},gid=${UID}`;
-  const decoys = spec.decoys ? decoyMounts(places.decoys) : null;
+export function createOptions(spec: SandboxSpec, layout: Layout): Docker.ContainerCreateOptions {
   return {
-    Image: image,
-    Entrypoint: [inside.helper],
-    Cmd: [
-      ...['init', '--control', inside.control],
-      ...['--deadline', String(spec.deadlineAt), '--grace', String(spec.graceMs)],
-      ...['--egress-socket', inside.egress, '--egress-port', String(spec.egressPort)],
-      ...['--rlimit', 'core=0', '--cwd', spec.workdir, '--', ...spec.argv],
-    ],
-    User: `${UID}:${UID}`,
+    Image: layout.image,
+    Entrypoint: [insideOf(spec.session).helper],
+    Cmd: initArguments(spec),
+    User: `${layout.agent.uid}:${layout.agent.gid}`,
+    // Not the agent's: the engine would resolve it before the walls stand (CVE-2024-21626).
     WorkingDir: '/',
     Hostname: HOSTNAME,
     Labels: { [SESSION_LABEL]: spec.session, 'keywarden.deadline': new Date(spec.deadlineAt).toISOString() },
     Tty: spec.tty,
-    OpenStdin: spec.streams.kind === 'inherit' || spec.streams.stdin !== null,
-    StdinOnce: true,
-    AttachStdin: true,
+    OpenStdin: hasInput(spec),
+    StdinOnce: hasInput(spec),
+    AttachStdin: hasInput(spec),
     AttachStdout: true,
     AttachStderr: true,
-    HostConfig: {
-      NetworkMode: 'none',
-      ReadonlyRootfs: true,
-      Tmpfs: {
-        '/tmp': `${tmpfs},mode=1777`,
-        [HOME]: home,
-        // A mount point cannot be renamed (threat B17).
-        ...Object.fromEntries((decoys?.pinned ?? []).map((path) => [join(HOME, path), home])),
-      },
-      CapDrop: ['ALL'],
-      // The engine's own filter stays beside ours: what it refuses by number is refused, and not counted.
-      SecurityOpt: ['no-new-privileges'],
-      PidsLimit: limits.pids + 2,
-      Memory: limits.memoryBytes,
-      MemorySwap: limits.memoryBytes,
-      NanoCpus: Math.round(limits.cpus * 1e9),
-      Ulimits: [
-        { Name: 'core', Soft: 0, Hard: 0 },
-        { Name: 'nofile', Soft: limits.openFiles, Hard: limits.openFiles },
-        { Name: 'fsize', Soft: limits.fileBytes, Hard: limits.fileBytes },
-      ],
-      IpcMode: 'private',
-      LogConfig: { Type: 'none', Config: {} },
-      // Our own PID 1 reaps and ends.
-      Init: false,
-      RestartPolicy: { Name: 'no' },
-      Mounts: [
-        bind(helper, inside.helper),
-        bind(places.control, inside.control),
-        bind(spec.egressSocket, inside.egress),
-        ...(decoys?.readOnly ?? []).map(({ source, path }) => bind(source, join(HOME, path))),
-        ...spec.mounts.map(({ source, destination, writable }) => bind(source, destination, !writable)),
-      ],
-    },
+    NetworkDisabled: true,
+    // A HEALTHCHECK of the image would be a process that nobody asked for.
+    Healthcheck: { Test: ['NONE'] },
+    HostConfig: hostConfig(spec, layout),
   };
 }
+
+export const hasInput = ({ streams }: SandboxSpec): boolean => streams.kind === 'inherit' || streams.stdin !== null;
+
+function initArguments(spec: SandboxSpec): string[] {
+  const inside = insideOf(spec.session);
+  const { limits } = spec;
+  // No nproc: it counts per uid, over all containers of the host. The control group bounds processes.
+  const rlimits = [`nofile=${limits.openFiles}`, `fsize=${limits.fileBytes}`, 'core=0'];
+  return [
+    ...['init', '--control', inside.control],
+    ...['--deadline', String(spec.deadlineAt), '--grace', String(spec.graceMs)],
+    ...['--egress-socket', inside.egress, '--egress-port', String(spec.egressPort)],
+    ...rlimits.flatMap((limit) => ['--rlimit', limit]),
+    ...['--cwd', spec.workdir, '--', ...spec.argv],
+  ];
+}
+
+function hostConfig(spec: SandboxSpec, layout: Layout): Docker.HostConfig {
+  const { limits } = spec;
+  return {
+    NetworkMode: 'none',
+    IpcMode: 'private',
+    // API 1.41; not in dockerode's types.
+    ...({ CgroupnsMode: 'private' } as object),
+    ReadonlyRootfs: true,
+    Tmpfs: tmpfsOf(spec, layout.agent),
+    ShmSize: limits.tmpBytes,
+    Mounts: mountsOf(spec, layout),
+    CapDrop: ['ALL'],
+    Privileged: false,
+    SecurityOpt: ['no-new-privileges', `seccomp=${seccompProfile()}`],
+    MaskedPaths: MASKED,
+    ReadonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
+    ...cgroupLimits(limits),
+    Ulimits: ulimits(limits),
+    LogConfig: { Type: 'none', Config: {} },
+    // Our own PID 1 reaps and ends.
+    Init: false,
+    // Removed by the engine itself: whoever dies, nothing outlives the deadline inside. Podman forgets the exit too early.
+    AutoRemove: layout.engine === 'docker',
+    RestartPolicy: { Name: 'no' },
+    ...(layout.engine === 'podman' ? { Runtime: 'runc' } : {}),
+  };
+}
+
+/** Two more processes for PID 1 and its thread. No swap beside the memory: it would be a second limit's worth. */
+const cgroupLimits = (limits: Limits): Docker.HostConfig => ({
+  PidsLimit: limits.pids + 2,
+  Memory: limits.memoryBytes,
+  MemorySwap: limits.memoryBytes,
+  NanoCpus: Math.round(limits.cpus * 1e9),
+});
+
+/** Of PID 1, which forwards and needs descriptors of its own; the agent's are set by it. Podman has no bearable defaults. */
+function ulimits(limits: Limits): Docker.HostConfig['Ulimits'] {
+  const files = Math.max(limits.openFiles, 1024);
+  return [
+    { Name: 'core', Soft: 0, Hard: 0 },
+    { Name: 'nofile', Soft: files, Hard: files },
+    { Name: 'fsize', Soft: limits.fileBytes, Hard: limits.fileBytes },
+  ];
+}
+
+/** Those of moby's newest default (oci/defaults.go), which older engines do not know yet. */
+const MASKED = [
+  ...['/proc/acpi', '/proc/asound', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats'],
+  ...['/proc/sched_debug', '/proc/scsi', '/proc/timer_list', '/proc/timer_stats', '/sys/firmware'],
+  '/sys/devices/virtual/powercap',
+];
+
+function tmpfsOf({ limits, decoys }: SandboxSpec, { uid, gid }: Identity): Record<string, string> {
+  const sized = `rw,nosuid,nodev,size=${limits.tmpBytes}`;
+  const home = `${sized},exec,mode=0700,uid=${uid},gid=${gid}`;
+  // A mount point cannot be renamed (threat B17).
+  const pinned = decoys ? decoyMounts('').pinned : [];
+  return {
+    '/tmp': `${sized},noexec,mode=1777`,
+    [HOME]: home,
+    ...Object.fromEntries(pinned.map((path) => [join(HOME, path), home])),
+  };
+}
+
+function mountsOf(spec: SandboxSpec, { helper }: Layout): Docker.MountSettings[] {
+  const inside = insideOf(spec.session);
+  const places = placesIn(spec.folder);
+  const decoys = spec.decoys ? decoyMounts(places.decoys).readOnly : [];
+  return [
+    bind(helper, inside.helper),
+    // Sockets on a read-only mount can be connected to, but not chmodded or removed.
+    bind(places.control, inside.control),
+    bind(spec.egressSocket, inside.egress),
+    ...ETC_FILES.map((name) => bind(join(places.etc, name), `/etc/${name}`)),
+    ...decoys.map(({ source, path }) => bind(source, join(HOME, path))),
+    ...spec.mounts.map(({ source, destination, writable }) => bind(source, destination, !writable)),
+  ];
+}
+
+/**
+ * As `Mounts`, since `Binds` makes a folder of root's where the source is missing. What is mounted below a read-only source is
+ * left out: it would stay writable (mount(8): read-only is not recursive).
+ */
+const bind = (source: string, target: string, readOnly = true): Docker.MountSettings => ({
+  Type: 'bind',
+  Source: source,
+  Target: target,
+  ReadOnly: readOnly,
+  BindOptions: { Propagation: 'rprivate', ...(readOnly ? { NonRecursive: true } : {}) } as never,
+});

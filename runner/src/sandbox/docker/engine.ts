@@ -1,25 +1,50 @@
-import { readFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import Docker from 'dockerode';
+import { Failure } from '../../failure.ts';
 
 export const SESSION_LABEL = 'keywarden.session';
-export const DEFAULT_IMAGE = 'keywarden/sandbox:latest';
 
-/** The Engine API's socket: DOCKER_HOST when it names one, else Docker's own. Podman's socket speaks the same. */
+export type EngineKind = 'docker' | 'podman';
+
+/**
+ * The Engine API's socket: DOCKER_HOST, else Docker's own place. Podman's socket speaks the same.
+ *
+ * @throws {Failure} when DOCKER_HOST leads to another machine: sockets of this one cannot be mounted there.
+ */
 export function socketOf(env: NodeJS.ProcessEnv = process.env): string {
   const host = env['DOCKER_HOST'];
-  return host?.startsWith('unix://') ? host.slice('unix://'.length) : '/var/run/docker.sock';
+  if (host?.startsWith('unix:///')) return host.slice('unix://'.length);
+  if (host !== undefined && host !== '') {
+    throw new Failure(
+      `DOCKER_HOST is ${host.replace(/\/\/[^/@]*@/, '//')}: the docker backend needs an engine on this machine`,
+      'unset DOCKER_HOST, or DOCKER_HOST=unix:///var/run/docker.sock',
+    );
+  }
+  const ours = join(homedir(), '.docker', 'run', 'docker.sock');
+  return isThere(ours) ? ours : '/var/run/docker.sock';
 }
 
-export const engineAt = (socket: string): Docker => new Docker({ socketPath: socket });
+export const engineAt = (socketPath: string): Docker => new Docker({ socketPath });
 
-/** Where the session's things stand inside; the id is in the paths so that the command line names its session. */
-export const insideOf = (session: string) => ({
-  helper: `/run/keywarden/${session}/keywarden-helper`,
-  control: `/run/keywarden/${session}/control`,
-  egress: `/run/keywarden/${session}/egress`,
-});
+export async function kindOf(engine: Docker): Promise<EngineKind> {
+  const version = await engine.version();
+  return version.Components?.some(({ Name }) => /podman/i.test(Name)) ? 'podman' : 'docker';
+}
 
-/** Whether somebody with this uid can read the memory of a container's processes, which counting needs. */
-export const mayCount = (): boolean =>
-  process.getuid?.() === 0 &&
-  /^CapEff:\s*[0-9a-f]*[89a-f][0-9a-f]{4}$/m.test(readFileSync('/proc/self/status', 'utf8'));
+export const wordsOf = (error: unknown): string => {
+  const { json, message } = error as { json?: { message?: string }; message?: string };
+  return (json?.message ?? message ?? String(error)).trim().slice(0, 500);
+};
+
+export const statusOf = (error: unknown): number | null => (error as { statusCode?: number | null }).statusCode ?? null;
+
+function isThere(path: string): boolean {
+  try {
+    accessSync(path, constants.F_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

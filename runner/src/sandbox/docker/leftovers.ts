@@ -4,25 +4,23 @@ import type Docker from 'dockerode';
 import type { Leftover, Trace } from '../backend.ts';
 import { findProcesses } from '../namespace/find.ts';
 import { endProcesses } from '../namespace/leftovers.ts';
-import { SESSION_LABEL } from './engine.ts';
+import { engineAt, SESSION_LABEL, statusOf } from './engine.ts';
+import { removeContainer } from './remove.ts';
 
-/** Everything of the session: what bears its label at the engine, and its supervisor and files here. */
+/** Everything of the session: what bears its label at the engine, and its processes and files here. */
 export async function leftovers(
-  engine: Docker,
+  socket: string,
   session: string,
   traces: readonly Trace[],
   folder: string,
 ): Promise<Leftover[]> {
-  const filters = { label: [`${SESSION_LABEL}=${session}`] };
-  const [containers, volumes, networks] = await Promise.all([
-    engine.listContainers({ all: true, filters }),
-    engine.listVolumes({ filters }),
-    engine.listNetworks({ filters }),
-  ]);
+  const atEngines = await Promise.all(enginesOf(socket, traces).map((engine) => labelled(engine, session)));
   return [
-    ...containers.map(({ Id }): Leftover => ({ kind: 'container', name: Id })),
-    ...(volumes.Volumes ?? []).map(({ Name }): Leftover => ({ kind: 'volume', name: Name })),
-    ...networks.map(({ Id }): Leftover => ({ kind: 'network', name: Id })),
+    ...atEngines.flatMap(({ containers, volumes, networks }) => [
+      ...containers.map((name): Leftover => ({ kind: 'container', name })),
+      ...volumes.map((name): Leftover => ({ kind: 'volume', name })),
+      ...networks.map((name): Leftover => ({ kind: 'network', name })),
+    ]),
     ...findProcesses(session, traces).map(({ pid, name }): Leftover => ({ kind: 'process', name: `${pid} ${name}` })),
     ...namesIn(folder).map((name): Leftover => {
       const path = join(folder, name);
@@ -31,22 +29,44 @@ export async function leftovers(
   ];
 }
 
-/** By label and id, never by name: a name may have been given to another meanwhile (threat B64). */
-export async function sweep(engine: Docker, session: string, traces: readonly Trace[], folder: string): Promise<void> {
-  const found = await engine.listContainers({ all: true, filters: { label: [`${SESSION_LABEL}=${session}`] } });
-  for (const { Id } of found) await removeContainer(engine, Id);
+/** By label and id: a container that was only created is found too, and a neighbour's never is (threats B64, B66). */
+export async function sweep(socket: string, session: string, traces: readonly Trace[], folder: string): Promise<void> {
+  for (const engine of enginesOf(socket, traces)) {
+    const { containers, volumes, networks } = await labelled(engine, session);
+    await Promise.all(containers.map((id) => removeContainer(engine, id)));
+    for (const name of volumes) await engine.getVolume(name).remove().catch(unlessGone);
+    for (const id of networks) await engine.getNetwork(id).remove().catch(unlessGone);
+  }
   await endProcesses(session, traces);
   for (const name of namesIn(folder)) rmSync(join(folder, name), { recursive: true, force: true });
 }
 
-export async function removeContainer(engine: Docker, id: string): Promise<void> {
-  try {
-    await engine.getContainer(id).remove({ force: true, v: true });
-  } catch (error) {
-    // Gone, or somebody else is removing it.
-    const status = (error as { statusCode?: number }).statusCode;
-    if (status !== 404 && status !== 409) throw error;
-  }
+/** The engine of then, too: DOCKER_HOST may have changed since. */
+const enginesOf = (socket: string, traces: readonly Trace[]): Docker[] =>
+  [...new Set([socket, ...traces.flatMap((trace) => (trace.kind === 'container' ? [trace.host] : []))])].map(engineAt);
+
+/** The engine filters; that each really bears the label is looked at once more, for what is listed is going to be ended. */
+async function labelled(
+  engine: Docker,
+  session: string,
+): Promise<{ containers: string[]; volumes: string[]; networks: string[] }> {
+  const filters = { label: [`${SESSION_LABEL}=${session}`] };
+  const [containers, volumes, networks] = await Promise.all([
+    engine.listContainers({ all: true, filters }),
+    engine.listVolumes({ filters }),
+    engine.listNetworks({ filters }),
+  ]);
+  const ours = ({ Labels }: { Labels?: Record<string, string> | null | undefined }): boolean =>
+    Labels?.[SESSION_LABEL] === session;
+  return {
+    containers: containers.filter(ours).map(({ Id }) => Id),
+    volumes: (volumes.Volumes ?? []).filter(ours).map(({ Name }) => Name),
+    networks: networks.filter(ours).map(({ Id }) => Id),
+  };
+}
+
+function unlessGone(error: unknown): void {
+  if (statusOf(error) !== 404) throw error;
 }
 
 function namesIn(folder: string): string[] {

@@ -1,211 +1,144 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, existsSync } from 'node:fs';
+import { chownSync } from 'node:fs';
 import { constants } from 'node:os';
-import { createInterface } from 'node:readline';
-import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
 import { CREDENTIAL_PATHS } from '../../helper/helper-path.ts';
-import { startTimeOf } from '../../state/process-identity.ts';
-import type { Exit, Sandbox, SandboxSpec, StartEvents } from '../backend.ts';
-import { Counts, type HelperEvent } from '../namespace/counts.ts';
-import { createOptions, placesIn, UID } from './create.ts';
-import { mayCount } from './engine.ts';
-import { removeContainer } from './leftovers.ts';
+import type { Sandbox, SandboxSpec, StartEvents } from '../backend.ts';
+import { mayCount } from './counting.ts';
+import { createOptions, type Layout } from './create.ts';
+import { wordsOf } from './engine.ts';
+import { type Parts, settle } from './finish.ts';
+import type { Identity } from './identity.ts';
+import { layDown, placesIn } from './places.ts';
+import { removeContainer } from './remove.ts';
+import { attach } from './streams.ts';
+import { Supervisor } from './supervisor.ts';
+import { watchEnd } from './watch-end.ts';
 
-const SOCKET_PATIENCE_MS = 5_000;
+const READY_PATIENCE_MS = 30_000;
+/** The engine leaves a limit out with a warning when the kernel lacks it. A run without its limits is refused. */
+const LIMIT_LEFT_OUT = /limit|memory|cpu|pids/i;
 
-/** The supervisor first, on the host: it hands the environment to PID 1 of the container and answers its notifications. */
+/** The supervisor first: PID 1 of the container connects to it, and what it counts begins with the agent's first call. */
 export async function startDocker(
   engine: Docker,
   socket: string,
   spec: SandboxSpec,
-  image: string,
-  helper: string,
+  layout: Layout,
   events: StartEvents,
 ): Promise<Sandbox> {
-  const supervisor = spawn(helper, superviseArgs(spec), {
-    env: {},
-    stdio: ['ignore', 'inherit', 'inherit', 'pipe', 'pipe', 'pipe'],
-  });
-  const pid = supervisor.pid;
-  if (pid === undefined) throw new Failure('the sandbox helper cannot be started', 'keywarden doctor');
-  const heard = listen(supervisor);
-  let id: string | null = null;
+  layDown(spec.folder, layout.agent, spec.decoys);
+  const { control } = placesIn(spec.folder);
+  const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec));
+  const undo: (() => unknown)[] = [() => supervisor.end(0)];
   try {
-    await events.traced({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
-    const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
-    (descriptor(supervisor, 5) as Writable).end(block.join(''));
-    await offerSockets(spec, supervisor);
-    const container = await engine.createContainer(createOptions(spec, image, helper)).catch((error) => {
-      throw new Failure(
-        `the engine refuses: ${wordsOf(error)}`,
-        'node scripts/sandbox-image.ts makes the default image',
-      );
-    });
-    id = container.id;
+    await events.traced(supervisor.trace);
+    await supervisor.listen(spec.env, control);
+    lend([control, spec.egressSocket], layout.agent);
+    events.phase?.('supervised');
+
+    const id = await create(engine, spec, layout, (made) => undo.unshift(() => removeContainer(engine, made)));
     await events.traced({ kind: 'container', id, host: socket });
     events.phase?.('created');
-    const stream = await attach(engine, container, spec);
-    const waited = container.wait() as Promise<{ StatusCode: number }>;
+
+    const [attached, watch] = await Promise.all([
+      attach(socket, id, spec),
+      watchEnd(engine, layout.engine, socket, id),
+    ]);
+    undo.unshift(attached.close, watch.close);
+    const container = engine.getContainer(id);
     await container.start().catch((error) => {
-      throw new Failure(`the container does not start: ${wordsOf(error)}`, 'keywarden doctor');
+      throw new Failure(`the engine does not start the container: ${wordsOf(error)}`, 'keywarden doctor');
     });
-    await Promise.race([heard.ready, waited.then(() => sleep(200))]);
-    const exited = endOf(engine, container.id, waited, stream, heard, supervisor);
-    exited.catch(() => {});
-    return sandboxOf(engine, container, supervisor, heard.counts, exited);
+    events.phase?.('started');
+    const ended = watch.ended();
+    ended.catch(() => {});
+    if (mayCount()) await ready(supervisor, ended);
+    const unfollow = spec.tty ? await followSize(container, spec) : () => {};
+    return sandboxOf({ engine, socket, id, supervisor, attached, ended }, unfollow);
   } catch (error) {
-    supervisor.kill('SIGKILL');
-    if (id !== null) await removeContainer(engine, id).catch(() => {});
+    for (const step of undo) await Promise.resolve(step()).catch(() => {});
     throw error;
   }
 }
 
-function superviseArgs(spec: SandboxSpec): string[] {
-  return [
-    ...['supervise', '--control', placesIn(spec.folder).control, '--classes', CREDENTIAL_PATHS],
-    ...['--events-fd', '3', '--life-fd', '4', '--env-fd', '5'],
-    ...(mayCount() ? [] : ['--no-count']),
-  ];
-}
+export const superviseArgv = (spec: SandboxSpec): string[] => [
+  ...['supervise', '--control', placesIn(spec.folder).control, '--classes', CREDENTIAL_PATHS],
+  ...['--events-fd', '3', '--life-fd', '4', '--env-fd', '5'],
+  // Who cannot read the agent's memory could only refuse every open: then nothing is counted, and `sources` says so.
+  ...(mayCount() ? [] : ['--no-count']),
+];
 
-const descriptor = (child: ChildProcess, number: number): Writable | Readable | null | undefined =>
-  (child.stdio as readonly (Writable | Readable | null | undefined)[])[number];
-
-/** The agent's uid must be able to connect to both; nobody else on the host can reach the folder. */
-async function offerSockets(spec: SandboxSpec, supervisor: ChildProcess): Promise<void> {
-  const { control } = placesIn(spec.folder);
-  for (const until = performance.now() + SOCKET_PATIENCE_MS; !existsSync(control); await sleep(2)) {
-    if (supervisor.exitCode !== null || performance.now() > until)
-      throw new Failure('the supervisor does not listen', 'what it said is above');
-  }
-  if (process.getuid?.() !== 0) return;
-  await sleep(2);
-  for (const path of [control, spec.egressSocket]) chownSync(path, UID, UID);
-}
-
-interface Heard {
-  readonly counts: Counts;
-  readonly ready: Promise<void>;
-  readonly ended: () => Extract<HelperEvent, { event: 'exited' }> | null;
-  readonly closed: Promise<void>;
-}
-
-function listen(supervisor: ChildProcess): Heard {
-  const counts = new Counts();
-  const ready = Promise.withResolvers<void>();
-  let ended: Extract<HelperEvent, { event: 'exited' }> | null = null;
-  for (const number of [4, 5]) descriptor(supervisor, number)?.on('error', () => {});
-  const lines = createInterface({ input: descriptor(supervisor, 3) as Readable });
-  lines.on('line', (line) => {
-    const event = counts.take(line);
-    if (event?.event === 'ready') ready.resolve();
-    else if (event?.event === 'exited') ended = event;
+async function create(engine: Docker, spec: SandboxSpec, layout: Layout, made: (id: string) => void): Promise<string> {
+  const container = await engine.createContainer(createOptions(spec, layout)).catch((error) => {
+    throw new Failure(`the engine refuses the container: ${wordsOf(error)}`, 'keywarden doctor');
   });
-  const closed = new Promise<void>((resolve) => supervisor.once('close', () => resolve()));
-  return { counts, ready: ready.promise, ended: () => ended, closed };
+  made(container.id);
+  const { Warnings } = container as unknown as { Warnings?: readonly string[] | null };
+  const left = (Warnings ?? []).filter((warning) => LIMIT_LEFT_OUT.test(warning) && !/swap/i.test(warning));
+  if (left.length > 0) throw new Failure(`the engine leaves limits out: ${left.join('; ')}`, 'keywarden doctor');
+  return container.id;
 }
 
-async function attach(engine: Docker, container: Docker.Container, spec: SandboxSpec): Promise<Duplex> {
-  const stream = (await container.attach({
-    stream: true,
-    stdin: true,
-    stdout: true,
-    stderr: true,
-    hijack: true,
-  })) as unknown as Duplex;
-  const { streams } = spec;
-  const out = streams.kind === 'piped' ? streams.stdout : process.stdout;
-  const error = streams.kind === 'piped' ? streams.stderr : process.stderr;
-  const input = streams.kind === 'piped' ? streams.stdin : process.stdin;
-  stream.on('error', () => {});
-  if (spec.tty) stream.pipe(out, { end: false });
-  else engine.modem.demuxStream(stream, out, error);
-  if (input === null) stream.end();
-  else {
-    if (spec.tty && streams.kind === 'inherit' && process.stdin.isTTY) {
-      process.stdin.setRawMode(true);
-      stream.once('close', () => process.stdin.setRawMode(false));
-    }
-    input.pipe(stream as Writable);
-    stream.once('close', () => {
-      input.unpipe(stream as Writable);
-      if (input === process.stdin) process.stdin.pause();
-    });
-  }
-  return stream;
+/** The agent's uid must be able to connect to both; the folder (0700) keeps everybody else of the host away. */
+function lend(sockets: readonly string[], { uid, gid }: Identity): void {
+  if (process.getuid?.() !== 0) return;
+  for (const path of sockets) chownSync(path, uid, gid);
 }
 
-/** When the container has ended, all that it wrote has been read, and the supervisor has told its last counts. */
-async function endOf(
-  engine: Docker,
-  id: string,
-  waited: Promise<{ StatusCode: number }>,
-  stream: Duplex,
-  heard: Heard,
-  supervisor: ChildProcess,
-): Promise<Exit> {
-  const drained = new Promise<void>((resolve) => (stream.closed ? resolve() : stream.once('close', () => resolve())));
-  let status: number;
-  try {
-    status = (await waited).StatusCode;
-  } catch (error) {
-    // The engine went away under it; what became of the container is the sweep's to find out.
-    supervisor.kill('SIGKILL');
-    throw new Failure(`the engine is gone: ${wordsOf(error)}`, 'keywarden sweep, when it is back');
-  }
-  await Promise.race([drained, sleep(2000)]);
-  await Promise.race([heard.closed, sleep(2000)]);
-  supervisor.kill('SIGKILL');
-  const state = await engine
-    .getContainer(id)
-    .inspect()
-    .then(
-      (seen) => seen.State,
-      () => null,
-    );
-  await removeContainer(engine, id);
-  const ended = heard.ended();
-  const outOfMemory = state?.OOMKilled === true;
-  // Podman says 0 after a kill; PID 1 knows better.
-  if (ended !== null) {
-    const number = Number(ended.signal?.replace(/^SIG/, ''));
-    const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
-    return { code: ended.code, signal: ended.signal === null ? null : (name ?? ended.signal), outOfMemory };
-  }
-  return { code: status, signal: status > 128 ? 'SIGKILL' : null, outOfMemory };
+/** An end before PID 1 said anything is no session that ended but a start that failed. */
+async function ready(supervisor: Supervisor, ended: Promise<unknown>): Promise<void> {
+  const silent = ended.then(
+    async () => {
+      // What PID 1 said last may still be on its way.
+      await Promise.race([supervisor.ready, sleep(200)]);
+      throw supervisor.failure();
+    },
+    (error) => {
+      throw new Failure(`the engine went away: ${wordsOf(error)}`, 'keywarden doctor');
+    },
+  );
+  silent.catch(() => {});
+  const late = sleep(READY_PATIENCE_MS, undefined, { ref: false }).then(() => {
+    throw supervisor.failure();
+  });
+  late.catch(() => {});
+  await Promise.race([supervisor.ready, silent, late]);
 }
 
-function sandboxOf(
-  engine: Docker,
-  container: Docker.Container,
-  supervisor: ChildProcess,
-  counts: Counts,
-  exited: Promise<Exit>,
-): Sandbox {
-  const tell = (line: string): void => {
-    const life = descriptor(supervisor, 4) as Writable;
-    if (life.writable) life.write(`${line}\n`);
-  };
+/** Our own terminal's size is the agent's from the first moment on, and when it changes. */
+async function followSize(container: Docker.Container, { streams }: SandboxSpec): Promise<() => void> {
+  if (streams.kind !== 'inherit' || !process.stdout.isTTY) return () => {};
+  const { stdout } = process;
+  const tell = (): Promise<unknown> => container.resize({ w: stdout.columns, h: stdout.rows }).catch(() => {});
+  await tell();
+  stdout.on('resize', tell);
+  return () => void stdout.off('resize', tell);
+}
+
+function sandboxOf(parts: Parts, unfollow: () => void): Sandbox {
+  const { engine, id, supervisor } = parts;
+  const asked = { toEnd: false };
+  const exited = settle(parts, asked).finally(unfollow);
+  exited.catch(() => {});
+  const container = engine.getContainer(id);
   return {
     exited,
-    counters: () => counts.counters(),
-    signal: async (name) => tell(`signal ${constants.signals[name]}`),
-    async kill() {
-      tell('kill');
-      await container.kill().catch(() => {});
-      await exited.catch(() => {});
-      await removeContainer(engine, container.id);
+    counters: () => supervisor.counters(),
+    async signal(name) {
+      asked.toEnd = true;
+      supervisor.tell(`signal ${constants.signals[name]}`);
     },
-    resize: async (columns, rows) => {
+    async kill() {
+      asked.toEnd = true;
+      // Either is enough: PID 1 by itself when the engine hangs, the engine when PID 1 does.
+      supervisor.tell('kill');
+      await container.kill({ signal: 'SIGKILL' }).catch(() => {});
+      await exited.catch(() => {});
+    },
+    async resize(columns, rows) {
       await container.resize({ w: columns, h: rows }).catch(() => {});
     },
   };
 }
-
-const wordsOf = (error: unknown): string => {
-  const { json, message } = error as { json?: { message?: string }; message?: string };
-  return (json?.message ?? message ?? String(error)).slice(0, 500);
-};
