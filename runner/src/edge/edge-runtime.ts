@@ -123,18 +123,6 @@ export class EdgeRuntime {
               modules: { 'index.js': { type: 'esm', contents: await bundleWorker(plan.policies) } },
             },
             env: environmentOf(settings, plan),
-            // Asked by the Worker alone: the direct socket goes to it first, as `run_worker_first` does in production.
-            ...(settings.assets === null
-              ? {}
-              : {
-                  assets: {
-                    directory: settings.assets.directory,
-                    htmlHandling: 'none' as const,
-                    notFoundHandling: 'none' as const,
-                    runWorkerFirst: true,
-                    hasUserWorker: true,
-                  },
-                }),
             exports: Object.fromEntries(
               Object.values(settings.durableObjects).map((name) => [
                 name,
@@ -148,9 +136,36 @@ export class EdgeRuntime {
             stripCfConnectingIp: false,
           },
         },
+        ...consoleWorker(settings),
       ],
     };
   }
+}
+
+/**
+ * The console's files, as a Worker of their own: beside the edge's Worker they would put a router before it, which tidies up
+ * a request's target before the policy sees it.
+ */
+function consoleWorker({ assets, compatibilityDate }: WorkerSettings): MiniflareOptions['workers'] {
+  if (assets === null) return [];
+  const contents = 'export default { fetch: (request, env) => env.ASSETS.fetch(request) };';
+  return [
+    {
+      config: {
+        name: 'console',
+        compatibilityDate,
+        manifest: { mainModule: 'index.js', modules: { 'index.js': { type: 'esm', contents } } },
+        env: { ASSETS: { type: 'assets' } },
+        assets: {
+          directory: assets.directory,
+          htmlHandling: 'none',
+          notFoundHandling: 'none',
+          runWorkerFirst: true,
+          hasUserWorker: true,
+        },
+      },
+    },
+  ];
 }
 
 type WorkerEnvironment = NonNullable<NonNullable<MiniflareOptions['workers'][number]['config']>['env']>;
@@ -164,7 +179,7 @@ function environmentOf(settings: WorkerSettings, plan: EdgePlan): WorkerEnvironm
   }
   // Not the id of wrangler.toml: another account's id there must not lose the local rows.
   for (const { binding } of settings.databases) env[binding] = { type: 'd1', id: `keywarden-${binding}` };
-  if (settings.assets !== null) env[settings.assets.binding] = { type: 'assets' };
+  if (settings.assets !== null) env[settings.assets.binding] = { type: 'worker', worker: 'console' };
   return env;
 }
 
