@@ -295,9 +295,10 @@ describe('the kill switch', () => {
     expect((await world.send(token, '/v1/balance')).status).toBe(401);
     expect(await mint()).toBe(409);
     await page.getByRole('button', { name: 'Lift' }).click();
-    await page.getByText('Lifted.').waitFor();
+    await page.getByText('Lifted. Tokens').waitFor();
     expect(await mint()).toBe(200);
     const again = await world.edge.mint(agent, ALL);
+    await page.getByText('Lifted. Tokens').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'everything' }).click();
     const stop = page.getByRole('button', { name: 'Stop everything' });
     expect(await stop.isDisabled()).toBe(true);
@@ -307,7 +308,7 @@ describe('the kill switch', () => {
     expect((await world.send(again, '/v1/balance')).status).toBe(401);
     expect(await mint()).toBe(409);
     await page.getByRole('button', { name: 'Lift' }).click();
-    await page.getByText('Lifted.').waitFor();
+    await page.getByText('Lifted. Tokens').waitFor();
     expect((await world.edge.verify()).problems).toEqual([]);
     const events = (await world.edge.audit()).map((row) => row.event);
     expect(events.filter((event) => event.startsWith('stop.')).sort()).toEqual([
