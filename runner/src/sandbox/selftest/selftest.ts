@@ -1,16 +1,11 @@
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
-import { EGRESS_PORT, environmentOf } from '../../session/environment.ts';
-import { makeSessionId } from '../../session/session-id.ts';
-import type { Backend, Trace } from '../backend.ts';
-import { PROBES, type Probe } from './probes.ts';
+import type { Backend } from '../backend.ts';
+import type { Outcome, Probe } from './attack.ts';
+import { PROBES } from './probes.ts';
+import { World } from './world.ts';
 
 /** What one probe showed. */
 export interface ProbeResult {
+  /** `B5`: row of the threat list (docs/sandbox.md names the attacks). */
   readonly row: string;
   readonly name: string;
   /** The attack did not succeed inside. */
@@ -22,76 +17,61 @@ export interface ProbeResult {
   /** Nothing of its sandbox was left. */
   readonly gone: boolean;
   readonly ok: boolean;
+  /** The same in words and numbers. */
+  readonly seen: { readonly inside: string; readonly counter: string; readonly outside: string };
 }
 
-const MB = 1024 * 1024;
+/** The race of B13 for a look; a minute of it is for CI. */
+export const RACE_SECONDS = 5;
 
-/** Runs the probes one after another, each in a sandbox of its own. */
+/**
+ * Attacks real sandboxes of the backend, one after another, each probe in a sandbox of its own.
+ *
+ * @param root  A root folder or an image; null: the backend's default.
+ * @param row  Only the probes of one row, `B5`; null: all.
+ */
 export async function* selftest(
   backend: Backend,
   root: string | null,
   row: string | null,
+  raceSeconds: number = RACE_SECONDS,
 ): AsyncGenerator<ProbeResult> {
-  const directory = mkdtempSync(join(tmpdir(), 'keywarden-selftest-'));
-  const egressSocket = join(directory, 'edge.sock');
-  const egress = createServer((_, response) => response.end()).listen(egressSocket);
+  const wanted = PROBES.filter((probe) => row === null || nameOf(probe) === row.toUpperCase().replace(/^B?/, 'B'));
+  if (wanted.length === 0) return;
+  const world = await World.open(backend, { root, raceSeconds });
   try {
-    for (const probe of PROBES)
-      if (row === null || probe.row === row) yield await tried(backend, root, directory, probe);
+    for (const probe of wanted) yield await tried(world, probe);
   } finally {
-    egress.close();
-    rmSync(directory, { recursive: true, force: true });
+    await world.close();
   }
 }
 
-async function tried(backend: Backend, root: string | null, directory: string, probe: Probe): Promise<ProbeResult> {
-  const session = makeSessionId();
-  const folder = join(directory, session);
-  mkdirSync(folder, { mode: 0o700 });
-  const stdout = new PassThrough();
-  let said = '';
-  stdout.setEncoding('utf8').on('data', (text) => {
-    said += text;
-  });
-  const traces: Trace[] = [];
-  const sandbox = await backend.start(
-    {
-      session,
-      argv: ['python3', '-c', probe.script],
-      env: environmentOf([], true),
-      workdir: '/home/agent',
-      mounts: [],
-      limits: { memoryBytes: 256 * MB, cpus: 1, pids: 64, openFiles: 256, fileBytes: 16 * MB, tmpBytes: 16 * MB },
-      deadlineAt: Date.now() + 30_000,
-      graceMs: 500,
-      folder,
-      egressSocket: join(directory, 'edge.sock'),
-      egressPort: EGRESS_PORT,
-      streams: { kind: 'piped', stdin: null, stdout, stderr: new PassThrough().resume() },
-      tty: false,
-      root,
-      decoys: true,
-    },
-    { traced: async (trace) => void traces.push(trace) },
-  );
-  await sandbox.exited;
-  await backend.sweep(session, traces, folder);
-  const left = await backend.leftovers(session, traces, folder);
-  const counters = sandbox.counters();
-  const countable = counters.sources.length > 0 && !(backend.name === 'docker' && probe.byEngineToo);
+const nameOf = (probe: Probe): string => `B${probe.row}`;
+
+async function tried(world: World, probe: Probe): Promise<ProbeResult> {
+  world.left.length = 0;
+  const outcome = await probe.run(world).catch((error: Error) => unproven(error));
   const result = {
-    row: probe.row,
+    row: nameOf(probe),
     name: probe.name,
-    refused: said.trim() === 'refused',
-    counted: countable ? (probe.counted?.(counters) ?? null) : null,
-    control: (await outside(probe.control ?? probe.script)) === 'reached',
-    gone: left.length === 0,
+    refused: outcome.effectHolds,
+    counted: outcome.counter === '-' ? null : outcome.counterHolds,
+    control: outcome.controlHolds,
+    gone: world.left.length === 0,
   };
-  return { ...result, ok: result.refused && result.counted !== false && result.control && result.gone };
+  return {
+    ...result,
+    ok: result.refused && result.counted !== false && result.control && result.gone,
+    seen: { inside: outcome.effect, counter: outcome.counter, outside: outcome.control },
+  };
 }
 
-/** The same try without a sandbox. */
-const outside = (script: string): Promise<string> =>
-  new Promise((resolve) => {
-    execFile('python3', ['-c', script], { timeout: 10_000 }, (_, stdout) => resolve(stdout.trim()));
-  });
+/** A probe that could not be made proves nothing. */
+const unproven = (error: Error): Outcome => ({
+  effect: `failed: ${error.message.slice(0, 200)}`,
+  effectHolds: false,
+  counter: '-',
+  counterHolds: true,
+  control: 'not tried',
+  controlHolds: false,
+});
