@@ -23,19 +23,23 @@ export interface Parts {
 const STUCK_MS = 5_000;
 /** A restarted engine is back by then, as a rule. */
 const RETURN_PATIENCE_MS = 10_000;
+/** After an end by the engine that nobody here asked for: dockerd 20.10 answers for a second more (tried). */
+const SHUTDOWN_MS = 3_000;
 
 /** Waits until the container is gone, its output handed on and the counts told. `asked.toEnd`: we ourselves ended it. */
 export async function settle(parts: Parts, asked: { readonly toEnd: boolean }): Promise<Exit> {
   const { supervisor, attached } = parts;
+  // From the agent's end on, not from the container's: an engine whose reader is stuck does not end the container (tried).
+  const drained = supervisor.closed.then(() => drain(attached));
   const outcome = await parts.ended.then(
     (ended) => ({ ended, lost: null }),
     (error: unknown) => ({ ended: null, lost: wordsOf(error) }),
   );
   if (outcome.ended === null) return loseEngine(parts, outcome.lost);
-  await Promise.all([supervisor.end(), drain(attached)]);
+  await Promise.all([supervisor.end(), drained]);
   const exit = exitOf(outcome.ended, supervisor);
-  // An engine that is shut down ends its containers before it ends itself: that was not the agent's doing.
-  if (exit.signal !== null && !exit.outOfMemory && !asked.toEnd && !(await answers(parts.engine))) {
+  // An engine that is shut down ends its containers first: that was not the agent's doing.
+  if (outcome.ended.byEngine && !asked.toEnd && (await isGoingDown(parts.engine))) {
     return loseEngine(parts, 'it was shut down');
   }
   return exit;
@@ -98,12 +102,14 @@ async function removeWhenBack(engine: Docker, id: string): Promise<boolean> {
   return false;
 }
 
-/** One that is going down may still accept connections: it must answer soon. */
-const answers = (engine: Docker): Promise<boolean> =>
-  Promise.race([
-    engine.ping().then(
+/** One that is going down answers still while it ends its containers. */
+async function isGoingDown(engine: Docker): Promise<boolean> {
+  for (const until = performance.now() + SHUTDOWN_MS; performance.now() < until; await sleep(100)) {
+    const answers = engine.ping().then(
       () => true,
       () => false,
-    ),
-    sleep(2_000, false, { ref: false }),
-  ]);
+    );
+    if (!(await Promise.race([answers, sleep(2_000, false, { ref: false })]))) return true;
+  }
+  return false;
+}

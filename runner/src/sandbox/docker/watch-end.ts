@@ -10,6 +10,8 @@ import { removeContainer } from './remove.ts';
 export interface Ended {
   readonly status: number;
   readonly outOfMemory: boolean;
+  /** Somebody had the engine end it: we, another client, or the engine itself on its way down. */
+  readonly byEngine: boolean;
 }
 
 export interface EndWatch {
@@ -27,7 +29,7 @@ export const watchEnd = (engine: Docker, kind: EngineKind, socket: string, id: s
 
 /** The engine removes the container itself, so that its state cannot be asked for afterwards: the events tell. */
 async function watchDocker(socket: string, id: string): Promise<EndWatch> {
-  const filters = JSON.stringify({ type: ['container'], container: [id], event: ['oom', 'destroy'] });
+  const filters = JSON.stringify({ type: ['container'], container: [id], event: ['oom', 'kill', 'destroy'] });
   const [removed, events] = await Promise.all([
     open(socket, 'POST', `/containers/${id}/wait?condition=removed`),
     open(socket, 'GET', `/events?filters=${encodeURIComponent(filters)}`),
@@ -45,24 +47,31 @@ async function watchDocker(socket: string, id: string): Promise<EndWatch> {
       const code = await status;
       if (code !== 0) await Promise.race([seen.destroyed, sleep(EVENT_PATIENCE_MS, undefined, { ref: false })]);
       close();
-      return { status: code, outOfMemory: code !== 0 && seen.outOfMemory() };
+      return { status: code, outOfMemory: code !== 0 && seen.oom, byEngine: seen.kill };
     },
   };
 }
 
-function listen(events: IncomingMessage): { destroyed: Promise<void>; outOfMemory: () => boolean } {
+interface Seen {
+  oom: boolean;
+  kill: boolean;
+  destroyed: Promise<void>;
+}
+
+function listen(events: IncomingMessage): Seen {
   const destroyed = Promise.withResolvers<void>();
-  let outOfMemory = false;
+  const seen: Seen = { oom: false, kill: false, destroyed: destroyed.promise };
   events.on('error', () => {});
   const lines = createInterface({ input: events });
   lines.on('error', () => {});
   lines.on('line', (line) => {
     // A child that was killed for memory is no end; only an end that was no success asks.
-    if (/"Action":"oom"/.test(line)) outOfMemory = true;
+    if (/"Action":"oom"/.test(line)) seen.oom = true;
+    if (/"Action":"kill"/.test(line)) seen.kill = true;
     if (/"Action":"destroy"/.test(line)) destroyed.resolve();
   });
   lines.on('close', () => destroyed.resolve());
-  return { destroyed: destroyed.promise, outOfMemory: () => outOfMemory };
+  return seen;
 }
 
 /** Podman has no OOM event, and does not answer before the end: nothing is removed before it was looked at. */
@@ -73,7 +82,7 @@ function watchPodman(engine: Docker, socket: string, id: string): EndWatch {
       const status = await statusIn(await open(socket, 'POST', `/containers/${id}/wait?condition=not-running`));
       const { State } = await engine.getContainer(id).inspect();
       await removeContainer(engine, id);
-      return { status, outOfMemory: State.OOMKilled };
+      return { status, outOfMemory: State.OOMKilled, byEngine: false };
     },
   };
 }
