@@ -7,7 +7,7 @@ import { end, type Started, start, until } from '../support/process.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js');
 /** What `wrangler dev` needs of the project. */
-const COPIED = ['src', 'scripts', 'migrations', 'runner', 'package.json', 'wrangler.toml', 'tsconfig.json'];
+const COPIED = ['src', 'console', 'scripts', 'migrations', 'runner', 'package.json', 'wrangler.toml', 'tsconfig.json'];
 
 /** The project, copied, served by `wrangler dev` itself with these policies and `.dev.vars`. */
 export interface WranglerCopy {

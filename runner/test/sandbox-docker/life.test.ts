@@ -136,7 +136,7 @@ describe('an engine that goes away in mid-session (B63)', () => {
       await engine.end(signal);
       await sleep(500);
       expect(isAlive(supervisor)).toBe(false);
-      engine.startAgain();
+      await engine.startAgain();
       expect(await settled).toMatch(/the container engine went away in mid-session/);
       await place.backend.sweep(session, traces, folder);
       expect(await place.backend.leftovers(session, traces, folder)).toEqual([]);

@@ -22,7 +22,7 @@ export interface Parts {
 /** Nobody takes the agent's output any more: what is left of it is given up. */
 const STUCK_MS = 5_000;
 /** A restarted engine is back by then, as a rule. */
-const RETURN_PATIENCE_MS = 10_000;
+const RETURN_PATIENCE_MS = 5_000;
 /** After an end by the engine that nobody here asked for: dockerd 20.10 answers for a second more (tried). */
 const SHUTDOWN_MS = 3_000;
 

@@ -1,8 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { engineAt, SESSION_LABEL } from '../../../src/sandbox/docker/engine.ts';
 import { startOwnDockerd } from '../../sandbox/support/own-dockerd.ts';
@@ -30,9 +31,8 @@ export class OwnEngine {
     while (isAlive(pid)) await sleep(20);
   }
 
-  startAgain(): void {
-    const ran = spawnSync(process.execPath, [DOCKERD, 'start', dirname(this.socket)], { encoding: 'utf8' });
-    if (ran.status !== 0) throw new Error(ran.stderr);
+  async startAgain(): Promise<void> {
+    await promisify(execFile)(process.execPath, [DOCKERD, 'start', dirname(this.socket)]);
   }
 
   async containersOf(session: string): Promise<string[]> {
