@@ -7,17 +7,21 @@
 static int root = -1;
 void judge_root(int root_fd) { root = root_fd; }
 
-/* One call of the kernel for most strings: a read that crosses into an unmapped page gives what is before it. */
+/* One short read for most strings. No read crosses a page: the next one may not be mapped. */
 static ssize_t read_string(pid_t pid, uint64_t address, char *text, size_t size) {
-  size_t first = 4096 - (address & 4095);
-  if (first > size) first = size;
-  struct iovec local = {text, size};
-  struct iovec remote[2] = {{(void *)(uintptr_t)address, first}, {(void *)(uintptr_t)(address + first), size - first}};
   if (address == 0) return -1;
-  ssize_t got = process_vm_readv(pid, &local, 1, remote, size > first ? 2 : 1, 0);
-  if (got <= 0) return -1;
-  const char *end = memchr(text, 0, (size_t)got);
-  return end ? end - text : -1;
+  for (size_t at = 0; at < size;) {
+    size_t part = 4096 - ((address + at) & 4095);
+    if (at == 0 && part > 256) part = 256;
+    if (part > size - at) part = size - at;
+    struct iovec local = {text + at, part}, remote = {(void *)(uintptr_t)(address + at), part};
+    ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+    if (got <= 0) return -1;
+    const char *end = memchr(text + at, 0, (size_t)got);
+    if (end) return end - text;
+    at += (size_t)got;
+  }
+  return -1;
 }
 
 /* `..` stays where a link may stand before it: `/proc/self/cwd/..` is not `/proc/self`. */
@@ -135,8 +139,8 @@ static bool is_system(const char *path) {
   return !strncmp(path, "/usr/", 5) || !strncmp(path, "/lib", 4) || !strncmp(path, "/etc/", 5) || !strncmp(path, "/bin/", 5);
 }
 
-static int open_in_root(const char *path, uint64_t flags) {
-  struct open_how how = {.flags = O_PATH | O_CLOEXEC | flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+static int open_in_root(const char *path, uint64_t flags, uint64_t resolve) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC | flags, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
   return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
@@ -148,7 +152,7 @@ static enum lead follow_one(char *path) {
   for (char *slash = path; slash;) {
     slash = strchr(slash + 1, '/');
     if (slash) *slash = 0;
-    int fd = open_in_root(path, O_NOFOLLOW);
+    int fd = open_in_root(path, O_NOFOLLOW, 0);
     ssize_t length = fd < 0 ? -1 : readlinkat(fd, "", link, sizeof link - 1);
     if (fd >= 0) close(fd);
     if (length > 0) {
@@ -166,11 +170,19 @@ static enum lead follow_one(char *path) {
   return LEAD_DONE;
 }
 
+/* No symlink on the way, as far as it exists: then the path leads where its letters say. One call, where resolving takes many. */
+static bool leads_straight(const char *path) {
+  if (root < 0) return false;
+  int fd = open_in_root(path, 0, RESOLVE_NO_SYMLINKS);
+  if (fd >= 0) close(fd);
+  return fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+}
+
 /* Where a path really leads, in the sandbox's own root. Keeps the text when there is nothing: then the kernel finds nothing. */
 static enum lead resolve(char *path) {
   char link[40], found[PATH_MAX];
   if (root < 0) return LEAD_DOUBT;
-  int fd = open_in_root(path, 0);
+  int fd = open_in_root(path, 0, 0);
   if (fd < 0) return errno == EACCES ? LEAD_DONE : follow_one(path);
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   bool read = link_of(link, found, sizeof found);
@@ -235,9 +247,14 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
     bool plain = !strstr(path, "/..");
     if (rule->looks || (plain && (is_system(written) || !strncmp(written, "/proc/", 6)))) return PASS;
     if (strlen(path) >= PATH_MAX) return DOUBT;
+    if (plain && leads_straight(path)) return PASS;
+    char before[PATH_MAX];
+    strcpy(before, path);
     enum lead lead = resolve(path);
     if (lead == LEAD_DOUBT) return DOUBT;
     if (lead == LEAD_AGAIN) continue;
+    /* A link into /proc is judged as if it had been written: it may lead to another's environ. */
+    if (!strncmp(path, "/proc/", 6) && strcmp(path, before) != 0) continue;
     verdict = classes_match(path);
     return verdict.path_class >= 0 ? by_class(verdict, rule->looks) : PASS;
   }

@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LEFT_OUT } from '../../src/sandbox/selftest/left-out.ts';
 import { PROBES } from '../../src/sandbox/selftest/probes.ts';
 import type { ProbeResult } from '../../src/sandbox/selftest/selftest.ts';
+import { startOwnDockerd } from './support/own-dockerd.ts';
 
 const CLI = new URL('../../bin/keywarden.js', import.meta.url).pathname;
 const NOBODY = 65534;
@@ -16,12 +17,12 @@ interface Report {
 }
 
 /** The command as users run it; a user other than root needs a folder that it may write to. */
-function selftest(uid: number | null): Report {
+function selftest(backend: string, uid: number | null, env: Record<string, string> = {}): Report {
   const directory = mkdtempSync(join(tmpdir(), 'keywarden-selftest-'));
   if (uid !== null) chownSync(directory, uid, uid);
-  const ran = spawnSync(process.execPath, [CLI, 'selftest', '--backend', 'namespace', '--json'], {
+  const ran = spawnSync(process.execPath, [CLI, 'selftest', '--backend', backend, '--json'], {
     cwd: directory,
-    env: { PATH: '/usr/bin:/bin:/usr/sbin', HOME: directory, TMPDIR: directory },
+    env: { PATH: '/usr/bin:/bin:/usr/sbin', HOME: directory, TMPDIR: directory, ...env },
     encoding: 'utf8',
     ...(uid === null ? {} : { uid, gid: uid }),
   });
@@ -33,7 +34,7 @@ function selftest(uid: number | null): Report {
 describe('the selftest of the namespace backend', () => {
   const users = process.getuid?.() === 0 ? ([null, NOBODY] as const) : ([null] as const);
   it.each(users)('holds on this host, and every control works outside (uid %s, null is ours)', (uid) => {
-    const { ok, probes } = selftest(uid);
+    const { ok, probes } = selftest('namespace', uid);
     expect(probes.filter((probe) => !probe.ok)).toEqual([]);
     expect(probes.length).toBe(PROBES.length);
     expect(ok).toBe(true);
@@ -47,5 +48,19 @@ describe('the selftest of the namespace backend', () => {
       }
     }
     expect([...rows].sort((a, b) => a - b)).toEqual(Array.from({ length: 69 }, (_, i) => i + 1));
+  });
+});
+
+describe('the selftest of the docker backend', () => {
+  let dockerd: ReturnType<typeof startOwnDockerd> | undefined;
+  beforeAll(() => {
+    dockerd = startOwnDockerd();
+  });
+  afterAll(() => dockerd?.stop());
+  it('holds on this host, every refusal is counted, and every control works outside', () => {
+    const { ok, probes } = selftest('docker', null, { DOCKER_HOST: `unix://${dockerd?.socket}` });
+    expect(probes.filter((probe) => !probe.ok)).toEqual([]);
+    expect(probes.length).toBe(PROBES.length);
+    expect(ok).toBe(true);
   });
 });

@@ -378,8 +378,9 @@ print(made < 140)
     });
   });
 
-  describe('the engine', () => {
-    it.runIf(backend === 'docker')('shows no secret to who inspects the container (B3)', async () => {
+  const ofDocker = backend === 'docker' ? describe : () => {};
+  ofDocker('the engine', () => {
+    it('shows no secret to who inspects the container (B3)', async () => {
       const started = await place.start(['sleep', '1'], { env: { API_SECRET: 'canary-7b1d' } });
       const id = started.traces.find((trace) => trace.kind === 'container')?.id ?? '';
       const shown = execFileSync('docker', ['-H', `unix://${dockerd?.socket}`, 'inspect', id], { encoding: 'utf8' });
@@ -388,8 +389,9 @@ print(made < 140)
       await started.ended;
     });
   });
-  describe('an ordinary user', () => {
-    it.runIf(backend === 'namespace')('has the same walls', async () => {
+  const ofNamespace = backend === 'namespace' ? describe : () => {};
+  ofNamespace('an ordinary user', () => {
+    it('has the same walls', async () => {
       const state = join(place.directory, 'of-nobody');
       mkdirSync(state, { mode: 0o700 });
       spawnSync('chown', ['65534:65534', state]);

@@ -34,7 +34,7 @@ export const CALLS: readonly Probe[] = [
       return {
         effect: holds ? `0 of 100000; a neighbour ${during ? 'ran meanwhile' : 'ran after'}` : `through: ${through}`,
         effectHolds: holds && neighbour.exit.code === 1,
-        ...counterOf(world, counters, { pathClass: 'aws' }),
+        ...counterOf(counters, { pathClass: 'aws' }),
         counter: `${seen} counted or dropped`,
         counterHolds: seen >= 100_000,
         ...controlOf(outside.through, outside.attempts, false),

@@ -50,7 +50,8 @@ export const FILES: readonly Probe[] = [
     row: 24,
     name: "the agent's own program, from /tmp and from memory",
     probe: ['own-program'],
-    counted: { pathClass: 'aws', atLeast: 2 },
+    // Once where /tmp is noexec, as on docker.
+    counted: { pathClass: 'aws', atLeast: 1 },
   }),
   attack({
     row: 25,
@@ -76,7 +77,7 @@ export const FILES: readonly Probe[] = [
       return {
         effect: forged ? 'a forged row' : `${names.length} rows, none forged`,
         effectHolds: !forged,
-        ...counterOf(world, counters, { pathClass: 'aws' }),
+        ...counterOf(counters, { pathClass: 'aws' }),
         ...controlOf(said ? ['the same text passes on stdout'] : [], 1, false),
       };
     },

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { Failure } from '../../failure.ts';
 import { attack, controlOf, type Probe } from './attack.ts';
 import { until } from './world.ts';
 
@@ -83,14 +84,20 @@ export const SECRETS: readonly Probe[] = [
     name: "the same with a writable folder of the runner's user",
     async run(world) {
       const before = statSync('/dev/null').ctimeMs;
-      const { through, attempts, exit } = await (
-        await world.start(['kernel-files', 'nodes-of-its-own'], { ownFolder: true })
-      ).ended;
+      const running = await world
+        .start(['kernel-files', 'nodes-of-its-own'], { ownFolder: true })
+        .catch((error: unknown) => (error instanceof Failure ? error : Promise.reject(error)));
+      // On docker the agent never has the runner's uid when that is root's.
+      const inside = running instanceof Failure ? null : await running.ended;
       const touched = statSync('/dev/null').ctimeMs !== before;
       const outside = await world.outside(['kernel-files']);
       return {
-        effect: touched ? "the host's /dev/null was changed" : `${through.length} of ${attempts} ${through.join(', ')}`,
-        effectHolds: exit.code === 1 && !touched,
+        effect: touched
+          ? "the host's /dev/null was changed"
+          : inside === null
+            ? 'refused before the start'
+            : `${inside.through.length} of ${inside.attempts} ${inside.through.join(', ')}`,
+        effectHolds: (inside === null || inside.exit.code === 1) && !touched,
         counter: '-',
         counterHolds: true,
         ...controlOf(outside.through, outside.attempts, true),
