@@ -65,7 +65,7 @@ static bool parse_line(char *line, const char **why) {
 
 bool classes_parse(char *text, char *why, size_t size) {
   int number = 0;
-  pattern_count = 0;
+  pattern_count = known_classes = 0;
   class_named("proc-environ");
   class_named("proc-other");
   for (char *line = text, *next; line; line = next) {

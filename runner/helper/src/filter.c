@@ -25,7 +25,7 @@
 const struct syscall_rule RULES[] = {
 #ifdef __NR_open
     PLAIN(open, false), PLAIN(creat, false), PLAIN(readlink, true), PLAIN(stat, true), PLAIN(lstat, true), PLAIN(access, true),
-    BLOCK(modify_ldt), BLOCK(iopl), BLOCK(ioperm), BLOCK(mknod),
+    BLOCK(modify_ldt), BLOCK(uselib), BLOCK(iopl), BLOCK(ioperm), BLOCK(mknod),
 #endif
     AT(openat, false), AT(openat2, false), AT(newfstatat, true), AT(statx, true), AT(readlinkat, true),
     AT(faccessat, true), {439, "faccessat2", KIND_PATH, 0, 1, true}, PLAIN(execve, false), AT(execveat, false),
@@ -34,7 +34,7 @@ const struct syscall_rule RULES[] = {
     BLOCK(ptrace), BLOCK(process_vm_readv), BLOCK(process_vm_writev), {438, "pidfd_getfd", KIND_BLOCKED, -1, -1, false},
     BLOCK(kcmp), BLOCK(add_key), BLOCK(request_key), BLOCK(keyctl), BLOCK(unshare), BLOCK(setns), BLOCK(mount), BLOCK(umount2),
     BLOCK(pivot_root), BLOCK(chroot), BLOCK(fsopen), BLOCK(fsconfig), BLOCK(fsmount), BLOCK(fspick), BLOCK(move_mount), BLOCK(open_tree),
-    {442, "mount_setattr", KIND_BLOCKED, -1, -1, false}, BLOCK(bpf), BLOCK(perf_event_open), BLOCK(userfaultfd),
+    {442, "mount_setattr", KIND_BLOCKED, -1, -1, false}, {467, "open_tree_attr", KIND_BLOCKED, -1, -1, false}, {443, "quotactl_fd", KIND_BLOCKED, -1, -1, false}, BLOCK(bpf), BLOCK(perf_event_open), BLOCK(userfaultfd),
     BLOCK(fanotify_init), BLOCK(kexec_load), BLOCK(kexec_file_load), BLOCK(init_module), BLOCK(finit_module), BLOCK(delete_module),
     BLOCK(syslog), BLOCK(quotactl), BLOCK(swapon), BLOCK(swapoff), BLOCK(reboot), BLOCK(acct), BLOCK(settimeofday),
     BLOCK(clock_settime), BLOCK(adjtimex), BLOCK(clock_adjtime), BLOCK(sethostname), BLOCK(setdomainname), BLOCK(vhangup),

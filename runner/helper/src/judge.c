@@ -162,7 +162,7 @@ static enum lead follow_one(char *path) {
       int size = snprintf(rebuilt, sizeof rebuilt, "%.*s/%s%s%s", parent, path, link, slash ? "/" : "", slash ? slash + 1 : "");
       if (size >= PATH_MAX) return LEAD_DOUBT;
       strcpy(path, rebuilt);
-      return normalise(path) ? LEAD_AGAIN : LEAD_DOUBT;
+      return simplify(path, false) ? LEAD_AGAIN : LEAD_DOUBT;
     }
     if (slash) *slash = '/';
     if (fd < 0) break;
