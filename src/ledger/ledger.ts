@@ -45,7 +45,7 @@ export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
 
 const PUSH_DELAY_MS = 1_000;
 /** Turns of the event loop, of about a millisecond each, that a group stays open. */
-const MAX_TICKS = 4;
+const MAX_TICKS = 8;
 const PUSH_BACKOFF_MAX_MS = 30_000;
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
@@ -246,12 +246,14 @@ export class Ledger extends DurableObject<LedgerEnv> {
   }
 
   /**
-   * A call that is alone is not kept waiting. Otherwise the group stays open as long as calls keep coming, a few ticks at
-   * most: each commit stops the whole isolate until the disk has answered, so few large groups are faster than many small.
+   * A call that is alone is not kept waiting. Otherwise the group stays open as long as calls keep coming, and the longer the
+   * more came last time: each commit stops the whole isolate until the disk has answered, so few large groups are faster
+   * than many small.
    */
   async #gather(): Promise<void> {
     if (this.#groupSize <= 1 && this.#queue.length <= 1) return;
-    for (let tick = 0, seen = 0; tick < MAX_TICKS && this.#queue.length > seen; tick++) {
+    const least = this.#groupSize >= 8 ? 3 : this.#groupSize >= 4 ? 2 : 1;
+    for (let tick = 0, seen = 0; tick < least || (tick < MAX_TICKS && this.#queue.length > seen); tick++) {
       seen = this.#queue.length;
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
