@@ -7,83 +7,27 @@
  * inside against outside; many sandboxes at once. Token and edge are not part of it: `keywarden run --timings` tells those.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { parseArgs } from 'node:util';
-import type { SandboxSpec, Trace } from '../runner/src/sandbox/backend.ts';
 import { namespaceBackend } from '../runner/src/sandbox/namespace/backend.ts';
-import { environmentOf } from '../runner/src/session/environment.ts';
-import { makeSessionId } from '../runner/src/session/session-id.ts';
+import { median, openPlace, row as printRow, TABLE_HEAD } from './in-sandbox.ts';
 import { machineText } from './report.ts';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '15' }, sessions: { type: 'string', default: '50' } },
 });
 const rounds = Number(values.rounds);
-const directory = mkdtempSync(join(tmpdir(), 'keywarden-sandbox-'));
-const egressSocket = join(directory, 'edge.sock');
-const egress = createServer((_, response) => response.end()).listen(egressSocket);
 const backend = namespaceBackend();
-
-const MB = 1024 * 1024;
-function specOf(
-  argv: readonly string[],
-  stdout: NodeJS.WritableStream,
-  mounts: SandboxSpec['mounts'] = [],
-): SandboxSpec {
-  const session = makeSessionId();
-  const folder = join(directory, session);
-  mkdirSync(folder, { mode: 0o700 });
-  return {
-    session,
-    argv,
-    env: environmentOf([], false),
-    workdir: '/home/agent',
-    mounts,
-    limits: { memoryBytes: 1024 * MB, cpus: 2, pids: 256, openFiles: 1024, fileBytes: 1024 * MB, tmpBytes: 64 * MB },
-    deadlineAt: Date.now() + 120_000,
-    graceMs: 1000,
-    folder,
-    egressSocket,
-    egressPort: 8787,
-    streams: { kind: 'piped', stdin: null, stdout, stderr: process.stderr },
-    tty: false,
-    root: null,
-    decoys: true,
-  };
-}
-
-async function inside(argv: readonly string[], mounts: SandboxSpec['mounts'] = []): Promise<string> {
-  const stdout = new PassThrough();
-  let text = '';
-  stdout.on('data', (chunk) => (text += chunk));
-  const spec = specOf(argv, stdout, mounts);
-  const traces: Trace[] = [];
-  const sandbox = await backend.start(spec, { traced: async (trace) => void traces.push(trace) });
-  const exit = await sandbox.exited;
-  if (exit.code !== 0) throw new Error(`${argv.join(' ')} ended with ${exit.code}`);
-  await backend.sweep(spec.session, traces, spec.folder);
-  return text;
-}
-
-const median = (numbers: number[]): number =>
-  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] as number;
+const { directory, specOf, inside, close } = openPlace(backend);
 let failed = false;
-function row(what: string, mine: number, other: number, most: number, unit = 'ms'): void {
-  const ratio = mine / other;
-  if (ratio > most) failed = true;
-  console.log(
-    `| ${what} | ${mine.toFixed(2)} ${unit} | ${other.toFixed(2)} ${unit} | ${ratio.toFixed(2)} | ${most} | ${ratio <= most ? 'PASS' : '**FAIL**'} |`,
-  );
+function row(...line: Parameters<typeof printRow>): void {
+  if (!printRow(...line)) failed = true;
 }
 
 try {
-  console.log(
-    `${machineText()}\n\n| what | in the sandbox | beside it | ratio | at most | |\n| --- | --: | --: | --: | --: | --- |`,
-  );
+  console.log(`${machineText()}\n\n${TABLE_HEAD}`);
   await inside(['true']);
   const ours: number[] = [];
   const plain: number[] = [];
@@ -150,8 +94,7 @@ try {
     `\n${count} sandboxes at once, each \`sleep 3\`: all ended and were swept after ${((performance.now() - begun) / 1000).toFixed(1)} s; ${((before - lowest) / count).toFixed(1)} MiB each.`,
   );
 } finally {
-  egress.close();
-  rmSync(directory, { recursive: true, force: true });
+  close();
 }
 process.exitCode = failed ? 1 : 0;
 

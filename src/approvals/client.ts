@@ -1,13 +1,20 @@
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { Ask, AskAnswer, DecideAnswer, DecideRequest, ListQuery, StoredApproval } from './contract.ts';
+import {
+  type Ask,
+  type AskAnswer,
+  DESK_NAME,
+  type DecideAnswer,
+  type DecideRequest,
+  type ListQuery,
+  type StoredApproval,
+} from './contract.ts';
 import type { Waited } from './desk.ts';
 
 type Bindings = Pick<Env, 'APPROVALS'>;
 type Stub = ReturnType<Env['APPROVALS']['get']>;
 
-const DESK_NAME = 'desk';
 const MAX_ATTEMPTS = 3;
 
 /** Asks the desk; joins what is asked already. Repeating it asks nothing twice. */

@@ -54,6 +54,9 @@ export interface Shown {
   readonly policy_hash: string;
 }
 
+/** The one desk object. */
+export const DESK_NAME = 'desk';
+
 export interface Ask {
   readonly question: Question;
   readonly shown: Shown;
