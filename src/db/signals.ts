@@ -135,20 +135,31 @@ export async function insertScreenAlert(
   return meta.changes > 0;
 }
 
-/** Opens an alert for each breach that has none, keeps those that last up to date, closes the rest. */
-export async function putAlerts(d1: D1Database, breaches: readonly Breach[], now: number): Promise<void> {
-  await d1.batch([
-    ...breaches.map(({ signal, agent, value, threshold }) =>
+/**
+ * Opens an alert for each breach that has none, keeps those that last up to date, closes the rest.
+ *
+ * @returns Those that were opened, with the alert's id.
+ */
+export async function putAlerts(
+  d1: D1Database,
+  breaches: readonly Breach[],
+  now: number,
+): Promise<(Breach & { readonly id: string })[]> {
+  const fresh = breaches.map((breach) => ({ ...breach, id: crypto.randomUUID() }));
+  const answers = await d1.batch<{ id: string }>([
+    ...fresh.map(({ id, signal, agent, value, threshold }) =>
       d1
         .prepare(
           `INSERT INTO signal_alerts (id, signal, agent, value, threshold, raised_at, last_at, attempts)
            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0)
-           ON CONFLICT (signal, agent) WHERE cleared_at IS NULL DO UPDATE SET value = MAX(value, ?4), last_at = ?6`,
+           ON CONFLICT (signal, agent) WHERE cleared_at IS NULL DO UPDATE SET value = MAX(value, ?4), last_at = ?6
+           RETURNING id`,
         )
-        .bind(crypto.randomUUID(), signal, agent, value, threshold, now),
+        .bind(id, signal, agent, value, threshold, now),
     ),
     d1.prepare('UPDATE signal_alerts SET cleared_at = ?1 WHERE cleared_at IS NULL AND last_at < ?1').bind(now),
   ]);
+  return fresh.filter(({ id }, index) => answers[index]?.results[0]?.id === id);
 }
 
 const ALERT = `SELECT id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt FROM signal_alerts`;

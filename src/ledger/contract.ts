@@ -1,5 +1,5 @@
 import type { GrantedApproval } from '../approvals/contract.ts';
-import type { AuditDetail, CallFields, CallOutcome } from '../audit/event.ts';
+import type { AuditDetail, AuditEventName, CallFields, CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
 import type { RateSpec } from '../policy/ruled.ts';
 
@@ -64,21 +64,8 @@ export type Revocation =
 
 /** A row that is no call: minting, revoking, an echo of the credential, … */
 export interface LedgerNote {
-  readonly event:
-    | 'token.minted'
-    | 'token.refused'
-    | 'token.revoked'
-    | 'credential.echoed'
-    | 'session.started'
-    | 'session.stop_requested'
-    | 'session.ended'
-    | 'approval.requested'
-    | 'approval.approved'
-    | 'approval.denied'
-    | 'approval.expired'
-    | 'approval.used'
-    | 'audit.pruned'
-    | 'operator.denied';
+  /** Whatever is no call. */
+  readonly event: Exclude<AuditEventName, `call.${string}`>;
   readonly requestId: string;
   readonly agent: string | null;
   readonly session: string | null;

@@ -1,4 +1,3 @@
-import type { AuditEventName } from '../audit/event.ts';
 import type { Fault } from '../fault.ts';
 import { record } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
@@ -7,7 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { ApiContext } from './context.ts';
 
 export interface OperatorNote {
-  readonly event: AuditEventName;
+  readonly event: LedgerNote['event'];
   readonly operator: string | null;
   readonly agent?: string;
   readonly session?: string | null;
@@ -24,7 +23,7 @@ export async function noteOperator(
   key: LedgerKey = { kind: 'operators' },
 ): Promise<Result<null, Fault>> {
   const full = {
-    event: note.event as LedgerNote['event'],
+    event: note.event,
     requestId: c.get('requestId'),
     agent: note.agent ?? null,
     session: note.session ?? null,

@@ -1,15 +1,40 @@
 import { markDelivered, putAlerts, readMeasures, takeUndelivered } from '../db/signals.ts';
 import type { Edge } from '../edge.ts';
 import type { Env } from '../env.ts';
-import { breachesOf } from './settings.ts';
+import { record } from '../ledger/client.ts';
+import { type Breach, breachesOf } from './settings.ts';
 import { sendAlert } from './webhook.ts';
 
-/** Measures every agent against the thresholds, raises and clears alerts, and tells the webhook of new ones. */
+/** Measures every agent against the thresholds, raises and clears alerts, writes new ones into their agent's chain, and tells the webhook. */
 export async function watchSignals(env: Env, { signals, alertWebhook }: Edge, now: number): Promise<void> {
   const measures = await readMeasures(env.DB, now - signals.windowMinutes * 60_000, now);
-  await putAlerts(env.DB, breachesOf(measures, signals), now);
+  const raised = await putAlerts(env.DB, breachesOf(measures, signals), now);
+  await Promise.all(raised.map((alert) => noteAlert(env, alert)));
   if (alertWebhook === null) return;
   for (const alert of await takeUndelivered(env.DB)) {
     if (await sendAlert(alertWebhook, alert, now)) await markDelivered(env.DB, alert.id, now);
   }
 }
+
+/** A ledger that does not take it is logged there: the alert itself stands in D1. */
+const noteAlert = (env: Env, { id, agent, signal, value, threshold }: Breach & { readonly id: string }) =>
+  record(
+    env,
+    { kind: 'agent', agent },
+    {
+      notes: [
+        {
+          event: 'signal.raised',
+          requestId: id,
+          agent,
+          session: null,
+          tokenId: null,
+          capability: null,
+          service: null,
+          operator: null,
+          reason: signal,
+          detail: { value, threshold },
+        },
+      ],
+    },
+  );

@@ -44,4 +44,14 @@ it('a passed threshold is one alert, told once and signed', async () => {
   );
   const read = (await (await world.edge.operate('/v1/signals')).json()) as { alerts: object[] };
   expect(read.alerts).toMatchObject([{ signal: 'rejections', agent: 'prober', cleared_at: null }]);
+
+  // It stands in the agent's chain, once, beside what raised it.
+  await until('the row', async () => (await raised()).length > 0);
+  expect(await raised()).toMatchObject([{ agent: 'prober', reason: 'rejections', detail: { value: 3, threshold: 3 } }]);
 });
+
+async function raised(): Promise<{ event: string }[]> {
+  const response = await world.edge.operate('/v1/audit?agent=prober&limit=50');
+  const { rows } = (await response.json()) as { rows: { event: string }[] };
+  return rows.filter(({ event }) => event === 'signal.raised');
+}

@@ -73,6 +73,17 @@ export class EdgeRuntime {
     this.#changing = false;
   }
 
+  get crons(): readonly string[] {
+    return this.#settings.crons;
+  }
+
+  /** Runs the Worker's scheduled handler, as the platform does in production. */
+  async runScheduled(cron: string, at: Date): Promise<void> {
+    if (this.#changing) return;
+    const worker = await this.#miniflare?.getWorker('keywarden');
+    await worker?.scheduled({ cron, scheduledTime: at });
+  }
+
   async stop(): Promise<void> {
     this.#changing = true;
     await this.#miniflare?.dispose();

@@ -9,6 +9,7 @@ import {
   stateDirectoryAt,
 } from '../state/state-directory.ts';
 import { isLoopback, offeredPort, urlOf } from './address.ts';
+import { startClock } from './cron.ts';
 import { type EdgePlan, type PlanInput, planEdge } from './edge-plan.ts';
 import { EdgeRuntime } from './edge-runtime.ts';
 import { watchFiles } from './watch-files.ts';
@@ -100,8 +101,15 @@ function running(
   };
   const watched = input.varsFile === null ? [input.policiesDir] : [input.policiesDir, input.varsFile];
   const unwatch = options.watch ? watchFiles(watched, reload) : () => {};
+  const stopClock = startClock(runtime.crons, (cron, at) =>
+    runtime.runScheduled(cron, at).catch((error: unknown) => {
+      if (stopping === null)
+        options.say(`the job of "${cron}" failed: ${error instanceof Error ? error.message : error}`);
+    }),
+  );
   const end = async (): Promise<void> => {
     unwatch();
+    stopClock();
     await runtime.stop();
     removeRecord(state.edgeFile);
     unlock();

@@ -16,6 +16,8 @@ export interface WorkerSettings {
     readonly migrationsTable: string;
   }[];
   readonly vars: Readonly<Record<string, string>>;
+  /** When the Worker's scheduled handler runs. */
+  readonly crons: readonly string[];
   /** The console's built files; null when they were not built. */
   readonly assets: { readonly binding: string; readonly directory: string } | null;
 }
@@ -26,6 +28,7 @@ interface WranglerToml {
   durable_objects?: { bindings?: { name: string; class_name: string }[] };
   d1_databases?: { binding: string; migrations_dir?: string; migrations_table?: string }[];
   vars?: Record<string, unknown>;
+  triggers?: { crons?: string[] };
   assets?: { directory: string; binding?: string };
 }
 
@@ -51,6 +54,7 @@ export function readWorkerSettings(file: string = inProject('wrangler.toml')): W
     vars: Object.fromEntries(
       Object.entries(toml.vars ?? {}).filter((e): e is [string, string] => typeof e[1] === 'string'),
     ),
+    crons: toml.triggers?.crons ?? [],
     assets: assetsIn(toml),
   };
 }

@@ -52,8 +52,14 @@ async function dev(options: DevOptions): Promise<void> {
   });
   print(`ready ${edge.url}`);
   const { signInUrl } = await import('../../demo/sign-in.ts');
-  note(`the console, signed in once within 15 minutes: ${await signInUrl(edge.url, options.state)}`);
-  const end = await Promise.race([stop.then(() => null), edge.died]);
+  const ended = Promise.race([stop.then(() => null), edge.died]);
+  // A wish to end, or the end of workerd, may come before the link does.
+  const link = signInUrl(edge.url, options.state).then(
+    (url) => `the console, signed in once within 15 minutes: ${url}`,
+    (error: unknown) => `no sign-in link: ${error instanceof Error ? error.message : error}`,
+  );
+  void Promise.race([ended.then(() => null), link]).then((line) => line === null || note(harmless(line)));
+  const end = await ended;
   await edge.stop();
   if (end !== null) throw new Failure(end, 'nothing that was recorded is lost: start it again', EXIT.failed);
 }
