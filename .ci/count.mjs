@@ -10,6 +10,10 @@ try {
   passed += report.numPassedTests;
   failed += report.numFailedTests;
   skipped += report.numPendingTests + (report.numTodoTests ?? 0);
+  // Whoever reads the log sees what did not run; its name says why.
+  for (const { assertionResults } of report.testResults)
+    for (const { status, fullName } of assertionResults)
+      if (status === 'pending' || status === 'skipped' || status === 'todo') console.log(`skipped: ${fullName}`);
   // A file that could not even be loaded holds no test to count.
   failed += report.testResults.filter((r) => r.status === 'failed' && r.assertionResults.length === 0).length;
 } catch {
