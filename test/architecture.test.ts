@@ -19,7 +19,7 @@ describe('fences', () => {
 
   it('the global fetch is called in the forward step, and to tell reviewers; neither follows a redirect', () => {
     // The others go to addresses of the operators' own configuration, without any service's credential.
-    const callers = ['src/approvals/webhook.ts', 'src/pipeline/forward.ts', 'src/signals/webhook.ts'];
+    const callers = ['src/pipeline/forward.ts', 'src/webhook/signed.ts'];
     // `override async fetch(` is a Durable Object's own handler, and calls nothing.
     expect(
       filesWith(/(?<![.\w]|override async )fetch\(/)

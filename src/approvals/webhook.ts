@@ -1,15 +1,12 @@
+import { postSigned, type Receiver, receiverOf } from '../webhook/signed.ts';
 import type { StoredApproval } from './contract.ts';
-import { linkOf, signatureOf } from './link.ts';
+import { linkOf } from './link.ts';
 
 /** Where reviewers are told, and by what the messages are signed. */
-export interface WebhookSettings {
-  readonly url: string;
-  readonly secret: string;
+export interface WebhookSettings extends Receiver {
   /** The edge's own address, from its configuration: a Host field is the agent's to choose. */
   readonly publicUrl: string;
 }
-
-const TIMEOUT_MS = 10_000;
 
 /**
  * @returns Null when none is configured, or when what is configured is not sound; then `problem` says why.
@@ -25,45 +22,19 @@ export function webhookSettings(
 ): { readonly settings: WebhookSettings | null; readonly problem: string | null } {
   const { KEYWARDEN_APPROVAL_WEBHOOK_URL: url, KEYWARDEN_WEBHOOK_SECRET: secret, KEYWARDEN_ISSUER: publicUrl } = env;
   if (!url) return { settings: null, problem: null };
-  const parsed = URL.parse(url);
-  const loopback = parsed?.protocol === 'http:' && ['127.0.0.1', 'localhost', '[::1]'].includes(parsed.hostname);
-  if (parsed === null || !(parsed.protocol === 'https:' || (dev && loopback)))
-    return { settings: null, problem: 'KEYWARDEN_APPROVAL_WEBHOOK_URL is no https URL' };
-  if (!secret || secret.length < 32)
-    return { settings: null, problem: 'KEYWARDEN_WEBHOOK_SECRET is missing or shorter than 32 characters' };
-  return { settings: { url, secret, publicUrl }, problem: null };
+  const receiver = receiverOf('KEYWARDEN_APPROVAL_WEBHOOK_URL', url, secret, dev);
+  return receiver.ok
+    ? { settings: { ...receiver.value, publicUrl }, problem: null }
+    : { settings: null, problem: receiver.error };
 }
 
-/**
- * Sends one message. This is one of the two places with a `fetch` (see test/architecture.test.ts): it goes to an address of
- * the operators' own configuration, carries no credential of a service, and its answer is not read.
- */
-export async function sendMessage(
+/** Tells reviewers of one question. @returns Whether the receiver took it. */
+export const sendMessage = (
   settings: WebhookSettings,
   stored: StoredApproval,
   nonce: string,
   now: number,
-): Promise<boolean> {
-  const body = JSON.stringify(messageOf(stored, linkTo(settings, stored, nonce)));
-  const timestamp = String(Math.floor(now / 1000));
-  try {
-    const response = await fetch(settings.url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        'keywarden-timestamp': timestamp,
-        'keywarden-signature': signatureOf(settings.secret, timestamp, body),
-      },
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    await response.body?.cancel();
-    return response.status >= 200 && response.status < 300;
-  } catch {
-    return false;
-  }
-}
+): Promise<boolean> => postSigned(settings, messageOf(stored, linkTo(settings, stored, nonce)), now);
 
 function linkTo({ publicUrl, secret }: WebhookSettings, { approval }: StoredApproval, nonce: string): string {
   const link = linkOf(secret, approval.id, nonce, approval.expiresAt);

@@ -16,9 +16,11 @@ export async function watchSignals(env: Env, { signals, alertWebhook }: Edge, no
   }
 }
 
-/** A ledger that does not take it is logged there: the alert itself stands in D1. */
-const noteAlert = (env: Env, { id, agent, signal, value, threshold }: Breach & { readonly id: string }) =>
-  record(
+async function noteAlert(
+  env: Env,
+  { id, agent, signal, value, threshold }: Breach & { readonly id: string },
+): Promise<void> {
+  const recorded = await record(
     env,
     { kind: 'agent', agent },
     {
@@ -38,3 +40,7 @@ const noteAlert = (env: Env, { id, agent, signal, value, threshold }: Breach & {
       ],
     },
   );
+  // The alert itself stands in D1 and is told all the same.
+  if (!recorded.ok || recorded.value.effect === 'full')
+    console.error(`keywarden: error: the alert ${id} (${signal}) could not be written into the chain`);
+}

@@ -25,8 +25,10 @@ describe('keywarden keys create', () => {
       .sign(createPrivateKey({ key: jwk, format: 'jwk' }));
     await expect(
       jwtVerify(signed, createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' }))),
-    ).resolves.toBeDefined();
-    await expect(importJWK({ kty: 'OKP', crv: 'Ed25519', x: jwk.x ?? '' }, 'EdDSA')).resolves.toBeDefined();
+    ).resolves.toMatchObject({ protectedHeader: { alg: 'EdDSA' } });
+    // As the edge publishes it: the public half alone verifies what the private one signed.
+    const published = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: jwk.x ?? '' }, 'EdDSA');
+    await expect(jwtVerify(signed, published)).resolves.toMatchObject({ protectedHeader: { alg: 'EdDSA' } });
     expect(jwk.kid).toMatch(/^[\w-]{43}$/);
     expect(JSON.parse(made.KEYWARDEN_OPERATORS)).toEqual([
       {

@@ -180,7 +180,7 @@ export function refusals(name: string, the: () => World, good: GoodRequest): voi
     it('refuses none at all, with a challenge', async () => {
       const response = await send();
       await expectRefused(the(), response, 401, 'token_missing');
-      expect(response.headers['www-authenticate']).toBeDefined();
+      expect(response.headers['www-authenticate']).toMatch(/^Bearer /);
     });
 
     it('refuses two different tokens in two places', async () => {

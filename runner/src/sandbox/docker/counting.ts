@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { textOf } from '../../state/text-of.ts';
 
 const CAP_SYS_PTRACE = 19n;
 
@@ -11,12 +11,4 @@ export function mayCount(proc: string = '/proc'): boolean {
   if ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) return true;
   const yama = textOf(`${proc}/sys/kernel/yama/ptrace_scope`).trim();
   return process.getuid?.() !== 0 && (yama === '' || yama === '0');
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { startTimeOf } from '../../state/process-identity.ts';
+import { textOf } from '../../state/text-of.ts';
 import type { Trace } from '../backend.ts';
 
 export interface FoundProcess {
@@ -64,13 +65,5 @@ function namespaceOf(pid: number | 'self'): string | null {
     return readlinkSync(`/proc/${pid}/ns/pid`);
   } catch {
     return null;
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }
