@@ -43,12 +43,20 @@ export type UnlinkedRow = Omit<AuditRow, 'prevHash' | 'hash'>;
 const encoder = new TextEncoder();
 
 /** The text that is hashed: a JSON array of the version and all columns in fixed order, without white space. */
-export function canonicalRow(row: UnlinkedRow): string {
+export const canonicalRow = (row: UnlinkedRow): string => canonicalRowAt(row.ledger, row.seq, row.at, row);
+
+/** {@link canonicalRow} of a row that has no place yet, given its place: no object is made of the two. */
+export function canonicalRowAt(
+  ledger: string,
+  seq: number,
+  at: number,
+  row: Omit<UnlinkedRow, 'ledger' | 'seq' | 'at'>,
+): string {
   return JSON.stringify([
     CANONICAL_VERSION,
-    row.ledger,
-    row.seq,
-    row.at,
+    ledger,
+    seq,
+    at,
     row.event,
     row.requestId,
     row.agent,
@@ -75,11 +83,7 @@ export function canonicalRow(row: UnlinkedRow): string {
 
 /** SHA-256(prevHash bytes ‖ UTF-8 canonical row), hex. `prevHash` must be 64 hex digits. */
 export function linkHash(prevHash: string, canonical: string): string {
-  const text = encoder.encode(canonical);
-  const bytes = new Uint8Array(32 + text.length);
-  bytes.set(hexToBytes(prevHash), 0);
-  bytes.set(text, 32);
-  return bytesToHex(sha256(bytes));
+  return bytesToHex(sha256.create().update(hexToBytes(prevHash)).update(encoder.encode(canonical)).digest());
 }
 
 /** What is wrong, and at which row of which ledger. */

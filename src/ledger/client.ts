@@ -15,11 +15,12 @@ import type {
   Standing,
 } from './contract.ts';
 import { DIRECTORY_NAME, type DirectoryEntry } from './directory.ts';
+import * as inFlight from './in-flight.ts';
 import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { createOutbox } from './outbox.ts';
 
 /** A call as the pipeline knows it; sending it again and what rides along are this file's business. */
-export type AdmitRequest = Omit<AdmitCall, 'attempt' | 'outcomes'>;
+export type AdmitRequest = Omit<AdmitCall, 'attempt' | 'outcomes' | 'inFlight'>;
 type Bindings = Pick<Env, 'LEDGER'>;
 
 const MAX_ATTEMPTS = 3;
@@ -42,16 +43,21 @@ let sweeperNumber = 0;
  */
 export async function admit(env: Bindings, request: AdmitRequest): Promise<Result<AdmitAnswer, Fault>> {
   const ledger = ledgerNameOf({ kind: 'agent', agent: request.principal.agent });
-  const outcomes = outbox.take(ledger, MAX_RIDING, Date.now());
+  const now = Date.now();
+  const outcomes = outbox.take(ledger, MAX_RIDING, now);
   // Only what the ledger needs: a principal may carry more (a Set of capabilities), which would cross for nothing.
   const { agent, session, tokenId, issuedAtMs, expiresAtMs } = request.principal;
   const plain = { ...request, principal: { agent, session, tokenId, issuedAtMs, expiresAtMs } };
+  const working = inFlight.begin(ledger, request.requestId, now);
   const answer = await ask(
     env,
     ledger,
     async (stub, attempt) =>
-      JSON.parse(await stub.admitText(JSON.stringify({ ...plain, attempt, outcomes }))) as AdmitAnswer,
+      JSON.parse(
+        await stub.admitText(JSON.stringify({ ...plain, attempt, outcomes, inFlight: working })),
+      ) as AdmitAnswer,
   );
+  if (!answer.ok || answer.value.effect !== 'admitted') inFlight.end(ledger, request.requestId);
   if (answer.ok) outbox.confirm(ledger, outcomes);
   else outbox.giveBack(ledger, outcomes);
   return answer;
@@ -110,7 +116,9 @@ export function settle(
   agent: string,
   outcome: CallOutcome,
 ): void {
-  outbox.put(ledgerNameOf({ kind: 'agent', agent }), outcome);
+  const ledger = ledgerNameOf({ kind: 'agent', agent });
+  inFlight.end(ledger, outcome.requestId);
+  outbox.put(ledger, outcome);
   const now = Date.now();
   if (sweeperStirredAt !== null && now - sweeperStirredAt <= SWEEPER_PATIENCE_MS) return;
   sweeperStirredAt = now;

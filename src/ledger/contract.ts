@@ -38,6 +38,8 @@ export interface AdmitCall {
   readonly call: CallFields;
   /** Outcomes of this agent's earlier calls, riding along. */
   readonly outcomes: readonly CallOutcome[];
+  /** Calls of this agent that the sender is working on, this one included; 0 when it does not know. */
+  readonly inFlight: number;
 }
 
 /** Where a limit stands after the decision (draft-ietf-httpapi-ratelimit-headers: q, w, r, t). */

@@ -132,7 +132,7 @@ function append(
   const { ledger, rate, hash: prevHash } = draft.head;
   const seq = draft.head.seq + 1;
   const at = Math.max(rate.clock, Math.min(Math.floor(happenedAt) || 0, basis.now));
-  const { hash, wire } = linkRow({ ledger, seq, at, ...content }, prevHash);
+  const { hash, wire } = linkRow(ledger, seq, at, content, prevHash);
   const entry: LogEntry = { seq, at, requestId: content.requestId, wire, denial };
   draft.head = { ledger, seq, hash, rate: { clock: at, tats: rate.tats } };
   draft.entries.push(entry);

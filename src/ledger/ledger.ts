@@ -47,6 +47,10 @@ const PUSH_DELAY_MS = 1_000;
 /** Turns of the event loop, of about a millisecond each, that a group stays open. */
 const MAX_TICKS = 8;
 const PUSH_BACKOFF_MAX_MS = 30_000;
+/** With so many rows waiting the push is put off to a quiet moment: it shares one thread with the calls. At most so long. */
+const BUSY_ROWS = 500;
+const QUIET_MS = 250;
+const MAX_PUSH_AGE_MS = 10_000;
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
 const LATE_OUTCOME_KEPT_MS = 86_400_000;
@@ -79,6 +83,8 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #queue: Job[] = [];
   /** Calls in the last group. */
   #groupSize = 0;
+  /** Calls that the senders of those in the queue are working on: more cannot be waiting to come in. */
+  #expected = 0;
   #committing = false;
   /** Ids that came as a repeated send: a first send that was overtaken by it must not be charged again. */
   readonly #repeated = new Set<string>();
@@ -86,6 +92,9 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #pushing: Promise<void> | null = null;
   #failures = 0;
   #markedAt = 0;
+  /** Unix ms of the last commit, and of the oldest row that waits for D1, as far as this instance knows. */
+  #committedAt = 0;
+  #waitingSince = 0;
 
   constructor(ctx: DurableObjectState, env: LedgerEnv) {
     super(ctx, env);
@@ -104,6 +113,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
     if (this.#head === null) await this.#introduce(call.principal.agent);
     else this.#mustBelongTo(call.principal.agent);
     if (call.attempt > 0) this.#repeated.add(call.requestId);
+    this.#expected = Math.max(this.#expected, call.inFlight);
     const mayRepeat = call.attempt > 0 || this.#repeated.has(call.requestId) || this.#open.has(call.requestId);
     return this.#commit((draft, basis) => admitInto(draft, basis, call, mayRepeat));
   }
@@ -193,9 +203,25 @@ export class Ledger extends DurableObject<LedgerEnv> {
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     await this.#closeOverdue();
+    if (this.#isBusy()) {
+      this.#scheduleBy(Date.now() + PUSH_DELAY_MS);
+      return;
+    }
     await this.#push();
     this.#forget();
     this.#scheduleNext();
+  }
+
+  /** Calls come one after another, and their rows may wait. Readers flush before they read, whatever this says. */
+  #isBusy(): boolean {
+    const now = Date.now();
+    return (
+      this.#waitingRows >= BUSY_ROWS &&
+      this.#waitingRows < this.#maxWaitingRows / 4 &&
+      this.#failures === 0 &&
+      now - this.#committedAt < QUIET_MS &&
+      now - this.#waitingSince < MAX_PUSH_AGE_MS
+    );
   }
 
   #name(): string {
@@ -248,12 +274,13 @@ export class Ledger extends DurableObject<LedgerEnv> {
   /**
    * A call that is alone is not kept waiting. Otherwise the group stays open as long as calls keep coming, and the longer the
    * more came last time: each commit stops the whole isolate until the disk has answered, so few large groups are faster
-   * than many small.
+   * than many small. Once all that the senders are working on are here, nothing is waited for.
    */
   async #gather(): Promise<void> {
     if (this.#groupSize <= 1 && this.#queue.length <= 1) return;
     const least = this.#groupSize >= 8 ? 3 : this.#groupSize >= 4 ? 2 : 1;
     for (let tick = 0, seen = 0; tick < least || (tick < MAX_TICKS && this.#queue.length > seen); tick++) {
+      if (this.#expected > 0 && this.#queue.length >= this.#expected) return;
       seen = this.#queue.length;
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
@@ -263,11 +290,14 @@ export class Ledger extends DurableObject<LedgerEnv> {
     const jobs = this.#queue;
     this.#groupSize = jobs.length;
     this.#queue = [];
+    this.#expected = 0;
     try {
       const basis = this.#basis();
       const draft = startGroup(basis);
       const answers = jobs.map((job) => job.apply(draft, basis));
       if (draft.entries.length > 0) {
+        if (this.#waitingRows === 0) this.#waitingSince = basis.now;
+        this.#committedAt = basis.now;
         this.#write(draft);
         this.#adopt(draft);
         this.#scheduleBy(basis.now + this.#pushDelay());

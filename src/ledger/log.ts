@@ -1,16 +1,15 @@
 import {
   CANONICAL_COLUMNS,
   CANONICAL_VERSION,
-  canonicalRow,
+  canonicalRowAt,
   GENESIS_HASH,
   linkHash,
-  type UnlinkedRow,
 } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import type { ChainCut } from './contract.ts';
 import type { RateState } from './rate.ts';
 import type { RevokedState } from './revoked.ts';
-import type { OpenIntent } from './rows.ts';
+import type { OpenIntent, RowContent } from './rows.ts';
 
 /** Rows that stand together in the log: one group, or a part of a very large one. */
 export interface LoggedRows {
@@ -285,8 +284,14 @@ const wiresOf = (wires: string): unknown[][] => JSON.parse(`[${wires}]`);
 export const rowsOfWires = (wires: string): AuditRow[] => wiresOf(wires).map(rowOfWire);
 
 /** Links a row to the one before and gives its hash and its wire form. */
-export function linkRow(row: UnlinkedRow, prevHash: string): { readonly hash: string; readonly wire: string } {
-  const canonical = canonicalRow(row);
+export function linkRow(
+  ledger: string,
+  seq: number,
+  at: number,
+  row: RowContent,
+  prevHash: string,
+): { readonly hash: string; readonly wire: string } {
+  const canonical = canonicalRowAt(ledger, seq, at, row);
   const hash = linkHash(prevHash, canonical);
   return { hash, wire: `${canonical.slice(0, -1)},"${prevHash}","${hash}"]` };
 }

@@ -44,16 +44,19 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     forwarded.abort();
     return fields;
   }
-  const { headers, hits: headerHits } = scrubber?.headers(fields.value) ?? { headers: fields.value, hits: 0 };
+  const clean = scrubber?.fields(fields.value) ?? { fields: fields.value, hits: 0 };
   const statusText = scrubber?.text(response.statusText) ?? { text: response.statusText, hits: 0 };
-  const redactions = headerHits + statusText.hits;
+  const redactions = clean.hits + statusText.hits;
 
+  const headers = new Headers();
+  for (const [name, value] of clean.fields) headers.set(name, value);
   headers.set(REQUEST_ID_FIELD, call.requestId);
-  headers.append('proxy-status', `keywarden; received-status=${response.status}`);
+  headers.set('proxy-status', `keywarden; received-status=${response.status}`);
   setRateLimitFields(headers, limits);
   const init = { status: response.status, statusText: statusText.text, headers };
 
   if (bodiless) {
+    forwarded.deadline.clear();
     onEnd({ bytes: 0, redactions, reason: null });
     return ok(new Response(null, init));
   }

@@ -6,6 +6,7 @@ import type { LimitState } from '../ledger/contract.ts';
 import type { ApprovalSpec, CapabilityPolicy, ServicePolicy } from '../policy/ruled.ts';
 import type { Credentials } from '../upstream/credential.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
+import type { Deadline } from './deadline.ts';
 import type { BodyRead } from './read-body.ts';
 
 /**
@@ -97,4 +98,6 @@ export interface Forwarded {
   readonly response: Response;
   /** Ends the exchange with the upstream. */
   readonly abort: () => void;
+  /** Still set: who reads the body moves it on, or clears it. */
+  readonly deadline: Deadline;
 }

@@ -2,6 +2,7 @@ import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
 import type { Forwarded, Injected } from './call.ts';
+import { Deadline } from './deadline.ts';
 
 /**
  * Step 5: the only fetch. Redirects are never followed (threat 6); the client's going away ends the exchange;
@@ -11,13 +12,12 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
   const { request, admitted } = injected;
   const { call, policy } = admitted.authorized;
   const controller = new AbortController();
-  const abort = (): void => controller.abort();
+  const deadline = new Deadline(policy.timeoutMs + uploadAllowanceMs(request), () => controller.abort());
+  const abort = (): void => {
+    deadline.clear();
+    controller.abort();
+  };
   call.request.signal.addEventListener('abort', abort, { once: true });
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    abort();
-  }, policy.timeoutMs + uploadAllowanceMs(request));
   try {
     const response = await fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
       method: request.method,
@@ -30,18 +30,17 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       abort();
       return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
     }
-    return ok({ injected, response, abort });
+    return ok({ injected, response, abort, deadline });
   } catch {
+    deadline.clear();
     // The runtime's message may quote the URL, which under the query scheme holds the credential: only our words go on.
-    if (timedOut) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
+    if (deadline.passed) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
     if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));
     // Refused, reset, or bytes that are no HTTP: the runtime says "Network connection lost" to all of them.
     // Whether it acted is unknown then, so that only an idempotent request (RFC 9110 §9.2.2) is called retryable.
     return err(
       fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', IDEMPOTENT.has(request.method)),
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -59,23 +59,20 @@ async function wholeScrubbed(
   length: number,
   options: BodyOptions,
 ): Promise<Result<ScrubbedBody, Fault>> {
-  const { idleTimeoutMs } = forwarded.injected.admitted.authorized.policy;
-  let stalled = false;
-  const timer = setTimeout(() => {
-    stalled = true;
-    forwarded.abort();
-  }, idleTimeoutMs);
+  const { deadline, injected, response } = forwarded;
+  const { idleTimeoutMs } = injected.admitted.authorized.policy;
+  deadline.extend(idleTimeoutMs);
   try {
-    const bytes = new Uint8Array(await forwarded.response.arrayBuffer());
+    const bytes = new Uint8Array(await response.arrayBuffer());
     if (bytes.byteLength !== length) return err(fault('upstream_protocol_error', 'the body ended early'));
     const clean = options.scrubber?.bytes(bytes) ?? { bytes, hits: 0 };
     options.onEnd({ bytes: clean.bytes.byteLength, redactions: options.redactions + clean.hits, reason: null });
     return ok({ body: clean.bytes, length: clean.bytes.byteLength });
   } catch {
-    if (stalled) return err(fault('upstream_timeout', `silent for ${idleTimeoutMs} ms`));
+    if (deadline.passed) return err(fault('upstream_timeout', `silent for ${idleTimeoutMs} ms`));
     return err(fault('upstream_protocol_error', 'the body broke off'));
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
   }
 }
 
@@ -130,7 +127,7 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
 /** Bytes asked for at once; the runtime gives what has come. */
 const READ_BYTES = 65_536;
 
-/** The upstream's body, read with a bound on silence. A chunk is valid until the next read: its buffer is used again. */
+/** The upstream's body, read with a bound on its silence. A chunk is valid until the next read: its buffer is used again. */
 class BodySource {
   readonly #forwarded: Forwarded;
   readonly #idleTimeoutMs: number;
@@ -151,21 +148,22 @@ class BodySource {
       this.#unread = null;
       return ok(chunk);
     }
-    let stalled = false;
-    const timer = setTimeout(() => {
-      stalled = true;
-      this.abort();
-    }, this.#idleTimeoutMs);
+    const { deadline } = this.#forwarded;
+    deadline.extend(this.#idleTimeoutMs);
     try {
       const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
-      if (done || value === undefined) return ok(null);
+      if (done || value === undefined) {
+        deadline.clear();
+        return ok(null);
+      }
+      // How long the client takes is no silence of the upstream.
+      deadline.pause();
       this.#buffer = value.buffer as ArrayBuffer;
       return ok(value);
     } catch {
-      if (stalled) return err(fault('upstream_timeout', `silent for ${this.#idleTimeoutMs} ms`));
+      deadline.clear();
+      if (deadline.passed) return err(fault('upstream_timeout', `silent for ${this.#idleTimeoutMs} ms`));
       return err(fault('upstream_protocol_error', 'the body broke off or could not be decoded'));
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -4,7 +4,7 @@ import type { LimitState } from '../ledger/contract.ts';
  * Sets `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers): `"name";q=quota;w=window` and
  * `"name";r=remaining;t=seconds`.
  */
-export function setRateLimitFields(headers: Headers, limits: readonly LimitState[]): void {
+export function setRateLimitFields(headers: Pick<Headers, 'set'>, limits: readonly LimitState[]): void {
   if (limits.length === 0) return;
   headers.set(
     'ratelimit-policy',

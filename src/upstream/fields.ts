@@ -40,7 +40,7 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
   const fields = [...incoming];
   const refusal = refusalOf(incoming, fields);
   if (refusal !== null) return err(refusal);
-  const hopByHop = hopByHopOf(incoming);
+  const hopByHop = hopByHopOf(incoming.get('connection'));
   const dropped = new Set(options.dropHeaders);
   if (options.credential.scheme === 'header') dropped.add(options.credential.header.toLowerCase());
   const passed = new Headers();
@@ -126,9 +126,33 @@ const UPSTREAM_ONLY: ReadonlySet<string> = new Set([
   'surrogate-control',
 ]);
 const UPSTREAM_ONLY_PREFIX = /^(?:cf-|proxy-|access-control-|x-accel-|sec-websocket-|x-keywarden-|keywarden-)/;
-const CACHING = ['age', 'expires', 'pragma'];
+const CACHING: ReadonlySet<string> = new Set(['age', 'expires', 'pragma']);
 /** Digests of the bytes before decoding; `Repr-Digest` is of the representation (RFC 9530 §3), which with a coding is those. */
-const OF_CODED_BYTES = ['content-encoding', 'content-length', 'content-md5', 'digest', 'content-digest', 'repr-digest'];
+const OF_CODED_BYTES: ReadonlySet<string> = new Set([
+  'content-encoding',
+  'content-length',
+  'content-md5',
+  'digest',
+  'content-digest',
+  'repr-digest',
+]);
+
+const known = new Map<string, boolean>();
+/** Names are the upstream's to choose: the memory of them is bounded. */
+const MAX_KNOWN = 1_000;
+
+function isUpstreamOnly(name: string): boolean {
+  let only = known.get(name);
+  if (only === undefined) {
+    only = UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(name, only);
+  }
+  return only;
+}
+
+/** A message's fields by lower-case name; what was sent twice is joined (RFC 9110 §5.3). */
+export type FieldMap = Map<string, string>;
 
 export interface ResponseFieldOptions extends PublicPlace {
   readonly status: number;
@@ -147,38 +171,40 @@ export interface ResponseFieldOptions extends PublicPlace {
  * of an uncoded body stay too, so that a client which checks them notices a redaction. Answers are sandboxed for browsers,
  * since on our origin there is the console.
  *
- * @returns A new `Headers`; or an `upstream_redirect_refused` fault when a 3xx points where the policy does not allow.
+ * @returns The fields; or an `upstream_redirect_refused` fault when a 3xx points where the policy does not allow.
  */
-export function responseFields(upstream: Headers, options: ResponseFieldOptions): Result<Headers, Fault> {
-  const hopByHop = hopByHopOf(upstream);
-  const passed = new Headers(upstream);
-  for (const name of upstream.keys())
-    if (hopByHop(name) || UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name)) passed.delete(name);
-  if (options.decoded) for (const name of OF_CODED_BYTES) passed.delete(name);
+export function responseFields(upstream: Headers, options: ResponseFieldOptions): Result<FieldMap, Fault> {
+  const hopByHop = hopByHopOf(upstream.get('connection'));
+  // One walk over the runtime's object: every call of it costs more than all that is done with the copy.
+  const passed: FieldMap = new Map();
+  for (const [name, value] of upstream) {
+    if (hopByHop(name) || isUpstreamOnly(name) || (options.decoded && OF_CODED_BYTES.has(name))) continue;
+    passed.set(name, value);
+  }
   if (!options.keepLength) passed.delete('content-length');
   setCaching(passed, options.cache);
   passed.set('content-security-policy', "default-src 'none'; sandbox");
   passed.set('x-content-type-options', 'nosniff');
 
-  const location = upstream.get('location');
-  if (location !== null) {
+  const location = passed.get('location');
+  if (location !== undefined) {
     const allowed = locationOf(location, options);
     if (allowed.ok) passed.set('location', allowed.value);
     else if (options.status >= 300 && options.status < 400) return allowed;
     // A 201 that names its resource elsewhere is no redirect: nobody follows it, and the rest of the answer counts.
     else passed.delete('location');
   }
-  const contentLocation = upstream.get('content-location');
-  if (contentLocation !== null) passed.set('content-location', referenceOf(contentLocation, options));
-  const link = upstream.get('link');
-  if (link !== null) passed.set('link', linkOf(link, options));
+  const contentLocation = passed.get('content-location');
+  if (contentLocation !== undefined) passed.set('content-location', referenceOf(contentLocation, options));
+  const link = passed.get('link');
+  if (link !== undefined) passed.set('link', linkOf(link, options));
   return ok(passed);
 }
 
 /** `no-store`, or the upstream's own words without what would let a shared cache give one agent's answer to another. */
-function setCaching(headers: Headers, cache: boolean): void {
+function setCaching(headers: FieldMap, cache: boolean): void {
   const said = headers.get('cache-control');
-  if (!cache || said === null) {
+  if (!cache || said === undefined) {
     for (const name of CACHING) headers.delete(name);
     headers.set('cache-control', 'no-store');
     return;

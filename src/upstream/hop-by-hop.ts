@@ -13,8 +13,15 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'proxy-authentication-info',
 ]);
 
-/** Whether a field must not be forwarded: hop-by-hop by definition, or because `Connection` names it. */
-export function hopByHopOf(headers: Headers): (name: string) => boolean {
-  const named = new Set((headers.get('connection') ?? '').split(',').map((option) => option.trim().toLowerCase()));
+const byDefinition = (name: string): boolean => HOP_BY_HOP.has(name);
+
+/**
+ * Whether a field must not be forwarded: hop-by-hop by definition, or because `Connection` names it.
+ *
+ * @param connection  The message's `Connection` field, or null.
+ */
+export function hopByHopOf(connection: string | null): (name: string) => boolean {
+  if (connection === null || connection === 'keep-alive' || connection === 'close') return byDefinition;
+  const named = new Set(connection.split(',').map((option) => option.trim().toLowerCase()));
   return (name) => HOP_BY_HOP.has(name) || named.has(name);
 }

@@ -66,24 +66,24 @@ export class Scrubber {
   }
 
   /**
-   * Scrubs header values, in a copy. A field whose *name* holds the credential is dropped.
+   * Scrubs the values of header fields, in a copy. A field whose *name* holds the credential is dropped.
    *
-   * @returns The given `Headers` when there is nothing to redact, else a new one; and the number of redactions.
+   * @returns The given map when there is nothing to redact, else a new one; and the number of redactions.
    */
-  headers(headers: Headers): { readonly headers: Headers; readonly hits: number } {
+  fields(fields: Map<string, string>): { readonly fields: Map<string, string>; readonly hits: number } {
     // Nearly always there is nothing to find: one look at all of them tells, and the very same object goes on.
     let all = '';
-    for (const [name, value] of headers) all += `${name}\n${value}\n`;
-    if (this.text(all).hits === 0) return { headers, hits: 0 };
-    const clean = new Headers();
+    for (const [name, value] of fields) all += `${name}\n${value}\n`;
+    if (this.text(all).hits === 0) return { fields, hits: 0 };
+    const clean = new Map<string, string>();
     let hits = 0;
-    for (const [name, value] of headers) {
+    for (const [name, value] of fields) {
       const scrubbedName = this.text(name);
       const scrubbed = this.text(value);
       hits += scrubbedName.hits + scrubbed.hits;
-      if (scrubbedName.hits === 0) clean.append(name, scrubbed.text);
+      if (scrubbedName.hits === 0) clean.set(name, scrubbed.text);
     }
-    return { headers: clean, hits };
+    return { fields: clean, hits };
   }
 
   /**
