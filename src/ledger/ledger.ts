@@ -67,7 +67,8 @@ interface Job {
  * One agent's ledger: decides and records in one transaction.
  *
  * Calls that arrive while a group becomes durable form the next one: one transaction takes all their decisions, rows and
- * chained hashes, and no answer leaves before `storage.sync()` has said that they are durable.
+ * chained hashes. No answer leaves before they are durable: the object's output gate holds every message until what was written
+ * before it is on disk, and breaks the object when that fails (docs/decisions/0005).
  */
 export class Ledger extends DurableObject<LedgerEnv> {
   readonly #log: LedgerLog;
@@ -257,6 +258,10 @@ export class Ledger extends DurableObject<LedgerEnv> {
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ apply, resolve, reject });
       if (this.#committing) return;
+      if (this.#expected <= 1 && this.#groupSize <= 1) {
+        this.#commitGroup();
+        return;
+      }
       this.#committing = true;
       queueMicrotask(() => void this.#commitGroups());
     });
@@ -264,9 +269,16 @@ export class Ledger extends DurableObject<LedgerEnv> {
 
   /** While one group becomes durable the next gathers: the busier it is, the larger the groups. */
   async #commitGroups(): Promise<void> {
-    while (this.#queue.length > 0) {
-      await this.#gather();
-      await this.#commitGroup();
+    try {
+      while (this.#queue.length > 0) {
+        await this.#gather();
+        const crowded = this.#queue.length > 1 || this.#expected > 1;
+        this.#commitGroup();
+        if (crowded) await this.ctx.storage.sync();
+      }
+    } catch (error) {
+      // What was written is not on disk: the object is broken, and nobody in it gets an answer.
+      for (const job of this.#queue.splice(0)) job.reject(error);
     }
     this.#committing = false;
   }
@@ -277,16 +289,16 @@ export class Ledger extends DurableObject<LedgerEnv> {
    * than many small. Once all that the senders are working on are here, nothing is waited for.
    */
   async #gather(): Promise<void> {
-    if (this.#groupSize <= 1 && this.#queue.length <= 1) return;
     const least = this.#groupSize >= 8 ? 3 : this.#groupSize >= 4 ? 2 : 1;
     for (let tick = 0, seen = 0; tick < least || (tick < MAX_TICKS && this.#queue.length > seen); tick++) {
-      if (this.#expected > 0 && this.#queue.length >= this.#expected) return;
+      if (this.#queue.length >= this.#expected) return;
       seen = this.#queue.length;
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
   }
 
-  async #commitGroup(): Promise<void> {
+  /** The output gate holds the answers until what is written here is on disk. */
+  #commitGroup(): void {
     const jobs = this.#queue;
     this.#groupSize = jobs.length;
     this.#queue = [];
@@ -301,7 +313,6 @@ export class Ledger extends DurableObject<LedgerEnv> {
         this.#write(draft);
         this.#adopt(draft);
         this.#scheduleBy(basis.now + this.#pushDelay());
-        await this.ctx.storage.sync();
       }
       jobs.forEach((job, index) => job.resolve(answers[index] as never));
     } catch (error) {

@@ -1,10 +1,4 @@
-import {
-  CANONICAL_COLUMNS,
-  CANONICAL_VERSION,
-  canonicalRowAt,
-  GENESIS_HASH,
-  linkHash,
-} from '../audit/chain.ts';
+import { CANONICAL_COLUMNS, CANONICAL_VERSION, canonicalRowAt, GENESIS_HASH, linkHash } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import type { ChainCut } from './contract.ts';
 import type { RateState } from './rate.ts';

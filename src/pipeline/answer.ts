@@ -2,9 +2,10 @@ import type { Fault } from '../fault.ts';
 import { ok, type Result } from '../lib/result.ts';
 import { setRateLimitFields } from '../problem/rate-limit.ts';
 import { REQUEST_ID_FIELD } from '../problem/response.ts';
+import { MIN_SECRET_LENGTH } from '../upstream/credential.ts';
 import { responseFields } from '../upstream/fields.ts';
 import { decodable } from '../upstream/scrub/coding.ts';
-import { scrubberOf } from '../upstream/scrub/scrubber.ts';
+import { type Scrubber, scrubberOf } from '../upstream/scrub/scrubber.ts';
 import type { Forwarded } from './call.ts';
 import { type BodyEnd, streamScrubbed } from './stream-scrubbed.ts';
 
@@ -45,7 +46,7 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     return fields;
   }
   const clean = scrubber?.fields(fields.value) ?? { fields: fields.value, hits: 0 };
-  const statusText = scrubber?.text(response.statusText) ?? { text: response.statusText, hits: 0 };
+  const statusText = scrubbedStatusText(response.statusText, scrubber);
   const redactions = clean.hits + statusText.hits;
 
   const headers = new Headers();
@@ -70,6 +71,11 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
   if (!body.ok) return body;
   if (body.value.length !== null) headers.set('content-length', String(body.value.length));
   return ok(new Response(body.value.body, init));
+}
+
+/** Nearly always `OK` or the like, in which no credential can be. */
+function scrubbedStatusText(text: string, scrubber: Scrubber | null): { readonly text: string; readonly hits: number } {
+  return scrubber === null || text.length < MIN_SECRET_LENGTH ? { text, hits: 0 } : scrubber.text(text);
 }
 
 /** The body's exact length on the wire, or null when it is unknown or a coding will be undone. */

@@ -1,3 +1,6 @@
+/** A shorter value would be found everywhere in ordinary text: it cannot be scrubbed. */
+export const MIN_SECRET_LENGTH = 6;
+
 /** How a credential prints, wherever it is printed. */
 const PRINT = '[credential]';
 

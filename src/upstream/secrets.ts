@@ -1,15 +1,13 @@
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec, PolicyBundle } from '../policy/ruled.ts';
-import { Credential, type Credentials } from './credential.ts';
+import { Credential, type Credentials, MIN_SECRET_LENGTH } from './credential.ts';
 
 /**
  * The only reader of the secret bindings that policies name. A value that could not be injected byte for byte,
  * or could not be found again in an answer, is refused here, by the secret's name and never by its value.
  */
 
-/** A shorter value would be found everywhere in ordinary text: it cannot be scrubbed. */
-export const MIN_SECRET_LENGTH = 6;
 /** A longer one does not fit into a header field that servers accept (RFC 9110 §5.4 leaves the bound to them). */
 export const MAX_SECRET_LENGTH = 4096;
 
