@@ -84,7 +84,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
   #queue: Job[] = [];
   /** Calls in the last group. */
   #groupSize = 0;
-  /** Calls that the senders of those in the queue are working on: more cannot be waiting to come in. */
+  /** Calls that the senders of those in the queue are working on: more cannot be waiting to come in. 0: nobody said. */
   #expected = 0;
   #committing = false;
   /** Ids that came as a repeated send: a first send that was overtaken by it must not be charged again. */
@@ -258,7 +258,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ apply, resolve, reject });
       if (this.#committing) return;
-      if (this.#expected <= 1 && this.#groupSize <= 1) {
+      if (this.#expected === 1 && this.#groupSize <= 1) {
         this.#commitGroup();
         return;
       }
@@ -272,7 +272,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
     try {
       while (this.#queue.length > 0) {
         await this.#gather();
-        const crowded = this.#queue.length > 1 || this.#expected > 1;
+        const crowded = this.#queue.length > 1 || this.#expected !== 1;
         this.#commitGroup();
         if (crowded) await this.ctx.storage.sync();
       }
@@ -289,9 +289,11 @@ export class Ledger extends DurableObject<LedgerEnv> {
    * than many small. Once all that the senders are working on are here, nothing is waited for.
    */
   async #gather(): Promise<void> {
+    // Of what was refused nobody knows how much more comes.
+    if (this.#expected === 0 && this.#groupSize <= 1 && this.#queue.length <= 1) return;
     const least = this.#groupSize >= 8 ? 3 : this.#groupSize >= 4 ? 2 : 1;
     for (let tick = 0, seen = 0; tick < least || (tick < MAX_TICKS && this.#queue.length > seen); tick++) {
-      if (this.#queue.length >= this.#expected) return;
+      if (this.#expected > 0 && this.#queue.length >= this.#expected) return;
       seen = this.#queue.length;
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
