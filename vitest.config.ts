@@ -15,6 +15,8 @@ export default defineConfig({
             'test/{architecture,approvals,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
           ],
           exclude: ['test/ledger/worker/**'],
+          // Properties over thousands of cases: how long they take is the machine's affair.
+          testTimeout: 30_000,
         },
       },
       {

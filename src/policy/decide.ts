@@ -18,6 +18,8 @@ export interface AccessPlan {
   readonly denials: readonly RuleMatch[];
   /** Rules of held capabilities, in the order in which they are tried. */
   readonly candidates: readonly RuleMatch[];
+  /** Rules that would allow it to who held their capability; asked only for a better answer to a no. */
+  readonly unheld: readonly RuleMatch[];
   /** Whether the body must be read before {@link decideAccess}. */
   readonly needsBody: boolean;
 }
@@ -65,7 +67,8 @@ export function planAccess(
     return err({ kind: 'capability_missing', wouldAllow });
   }
   const candidates = [...mine.filter((match) => !allowReadsBody(match)), ...mine.filter(allowReadsBody)];
-  return ok({ service, access, denials, candidates, needsBody: bodyNeeded(denials, candidates) });
+  const unheld = allows.filter((match) => !mine.includes(match));
+  return ok({ service, access, denials, candidates, unheld, needsBody: bodyNeeded(denials, candidates) });
 }
 
 /** A denial of GET covers HEAD: what may not be read may not be probed. */
@@ -118,7 +121,20 @@ export function decideAccess(plan: AccessPlan, request: RequestFacts): Result<Ac
     withApproval ??= grant;
   }
   if (withApproval !== null) return ok(withApproval);
-  return err(nearest ?? { kind: 'operation_unknown' });
+  const missing = nearest?.kind === 'condition_unmet' ? missingCapability(plan, context, request) : null;
+  return err(missing ?? nearest ?? { kind: 'operation_unknown' });
+}
+
+/**
+ * A push with a token for clones is no broken condition of the clone's: what lacks is the capability for pushes, as its own
+ * condition says. A right without conditions is only a wider one: the narrow one's condition says more.
+ */
+function missingCapability(plan: AccessPlan, context: RequestContext, request: RequestFacts): Denial | null {
+  const would = plan.unheld.filter(
+    (match) => match.tag.conditions.length > 0 && firstFailure(match, '', context, request) === null,
+  );
+  if (would.length === 0) return null;
+  return { kind: 'capability_missing', wouldAllow: [...new Set(would.map(({ tag }) => tag.capability?.name ?? ''))] };
 }
 
 function denialAmong(plan: AccessPlan, context: RequestContext, request: RequestFacts): Denial | null {

@@ -74,6 +74,18 @@ describe('a decision', () => {
     });
   });
 
+  it('a condition that another right would meet says which right is missing, and reads no more than before', () => {
+    const policy = policyOf(
+      'capabilities: { fetch: { allow: GET /refs, when: query.service == "fetch" }, push: { allow: GET /refs, when: query.service == "push" } }',
+    );
+    const held = ['pay:fetch'];
+    expect(ask(policy, { path: '/refs', query: 'service=push', held })).toEqual({
+      ok: false,
+      error: { kind: 'capability_missing', wouldAllow: ['pay:push'] },
+    });
+    expect(verdictOf(policy, { path: '/refs', query: 'service=other', held })).toBe('condition_unmet');
+  });
+
   it('the first capability as written wins, those that need no body before those that do', () => {
     const policy = policyOf(
       'capabilities: { reads: { allow: POST /x, when: body.a == 1 }, first: { allow: POST /x, when: agent == "a" }, second: { allow: POST /x } }',
