@@ -124,6 +124,17 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     expect(end.stderr).toMatch(new RegExp(`hint: chmod 600 .*${name}`));
   });
 
+  it.each([
+    ['/proc/keywarden/state', 'a place where nothing can be made'],
+    ['/proc/version', 'a file'],
+  ])('the state directory is %s, %s', async (directory) => {
+    const end = await keywarden(['dev', '--policies', 'policies', '--vars', 'vars.env', '--state', directory], {
+      cwd: place.path,
+    });
+    expect(end.code).toBe(125);
+    expect(end.stderr).toContain(`cannot use the state directory ${directory}`);
+  });
+
   it('the state directory cannot be made', async () => {
     place.file('state', 'a file');
     const end = await dev();

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fchmodSync,
   fstatSync,
   fsyncSync,
@@ -13,7 +14,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
 
 /**
@@ -73,14 +74,29 @@ export function writePrivateFile(path: string, text: string): void {
 /** Makes a directory that only its owner may enter; takes the others' rights from one that is ours already. */
 export function openPrivateDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o700);
+    makeFolders(path);
+    const { mode } = statSync(path);
+    if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
   } catch (error) {
     throw new Failure(
       `cannot use the state directory ${path}: ${(error as Error).message}`,
       'name another with --state DIR',
     );
   }
+}
+
+/** Step by step: Node's recursive mkdir never ends where nothing can be made and the answer is ENOENT, as under /proc. */
+function makeFolders(path: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.unshift(at);
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    }
+  }
+  if (!statSync(path).isDirectory()) throw new Error('it is no directory');
 }
 
 export const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, '0');
