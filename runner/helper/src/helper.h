@@ -20,17 +20,16 @@
 struct message {
   char type; /* one of these */
   unsigned char value;
-  uint16_t more, most;
+  uint16_t more, rows;
 };
 enum {
   MSG_HELLO = 'H',  /* init: the root folder as O_PATH descriptor */
   MSG_GO = 'G',     /* supervise: where to read the agent's environment; value: whether to count */
   MSG_LISTEN = 'L', /* agent before its exec: the seccomp listener; value: the Landlock ABI */
-  MSG_RESIZE = 'R', /* runner: the terminal's columns and rows */
+  MSG_RESIZE = 'R', /* runner: more, rows: the terminal's size */
   MSG_SIGNAL = 'S', /* runner, supervise: value: signal for the agent's process group; SIGKILL: for all */
-  MSG_EXIT = 'X',   /* init: value: exit code; more: signal; most: one of ENDED_ */
+  MSG_EXIT = 'X',   /* init: value: exit code; more: signal */
 };
-enum { ENDED_EXITED, ENDED_DEADLINE, ENDED_SIGNAL };
 
 /* The tables, made from system-calls.txt and credential-paths.txt. */
 #define MOST_CLASSES 48
@@ -80,8 +79,4 @@ int signals_to_read(void); /* blocks them, too */
 
 int init_main(char **argv);
 int supervise_main(char **argv);
-struct way_out {
-  int door;
-  const char *edge;
-};
-void *forward(void *way_out); /* forward.c; a thread of its own */
+void forward(int port, const char *edge); /* forward.c; from now on, in a thread of its own */

@@ -1,8 +1,6 @@
 /* PID 1 of the sandbox: the deadline, the agent's start and end. */
 #include "helper.h"
-#include <arpa/inet.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,23 +21,13 @@ static struct {
 } o;
 static const char SETTINGS[] = "deadline=%lld grace=%lld port=%d uid=%d gid=%d nofile=%lld fsize=%lld nproc=%lld landlock=%d%n";
 
-static int open_door(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0) die("the way to the edge cannot be opened");
-  return fd;
-}
-
 static void limit(__rlimit_resource_t what, long long most) {
   struct rlimit both = {(rlim_t)most, (rlim_t)most};
   if (most >= 0 && setrlimit(what, &both) != 0) die("setrlimit");
 }
 
 static _Noreturn void become_agent(int control, bool count) {
-  sigset_t nothing;
-  sigemptyset(&nothing);
-  sigprocmask(SIG_SETMASK, &nothing, NULL);
+  sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
   for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
   setsid();
   if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
@@ -54,7 +42,8 @@ static _Noreturn void become_agent(int control, bool count) {
   if (o.landlock && !landlock_enforce(abi)) die("Landlock cannot be enforced (a kernel >= 5.13 with lsm=landlock)");
   int listener = install_filter(count);
   /* Nobody has to say that it came: our exec asks for leave already. */
-  if (count && !tell(control, (struct message){.type = MSG_LISTEN, .value = (unsigned char)abi}, listener)) die("nobody answers for the filter");
+  struct message message = {.type = MSG_LISTEN, .value = (unsigned char)abi};
+  if (count && !tell(control, message, listener)) die("nobody answers for the filter");
   syscall(SYS_close_range, 3, ~0u, 0);
   execvp(o.command[0], o.command);
   _exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
@@ -87,19 +76,19 @@ static pid_t start(int source, int control, bool count) {
 
 /* Until nothing lives but us. */
 static struct message watch(pid_t agent, int control, int timer, int signals) {
-  struct message ending = {.type = MSG_EXIT, .most = ENDED_EXITED}, asked;
-  bool killing = false;
+  struct message ending = {.type = MSG_EXIT}, asked;
+  bool late = false, killing = false;
+  int none, status;
   for (;;) {
     struct pollfd polled[3] = {{signals, POLLIN, 0}, {timer, POLLIN, 0}, {control, POLLIN, 0}};
-    if (poll(polled, 3, killing ? 20 : -1) < 0 && errno != EINTR) return ending;
+    poll(polled, 3, killing ? 20 : -1);
     uint64_t times;
     if (polled[1].revents && read(timer, &times, sizeof times) > 0 && agent > 0) {
-      if (ending.most == ENDED_DEADLINE) killing = true;
-      ending.most = ENDED_DEADLINE;
+      if (late) killing = true;
+      late = true;
       kill(-1, SIGTERM);
       arm(timer, o.grace_ms > 0 ? o.grace_ms : 1);
     }
-    int none;
     if (polled[2].revents && agent > 0) {
       if (!hear(control, &asked, &none)) killing = true, control = -1; /* supervise is dead: so is everything */
       else if (asked.type == MSG_SIGNAL && asked.value == SIGKILL) killing = true;
@@ -109,13 +98,11 @@ static struct message watch(pid_t agent, int control, int timer, int signals) {
     while (read(signals, &seen, sizeof seen) == sizeof seen)
       if (seen.ssi_signo != SIGCHLD && agent > 0) kill(-agent, (int)seen.ssi_signo);
     if (killing) kill(-1, SIGKILL); /* again and again: a fork may have slipped through */
-    int status;
     pid_t gone;
     while ((gone = waitpid(-1, &status, WNOHANG)) > 0) {
       if (gone != agent) continue;
       ending.more = WIFSIGNALED(status) ? (uint16_t)WTERMSIG(status) : 0;
       ending.value = (unsigned char)(ending.more ? 128 + ending.more : WEXITSTATUS(status));
-      if (ending.most == ENDED_EXITED && ending.more) ending.most = ENDED_SIGNAL;
       agent = 0, killing = true;
       kill(-1, SIGKILL);
     }
@@ -141,12 +128,9 @@ int init_main(char **argv) {
   /* Counts while the host sleeps, and no step of the wall clock moves it (threat B63). */
   int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
   arm(timer, left > 0 ? left : 1);
-  static struct way_out out;
-  out = (struct way_out){open_door(), argv[1]};
   int signals = signals_to_read();
+  forward(o.port, argv[1]);
   pid_t agent = start(source, control, go.value);
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, forward, &out) != 0) die("thread");
   struct message ending = watch(agent, control, timer, signals);
   tell(control, ending, -1);
   return ending.value;

@@ -6,15 +6,12 @@
 #include <linux/openat2.h>
 #include <sys/uio.h>
 
-/* As many links as the kernel itself follows. */
-#define MOST_LINKS 40
-
 int judge_root = -1;
 const char *judge_home = "/home/agent";
 
 /* One short read for most strings. No read crosses a page: the next one may not be mapped. */
 static ssize_t read_string(pid_t pid, uint64_t address, char *text, size_t size) {
-  if (address == 0) return -1;
+  if (address == 0) return 0; /* as the kernel has it since 6.11; before, it says EFAULT */
   for (size_t at = 0; at < size;) {
     size_t part = 4096 - ((address + at) & 4095);
     if (at == 0 && part > 256) part = 256;
@@ -29,12 +26,8 @@ static ssize_t read_string(pid_t pid, uint64_t address, char *text, size_t size)
   return -1;
 }
 
-/* --- credential paths --- */
-struct verdict {
-  int path_class;        /* -1: none */
-  bool folder, observed; /* the protected folder itself, not what is in it; counted only */
-};
-static const struct verdict NO_CREDENTIAL = {-1, false, false};
+static const struct answer DOUBT = {EACCES, -1, COUNT_DROPPED};
+static const struct answer PASS = {0, -1, COUNT_NOTHING};
 
 /* The rest of the path below some home folder, or NULL. */
 static const char *below_home(const char *path) {
@@ -46,22 +39,23 @@ static const char *below_home(const char *path) {
 }
 
 /* `path` is absolute and normalised. A name that is excepted is no credential, wherever it is. */
-static struct verdict match(const char *path) {
-  struct verdict found = NO_CREDENTIAL;
+static struct answer match(const char *path, bool looks) {
+  struct answer found = PASS;
   const char *subjects[] = {[BELOW_HOME] = below_home(path), [ABSOLUTE] = path, [ANYWHERE] = strrchr(path, '/') + 1};
   for (const struct pattern *p = PATTERNS; p < PATTERNS + PATTERN_COUNT; p++) {
     const char *subject = subjects[p->where];
     if (!subject || (p->prefix && *subject != *p->text) || strncmp(subject, p->text, p->prefix) != 0) continue;
     bool whole = fnmatch(p->text, subject, FNM_PATHNAME) == 0;
-    bool inside = !whole && p->folder && fnmatch(p->text, subject, FNM_PATHNAME | FNM_LEADING_DIR) == 0;
-    if (!whole && !inside) continue;
-    if (p->except) return NO_CREDENTIAL;
-    if (found.path_class < 0 || (found.folder && inside)) found = (struct verdict){p->path_class, p->soft && whole, p->observed};
+    if (!whole && !(p->folder && fnmatch(p->text, subject, FNM_PATHNAME | FNM_LEADING_DIR) == 0)) continue;
+    if (p->except) return PASS;
+    /* That a folder is there is no secret: `ls -l ~` must not fill the counter. What lies in another one is. */
+    bool seen = p->observed || (p->soft && whole && looks);
+    if (found.count == COUNT_DENIED || (found.count == COUNT_OBSERVED && seen)) continue;
+    found = seen ? (struct answer){0, p->path_class, COUNT_OBSERVED} : (struct answer){EACCES, p->path_class, COUNT_DENIED};
   }
   return found;
 }
 
-/* --- where a path leads --- */
 static bool in_proc(const char *path) { return !strncmp(path, "/proc", 5) && (!path[5] || path[5] == '/'); }
 
 /* Read-only by the mounts: no symlink of the agent's making can be there. */
@@ -81,39 +75,25 @@ static bool leads_straight(const char *path) {
   return fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == EACCES;
 }
 
-/*
- * A link of the asker's in /proc to something with a path. Its folder stays open: that saves half of the question, and it is
- * of one process for ever; when that is gone and its number another's, reading the link fails, and the folder is opened anew.
- */
+/* A link of the asker's in /proc to something with a path. */
 static bool proc_link(pid_t pid, const char *name, char *target) {
-  static struct { pid_t pid; int fd; } folders[64];
-  int slot = pid % 64;
-  char path[32];
-  for (int turn = 0; turn < 2; turn++) {
-    if (turn || folders[slot].pid != pid) {
-      if (folders[slot].pid) close(folders[slot].fd);
-      snprintf(path, sizeof path, "/proc/%d", pid);
-      folders[slot].fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-      folders[slot].pid = folders[slot].fd < 0 ? 0 : pid;
-    }
-    ssize_t length = folders[slot].pid ? readlinkat(folders[slot].fd, name, target, PATH_MAX) : -1;
-    if (length == PATH_MAX) errno = ENAMETOOLONG;
-    if (length < 0 || length == PATH_MAX) continue;
-    target[length] = 0;
-    errno = ENOTSUP;
-    return target[0] == '/';
-  }
-  return false;
+  char link[64];
+  snprintf(link, sizeof link, "/proc/%d/%s", pid, name);
+  ssize_t length = readlink(link, target, PATH_MAX);
+  if (length < 0) return false;
+  target[length] = 0;
+  errno = length == PATH_MAX ? ENAMETOOLONG : ENOTSUP;
+  return length < PATH_MAX && target[0] == '/';
 }
 
-/* The process's number in its own, innermost, pid namespace; -1 in doubt. */
-static long own_number(pid_t pid) {
+/* A number of the asker's: `Tgid:` as we count, `NStgid:` (the last) as it does itself, in its own pid namespace; -1 in doubt. */
+static long status_of(pid_t pid, const char *name) {
   char line[256];
   snprintf(line, sizeof line, "/proc/%d/status", pid);
   FILE *status = fopen(line, "re");
   const char *last = NULL;
   while (status && !last && fgets(line, sizeof line, status))
-    if (!strncmp(line, "NStgid:", 7)) last = strrchr(line, '\t');
+    if (!strncmp(line, name, strlen(name))) last = strrchr(line, '\t');
   if (status) fclose(status);
   return last ? atol(last + 1) : -1;
 }
@@ -129,14 +109,18 @@ static enum step target_of(pid_t pid, const char *path, char *target) {
   if (!strncmp(path, "/proc/self/", 11)) {
     const char *name = path + 11, *inner = strncmp(name, "task/", 5) ? NULL : strchr(name + 5, '/');
     if (inner) name = inner + 1;
+    bool cwd = !strcmp(name, "cwd");
     if (!strcmp(name, "root")) return strcpy(target, "/"), STEP_AGAIN;
-    if (!strcmp(name, "cwd")) return proc_link(pid, name, target) ? STEP_AGAIN : STEP_DOUBT;
+    if (!cwd && strncmp(name, "fd/", 3) != 0) return STEP_DONE;
+    /* A thread may have a working directory and descriptors of its own; which of them another number means, we cannot tell. */
+    long whose = !inner ? status_of(pid, "Tgid:") : strncmp(path + 11, "task/0/", 7) ? -1 : pid;
+    if (whose < 0) return STEP_DOUBT;
     /* A pipe, a socket, or nothing is not followed. */
-    return !strncmp(name, "fd/", 3) && proc_link(pid, name, target) ? STEP_AGAIN : STEP_DONE;
+    return proc_link((pid_t)whose, name, target) ? STEP_AGAIN : cwd ? STEP_DOUBT : STEP_DONE;
   }
   if (in_proc(path)) {
     char *end = NULL;
-    long number = path[5] && isdigit((unsigned char)path[6]) ? strtol(path + 6, &end, 10) : 0, own = number ? own_number(pid) : 0;
+    long number = path[5] && isdigit((unsigned char)path[6]) ? strtol(path + 6, &end, 10) : 0, own = number ? status_of(pid, "NStgid:") : 0;
     if (!number || *end) return STEP_DONE;
     return own < 0 ? STEP_DOUBT : own == number ? (strcpy(target, "self"), STEP_AGAIN) : STEP_DONE;
   }
@@ -170,7 +154,7 @@ static enum step walk(pid_t pid, char *path, bool follow) {
     real[length += size] = 0;
     if (!follow) continue;
     /* What is another process's own is not to be passed through either. */
-    if (in_proc(real) && match(real).path_class >= 0) break;
+    if (in_proc(real) && match(real, false).path_class >= 0) break;
     enum step step = target_of(pid, real, target);
     if (step == STEP_DONE) continue;
     if (step == STEP_DOUBT) return step;
@@ -185,17 +169,6 @@ static enum step walk(pid_t pid, char *path, bool follow) {
 }
 
 bool normalise(char *path) { return walk(0, path, false) == STEP_DONE; }
-
-/* --- the answer --- */
-static const struct answer DOUBT = {EACCES, -1, COUNT_DROPPED};
-static const struct answer PASS = {0, -1, COUNT_NOTHING};
-
-static struct answer answer_of(struct verdict verdict, bool looks) {
-  if (verdict.path_class < 0) return PASS;
-  /* That the folder is there is no secret: `ls -l ~` must not fill the counter. */
-  if (verdict.observed || (verdict.folder && looks)) return (struct answer){0, verdict.path_class, COUNT_OBSERVED};
-  return (struct answer){EACCES, verdict.path_class, COUNT_DENIED};
-}
 
 /*
  * The string may change after we have read it (threat B13): a yes of ours is no wall. It is only given where the first wall
@@ -217,22 +190,22 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
     strcat(path, "/");
   }
   strcat(path, given);
-  /* As it is written, then as it leads: a decoy is protected under every name. */
-  for (int links = 0; links < MOST_LINKS; links++) {
+  /* As it is written, then as it leads: a decoy is protected under every name. The kernel, too, follows 40 links at most. */
+  for (int links = 0; links <= 40; links++) {
     strcpy(written, path);
     if (!normalise(written)) return DOUBT;
     /* Whose /proc/1 it is shows only on the way. */
     if (!in_proc(path) && !in_proc(written)) {
-      struct verdict verdict = match(written);
+      struct answer answer = match(written, rule->looks);
       /* A look gives no content away: an alias of a name that is only looked at is not worth following at every stat of git's. */
-      if (verdict.path_class >= 0 || rule->looks) return answer_of(verdict, rule->looks);
+      if (answer.path_class >= 0 || rule->looks) return answer;
       /* With a `..` the letters may say /usr where the kernel means /tmp/usr: then only the kernel knows. */
       if (!strstr(path, "/..") && is_system(written)) return PASS;
       if (leads_straight(path)) return PASS;
     }
     enum step step = walk(pid, path, true);
     if (step == STEP_DOUBT) return DOUBT;
-    if (step == STEP_DONE) return answer_of(match(path), rule->looks);
+    if (step == STEP_DONE) return match(path, rule->looks);
   }
   return DOUBT;
 }

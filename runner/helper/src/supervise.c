@@ -12,9 +12,6 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)
-#endif
 /* The descriptors that the runner starts us with. */
 enum { EVENTS = 3, LIFE = 4, ENVIRONMENT = 5, COUNTS = 6 };
 /* By what came of it, class (the last one: none) and system call; the runner reads it in its file. */
@@ -24,7 +21,7 @@ static atomic_uint (*counts)[MOST_CLASSES + 1][MOST_RULES];
 static void *answer_notifications(void *argument) {
   int listener = (int)(intptr_t)argument;
   uint64_t sync = 1; /* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: the asker waits for us, so run us on its core */
-  ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync);
+  ioctl(listener, SECCOMP_IOW(4, uint64_t) /* SECCOMP_IOCTL_NOTIF_SET_FLAGS, of Linux 6.6 */, sync);
   for (;;) {
     union { struct seccomp_notif call; char room[256]; } asked = {0};
     union { struct seccomp_notif_resp answer; char room[256]; } reply = {0};
@@ -54,13 +51,11 @@ static void *answer_notifications(void *argument) {
 static struct termios terminal;
 static void restore_terminal(void) { tcsetattr(0, TCSAFLUSH, &terminal); }
 
-/* For the agent, like the terminal at our own descriptor 0 when there is one, which only hands on from now on. */
+/* For the agent, as the terminal at our own descriptor 0 is when there is one, which only hands on from now on. */
 static int open_pty(int *slave) {
-  struct winsize size;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
-  if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0) die("no pseudo terminal");
-  if ((*slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) die("no pseudo terminal");
-  if (ioctl(0, TIOCGWINSZ, &size) == 0) ioctl(master, TIOCSWINSZ, &size);
+  if (master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0) *slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (*slave < 0) die("no pseudo terminal");
   if (tcgetattr(0, &terminal) != 0) return master;
   struct termios raw = terminal;
   tcsetattr(*slave, TCSANOW, &terminal);
@@ -88,9 +83,7 @@ static pid_t start(char **command, int slave) {
   setsid();
   if (slave >= 0) dup2(slave, 0), dup2(slave, 1), dup2(slave, 2);
   syscall(SYS_close_range, 3, ~0u, 0);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
   execve(command[0], command, (char *[]){NULL});
   die(command[0]);
 }
@@ -111,18 +104,6 @@ static bool attend(int socket, bool counting, struct message *ending) {
     dprintf(EVENTS, "{\"event\":\"ready\",\"sources\":[\"seccomp-notify\"],\"landlock\":%d}\n", said.value);
   }
   return true;
-}
-
-static int say_end(struct message ending, int status) {
-  static const char *const REASONS[] = {"exited", "deadline", "signal"};
-  if (ending.type != MSG_EXIT && WIFSIGNALED(status))
-    ending = (struct message){MSG_EXIT, (unsigned char)(128 + WTERMSIG(status)), (uint16_t)WTERMSIG(status), ENDED_SIGNAL};
-  if (ending.type == MSG_EXIT) {
-    dprintf(EVENTS, "{\"event\":\"exited\",\"code\":%d,\"signal\":%d,\"reason\":\"%s\"}\n", ending.value, ending.more, REASONS[ending.most % 3]);
-    return ending.value;
-  }
-  fprintf(stderr, "keywarden-helper: error: the sandbox ended before it said how\n");
-  return EXIT_FAILED;
 }
 
 int supervise_main(char **argv) {
@@ -163,8 +144,7 @@ int supervise_main(char **argv) {
         order = (struct message){.type = MSG_SIGNAL, .value = SIGKILL};
         close(life), close(door), life = door = -1;
       }
-      struct winsize size = {.ws_col = order.more, .ws_row = order.most};
-      if (order.type == MSG_RESIZE) ioctl(master, TIOCSWINSZ, &size);
+      if (order.type == MSG_RESIZE) ioctl(master, TIOCSWINSZ, &(struct winsize){.ws_col = order.more, .ws_row = order.rows});
       else tell(socket, order, -1);
       if (order.type == MSG_SIGNAL && order.value == SIGKILL && child > 0) kill(child, SIGKILL);
     }
@@ -180,5 +160,10 @@ int supervise_main(char **argv) {
     }
   }
   unlink(control);
-  return say_end(ending, status);
+  int killed = ending.type != MSG_EXIT && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (killed) ending = (struct message){MSG_EXIT, (unsigned char)(128 + killed), (uint16_t)killed, 0};
+  errno = EPIPE;
+  if (ending.type != MSG_EXIT) die("the sandbox ended before it said how");
+  dprintf(EVENTS, "{\"event\":\"exited\",\"code\":%d,\"signal\":%d}\n", ending.value, ending.more);
+  return ending.value;
 }

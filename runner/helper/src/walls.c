@@ -5,13 +5,7 @@
 #include <linux/landlock.h>
 #include <sys/prctl.h>
 
-/* The headers may be older than the kernel. */
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-struct ruleset {
-  uint64_t fs, net, scoped;
-};
+/* The headers may be older than the kernel: what they need not know stands here by number. */
 
 void drop_privileges(long uid, long gid) {
   /* The host user's keys must not be searched (threat B10): a session keyring of its own, with nothing in it. */
@@ -40,8 +34,8 @@ bool landlock_enforce(int abi) {
   const uint64_t handled = abi >= 5 ? 0xffff : abi >= 3 ? 0x7fff : abi >= 2 ? 0x3fff : 0x1fff;
   /* Nobody makes a device in here (threat B21). */
   const uint64_t all = handled & ~(uint64_t)(LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK);
-  struct ruleset rules = {.fs = handled, .scoped = abi >= 6 ? 3 /* abstract sockets, signals */ : 0};
-  int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, abi >= 6 ? sizeof rules : abi >= 4 ? 16 : 8, 0);
+  const uint64_t rules[] = {handled, 0 /* net */, abi >= 6 ? 3 /* scoped: abstract sockets, signals */ : 0};
+  int fd = (int)syscall(SYS_landlock_create_ruleset, rules, abi >= 6 ? sizeof rules : abi >= 4 ? 16 : 8, 0);
   DIR *root = opendir("/");
   if (fd < 0 || !root) return false;
   for (struct dirent *entry; (entry = readdir(root));) {
@@ -63,7 +57,7 @@ bool landlock_enforce(int abi) {
 }
 
 int install_filter(bool count) {
-  unsigned long flags = count ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
+  unsigned long flags = count ? SECCOMP_FILTER_FLAG_NEW_LISTENER | 1UL << 5 /* WAIT_KILLABLE_RECV */ : 0;
   long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, count ? &COUNTING : &SILENT);
   if (fd < 0) die("the seccomp filter cannot be installed");
   return count ? (int)fd : -1;

@@ -50,10 +50,16 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
   const watched = watch(child, groups, counts);
+  const tell = (message: Buffer): void => {
+    const life = descriptor(child, 4) as Writable;
+    if (life.writable) life.write(message);
+  };
   try {
     groups.adopt(pid);
     await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
     if (piped) connect(child, streams);
+    // Before the environment, upon which all starts: so the terminal has its size when the agent looks.
+    if (spec.tty && process.stdout.isTTY) tell(resizeMessage(process.stdout.columns, process.stdout.rows));
     const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
     (descriptor(child, 5) as Writable).end(block.join(''));
     await watched.ready;
@@ -62,10 +68,6 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
     await endProcesses(spec.session, traces);
     throw error;
   }
-  const tell = (message: Buffer): void => {
-    const life = descriptor(child, 4) as Writable;
-    if (life.writable) life.write(message);
-  };
   return {
     exited: watched.exited,
     counters: () => counts.counters(),
