@@ -80,7 +80,7 @@ static struct message watch(pid_t agent, int control, int timer, int signals) {
   bool late = false, killing = false;
   int none, status;
   for (;;) {
-    struct pollfd polled[3] = {{signals, POLLIN, 0}, {timer, POLLIN, 0}, {control, POLLIN, 0}};
+    struct pollfd polled[3] = {{signals, POLLIN, 0}, {timer, POLLIN, 0}, {agent > 0 ? control : -1, POLLIN, 0}};
     poll(polled, 3, killing ? 20 : -1);
     uint64_t times;
     if (polled[1].revents && read(timer, &times, sizeof times) > 0 && agent > 0) {
@@ -89,7 +89,7 @@ static struct message watch(pid_t agent, int control, int timer, int signals) {
       kill(-1, SIGTERM);
       arm(timer, o.grace_ms > 0 ? o.grace_ms : 1);
     }
-    if (polled[2].revents && agent > 0) {
+    if (polled[2].revents) {
       if (!hear(control, &asked, &none)) killing = true, control = -1; /* supervise is dead: so is everything */
       else if (asked.type == MSG_SIGNAL && asked.value == SIGKILL) killing = true;
       else if (asked.type == MSG_SIGNAL) kill(-agent, asked.value);

@@ -57,6 +57,7 @@ export class Supervisor {
     });
     if (child.pid !== undefined) return new Supervisor(child, child.pid, counts);
     const why = await new Promise<Error>((resolve) => child.once('error', resolve));
+    counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
 

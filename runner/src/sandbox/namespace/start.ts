@@ -47,6 +47,7 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
   const pid = child.pid;
   if (pid === undefined) {
     const why = await new Promise<Error>((resolve) => child.once('error', resolve));
+    counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
   const watched = watch(child, groups, counts);
