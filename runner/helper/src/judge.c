@@ -38,10 +38,12 @@ static const char *below_home(const char *path) {
   return slash ? slash + 1 : NULL;
 }
 
+static bool in_proc(const char *path) { return !strncmp(path, "/proc", 5) && (!path[5] || path[5] == '/'); }
+
 /* `path` is absolute and normalised. A name that is excepted is no credential, wherever it is. */
 static struct answer match(const char *path, bool looks) {
   struct answer found = PASS;
-  const char *subjects[] = {[BELOW_HOME] = below_home(path), [ABSOLUTE] = path, [ANYWHERE] = strrchr(path, '/') + 1};
+  const char *subjects[] = {below_home(path), path, in_proc(path) ? path : NULL, strrchr(path, '/') + 1}; /* by `where` */
   for (const struct pattern *p = PATTERNS; p < PATTERNS + PATTERN_COUNT; p++) {
     const char *subject = subjects[p->where];
     if (!subject || (p->prefix && *subject != *p->text) || strncmp(subject, p->text, p->prefix) != 0) continue;
@@ -56,8 +58,6 @@ static struct answer match(const char *path, bool looks) {
   return found;
 }
 
-static bool in_proc(const char *path) { return !strncmp(path, "/proc", 5) && (!path[5] || path[5] == '/'); }
-
 /* Read-only by the mounts: no symlink of the agent's making can be there. */
 static bool is_system(const char *path) {
   return !strncmp(path, "/usr/", 5) || !strncmp(path, "/lib", 4) || !strncmp(path, "/etc/", 5) || !strncmp(path, "/bin/", 5);
@@ -70,7 +70,8 @@ static int open_in_root(const char *path, uint64_t flags, uint64_t resolve) {
 
 /* No symlink on the way, as far as it exists: then the path leads where its letters say. One call, where following takes many. */
 static bool leads_straight(const char *path) {
-  int fd = open_in_root(path, 0, RESOLVE_NO_SYMLINKS);
+  /* O_DIRECTORY: at the end of its way to a file the kernel says ENOTDIR, and there is nothing to close. */
+  int fd = open_in_root(path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
   if (fd >= 0) close(fd);
   return fd >= 0 || errno == ENOENT || errno == ENOTDIR || errno == EACCES;
 }

@@ -62,7 +62,9 @@ function programOf(name: string, program: readonly Instruction[]): string {
 
 /** `prefix` is what stands before the first sign with a meaning: most comparisons end there. */
 function patternOf(path: CredentialPath, classes: readonly string[]): string {
-  const where = { '~/': 'BELOW_HOME', '/': 'ABSOLUTE', '**/': 'ANYWHERE' }[path.where];
+  const where = path.text.startsWith('/proc/')
+    ? 'IN_PROC'
+    : { '~/': 'BELOW_HOME', '/': 'ABSOLUTE', '**/': 'ANYWHERE' }[path.where];
   const prefix = Buffer.byteLength(/^[^*?[\\]*/.exec(path.text)?.[0] ?? '');
   const flags = [path.folder, path.folder && !path.glob, path.observed, path.except].join(', ');
   return `  {${classes.indexOf(path.pathClass)}, ${where}, ${flags}, ${prefix}, ${text(path.text)}},`;
