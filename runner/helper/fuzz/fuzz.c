@@ -1,8 +1,8 @@
 /*
- * Throws random paths and random lists at the judge, under the sanitizers. The kernel is the oracle: whatever path it opens and
+ * Throws random paths at the judge, under the sanitizers. The kernel is the oracle: whatever path it opens and
  * finds the secret at must have been denied, however it was spelled; and what leads elsewhere must not have been.
  *
- *   fuzz SEED ROUNDS FOLDER CLASSES      FOLDER is empty and the fuzzer's own; exit code 1 and the path when a law is broken
+ *   fuzz SEED ROUNDS FOLDER      FOLDER is empty and the fuzzer's own; exit code 1 and the path when a law is broken
  */
 #include "../src/helper.h"
 #include <limits.h>
@@ -16,23 +16,27 @@ static uint32_t roll(uint32_t below) {
   return (uint32_t)(state >> 33) % below;
 }
 
-static const char *const WORDS[] = {"home", ".aws", "credentials", "..", ".", "", "link", "deep", "proc", "self", "thread-self", "root", "cwd", "fd", "task", "3", "environ", "plain", "loop", "up", "abs", "1", ".env", ".env.example", "none", "to-proc", "to-one"};
+static const char *const WORDS[] = {"home", ".aws", "credentials", "..", ".", "", "link", "deep", "proc", "self", "thread-self", "root", "cwd", "fd", "task", "3", "environ", "plain", "loop", "up", "abs", "1", ".env", ".env.example", "none", "to-proc", "to-one", "trap", "own"};
 enum { WORD_COUNT = sizeof WORDS / sizeof *WORDS };
 
+/* Our own /proc by number, and a way of which the letters say /proc where the kernel, after a link and `..`, means a folder of ours. */
+static char own[64], own_task[64], climb[256] = "trap";
+
 static void random_path(char *to, const char *folder) {
-  static const char *const PREFIX[] = {"", "/", "/proc/self/root", "/proc/self/cwd", "/proc/thread-self/root", "//", "/proc/self/fd/3", "/proc/self/task/../root"};
+  static const char *const PREFIX[] = {"", "/", "/proc/self/root", "/proc/self/cwd", "/proc/thread-self/root", "//", "/proc/self/fd/3", "/proc/self/task/../root", own, own_task, "/proc/thread-self/../../root", "/proc/self/task/../../self/root", "/proc/thread-self/cwd"};
+  static const char *const LONG[] = {"/proc/self/root", "/proc/thread-self/root", own, own_task, "/proc/thread-self/../../root", "/proc/self/task/../../self/root", "/proc/self/cwd/../../../../../../.."};
   static const char *const DETOURS[] = {"home/..", "plain/..", "home/deep/up", "plain/abs", ".", "", "home/.aws/../..", "plain/link/../..", "home/deep/../../plain/.."};
-  static const char *const ENDS[] = {"home/.aws/credentials", "home/link", "plain/link/credentials", "plain/credentials", "home/deep/../.aws/credentials", "home/.aws/link", "home/deep/none"};
+  static const char *const ENDS[] = {"home/.aws/credentials", "home/link", "plain/link/credentials", "plain/credentials", "home/deep/../.aws/credentials", "home/.aws/link", "home/deep/none", climb};
   *to = 0;
   if (roll(2)) { /* a way that leads somewhere, by detours; now and then one word too many */
-    strcat(strcat(to, PREFIX[2 + roll(2) * 2]), folder);
+    strcat(strcat(to, LONG[roll(7)]), folder);
     if (roll(3) == 0) strcpy(to, folder);
     for (uint32_t i = roll(5); i > 0; i--) strcat(strcat(to, "/"), DETOURS[roll(9)]);
     if (roll(8) == 0) strcat(strcat(to, "/"), WORDS[roll(WORD_COUNT)]);
-    strcat(strcat(to, "/"), ENDS[roll(7)]);
+    strcat(strcat(to, "/"), ENDS[roll(8)]);
     return;
   }
-  if (roll(4)) strcat(to, PREFIX[roll(8)]);
+  if (roll(4)) strcat(to, PREFIX[roll(13)]);
   if (roll(2)) strcat(to, folder);
   for (uint32_t i = roll(8); i > 0; i--) {
     strcat(to, "/");
@@ -52,23 +56,11 @@ static void write_file(const char *path) {
   if (fd < 0 || close(fd) != 0) die(path);
 }
 
-static void lists(int rounds) {
-  static const char *const PARTS[] = {"aws", " ", "~/", "**/", "/", "!", "*", "[", "]", "?", "\\", "#", "\n", ".ssh/", "x", "A", "-", "\xff", "id_rsa"};
-  for (int i = 0; i < rounds; i++) {
-    char text[512] = "", why[256] = "", path[64] = "/a/";
-    for (uint32_t n = roll(40); n > 0; n--) strcat(text, PARTS[roll(sizeof PARTS / sizeof *PARTS)]);
-    if (!classes_parse(text, why, sizeof why) && !*why) broken("a refused list says why", text, "-");
-    for (uint32_t n = roll(20); n > 0; n--) strcat(path, PARTS[2 + roll(6)]);
-    classes_match(path);
-  }
-}
-
 int main(int argc, char **argv) {
-  if (argc != 5) return fprintf(stderr, "usage: fuzz SEED ROUNDS FOLDER CLASSES\n"), 2;
+  if (argc != 4) return fprintf(stderr, "usage: fuzz SEED ROUNDS FOLDER\n"), 2;
   state = strtoull(argv[1], NULL, 10) * 0x9e3779b97f4a7c15u + 1;
   int rounds = atoi(argv[2]);
-  char folder[256], home[300], cwds[4][320], path[PATH_MAX], why[256];
-  lists(rounds / 4);
+  static char folder[256], home[300], cwds[4][320], path[PATH_MAX];
   if (!realpath(argv[3], folder) || chdir(folder) != 0) die(argv[3]);
   if (mkdir("home", 0700) || mkdir("home/.aws", 0700) || mkdir("home/deep", 0700) || mkdir("plain", 0700)) die("mkdir");
   write_file("home/.aws/credentials"), write_file("plain/credentials"), write_file("plain/.env.example"), write_file("home/deep/none");
@@ -76,11 +68,20 @@ int main(int argc, char **argv) {
       symlink("/proc/self/cwd", "home/to-proc") || symlink("../..", "home/deep/up") || symlink("/proc/1/environ", "plain/to-one") ||
       symlink(folder, "plain/abs")) die("symlink");
   snprintf(home, sizeof home, "%s/home", folder);
-  classes_home(home);
-  if (!classes_load(argv[4], why, sizeof why)) return fprintf(stderr, "%s\n", why), 1;
+  snprintf(own, sizeof own, "/proc/%d/root", getpid()), snprintf(own_task, sizeof own_task, "/proc/self/task/%d/root", getpid());
+  char deep[256] = "side";
+  if (mkdir(deep, 0700)) die(deep);
+  for (const char *c = folder; c; c = strchr(c + 1, '/')) {
+    strcat(climb, "/.."), strcat(deep, "/x");
+    if (mkdir(deep, 0700)) die(deep);
+  }
+  strcat(climb, "/.."), strcat(deep, "/x"), strcat(climb, "/proc/self/root/credentials");
+  if (mkdir(deep, 0700) || symlink(deep, "trap") || mkdir("side/proc", 0700) || mkdir("side/proc/self", 0700) || mkdir("side/proc/self/root", 0700) ||
+      symlink("../../../../home/.aws/credentials", "side/proc/self/root/credentials")) die("trap");
+  judge_home = home;
   int top = open("/", O_PATH | O_CLOEXEC), third = open(home, O_PATH | O_DIRECTORY);
   if (third != 3 && dup2(third, 3) < 0) die("dup2");
-  judge_root(top == 3 ? open("/", O_PATH | O_CLOEXEC) : top);
+  judge_root = top == 3 ? open("/", O_PATH | O_CLOEXEC) : top;
   snprintf(cwds[0], sizeof cwds[0], "/"), snprintf(cwds[1], sizeof cwds[0], "%s", folder), snprintf(cwds[2], sizeof cwds[0], "%s/.aws", home), snprintf(cwds[3], sizeof cwds[0], "%s/deep", home);
   struct stat secret, plain, seen;
   if (stat("home/.aws/credentials", &secret) || stat("plain/credentials", &plain)) die("stat");
@@ -106,7 +107,7 @@ int main(int argc, char **argv) {
       if (answer.error != 0) broken("what is no credential is let pass", path, cwd);
     }
     if (fd >= 0) close(fd);
-    if (answer.count == COUNT_DENIED && (answer.path_class < 0 || answer.path_class >= class_count())) broken("a denial has a class", path, cwd);
+    if (answer.count == COUNT_DENIED && (answer.path_class < 0 || answer.path_class >= CLASS_COUNT)) broken("a denial has a class", path, cwd);
     if (*path == '/') {
       char once[PATH_MAX], twice[PATH_MAX];
       strcpy(once, path), normalise(once), strcpy(twice, once), normalise(twice);

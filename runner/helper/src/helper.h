@@ -2,82 +2,81 @@
 #pragma once
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdarg.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <linux/seccomp.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
+#include <unistd.h>
 
 #define EXIT_FAILED 125
-#define PACKET 32768
 
-/* The first byte of a packet between init and supervise. */
+/* What the runner tells supervise on its life descriptor, and what supervise and init say to each other, a packet each. */
+struct message {
+  char type; /* one of these */
+  unsigned char value;
+  uint16_t more, rows;
+};
 enum {
   MSG_HELLO = 'H',  /* init: the root folder as O_PATH descriptor */
-  MSG_ENV = 'E',    /* supervise: a part of the agent's environment */
-  MSG_GO = 'G',     /* supervise: the environment is whole; second byte: whether to count */
-  MSG_LISTEN = 'L', /* agent before its exec: the seccomp listener; second byte: the Landlock ABI */
-  MSG_ACK = 'A',    /* supervise: notifications are answered from now on */
-  MSG_SIGNAL = 'S', /* supervise: second byte: signal for the agent's process group */
-  MSG_EXIT = 'X',   /* init: struct ending */
+  MSG_GO = 'G',     /* supervise: where to read the agent's environment; value: whether to count */
+  MSG_LISTEN = 'L', /* agent before its exec: the seccomp listener; value: the Landlock ABI */
+  MSG_RESIZE = 'R', /* runner: more, rows: the terminal's size */
+  MSG_SIGNAL = 'S', /* runner, supervise: value: signal for the agent's process group; SIGKILL: for all */
+  MSG_EXIT = 'X',   /* init: value: exit code; more: signal */
 };
 
-struct ending {
-  char type;
-  unsigned char code, signal, reason; /* reason: one of ENDED_ */
-};
-enum { ENDED_EXITED, ENDED_DEADLINE, ENDED_SIGNAL };
-
-/* filter.c: what the agent may not call, and what is judged by path. */
-enum kind { KIND_NONE, KIND_BLOCKED, KIND_PATH };
-struct syscall_rule {
+/* The tables, made from system-calls.txt and credential-paths.txt. */
+#define MOST_CLASSES 48
+#define MOST_RULES 128
+extern const struct syscall_rule {
   int nr;
   const char *name;
-  enum kind kind;
-  signed char dirfd_arg, path_arg; /* -1: none; a dirfd_arg of -1 means the working directory */
-  bool looks;                                 /* only looks (stat, readlink, access) */
-};
-extern const struct syscall_rule RULES[];
-extern const size_t RULE_COUNT;
-int install_filter(bool count); /* the listener, or -1 without counting; dies on failure */
-
-/* classes.c: credential paths. */
-struct verdict {
-  int path_class; /* index of a class, or -1 */
-  bool folder;    /* the protected folder itself, not what is in it */
-};
-bool classes_load(const char *file, char *why, size_t size);
-bool classes_parse(char *text, char *why, size_t size);
-void classes_home(const char *home);
-struct verdict classes_match(const char *path);
-const char *class_name(int path_class);
-int class_count(void);
-int class_named(const char *name);
+  signed char dirfd_arg, path_arg; /* -1: the working directory; -1: refused without a look */
+  bool looks;                      /* only looks (stat, readlink, access) */
+} RULES[];
+extern const struct sock_fprog COUNTING, SILENT;
+extern const char *const CLASSES[];
+extern const struct pattern {
+  short path_class;
+  enum { BELOW_HOME, ABSOLUTE, IN_PROC, ANYWHERE } where;
+  bool folder, soft, observed, except; /* soft: that the folder is there is no secret */
+  unsigned short prefix; /* bytes before the first sign with a meaning */
+  const char *text;
+} PATTERNS[];
+extern const size_t RULE_COUNT, PATTERN_COUNT;
+extern const int CLASS_COUNT;
 
 /* judge.c: what a notified call gets for an answer. */
+enum count { COUNT_DENIED, COUNT_OBSERVED, COUNT_BLOCKED, COUNT_DROPPED, COUNT_NOTHING };
 struct answer {
   int error;      /* 0: let it run */
   int path_class; /* -1: none */
-  enum { COUNT_NOTHING, COUNT_DENIED, COUNT_OBSERVED, COUNT_BLOCKED, COUNT_DROPPED } count;
+  enum count count;
 };
-void judge_root(int root_fd);
+extern int judge_root; /* O_PATH; -1: everything is in doubt */
+extern const char *judge_home;
 struct answer judge(const struct seccomp_notif *call, const struct syscall_rule *rule);
 bool normalise(char *path); /* lexically, in place; false when it is too long */
 
-/* init.c, supervise.c, landlock.c */
-int init_main(int argc, char **argv);
-int supervise_main(int argc, char **argv);
+/* walls.c: what the agent puts on before its exec. */
+void drop_privileges(long uid, long gid);
 int landlock_abi(void);
 bool landlock_enforce(int abi);
+int install_filter(bool count); /* the listener, or -1 without counting */
 
+/* main.c */
 _Noreturn void die(const char *what);
-int send_fd(int socket, const void *data, size_t size, int fd);
-ssize_t receive_fd(int socket, void *data, size_t size, int *fd);
+bool tell(int socket, struct message message, int fd);
+bool hear(int socket, struct message *message, int *fd); /* false when the other side is gone */
+int unix_socket(const char *path, int type, bool listens); /* or -1 */
+int signals_to_read(void); /* blocks them, too */
+
+int init_main(char **argv);
+int supervise_main(char **argv);
+void forward(int port, const char *edge); /* forward.c; from now on, in a thread of its own */

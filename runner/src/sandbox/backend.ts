@@ -98,7 +98,7 @@ export interface Counters {
   readonly observed: readonly { readonly pathClass: string; readonly syscall: string; readonly count: number }[];
   /** System calls refused by number. */
   readonly blocked: readonly { readonly syscall: string; readonly count: number }[];
-  /** Events that could not be judged or reported one by one. They were denied. */
+  /** What could not be judged. It was denied. */
   readonly dropped: number;
   /** Live sources, `seccomp-notify` among them; empty: nothing was counted. */
   readonly sources: readonly string[];

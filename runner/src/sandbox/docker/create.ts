@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { Limits, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
+import { initSettings } from '../namespace/init-settings.ts';
 import { type EngineKind, SESSION_LABEL } from './engine.ts';
 import type { Identity } from './identity.ts';
 import { ETC_FILES, HOME, HOSTNAME, insideOf, placesIn } from './places.ts';
@@ -46,16 +47,7 @@ export const hasInput = ({ streams }: SandboxSpec): boolean => streams.kind === 
 
 function initArguments(spec: SandboxSpec): string[] {
   const inside = insideOf(spec.session);
-  const { limits } = spec;
-  // No nproc: it counts per uid, over all containers of the host. The control group bounds processes.
-  const rlimits = [`nofile=${limits.openFiles}`, `fsize=${limits.fileBytes}`, 'core=0'];
-  return [
-    ...['init', '--control', inside.control],
-    ...['--deadline', String(spec.deadlineAt), '--grace', String(spec.graceMs)],
-    ...['--egress-socket', inside.egress, '--egress-port', String(spec.egressPort)],
-    ...rlimits.flatMap((limit) => ['--rlimit', limit]),
-    ...['--cwd', spec.workdir, '--', ...spec.argv],
-  ];
+  return ['init', inside.control, inside.egress, spec.workdir, initSettings(spec, null, null), ...spec.argv];
 }
 
 function hostConfig(spec: SandboxSpec, layout: Layout): Docker.HostConfig {

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
+import { KILL_MESSAGE } from '../../helper/message.ts';
 import type { Exit } from '../backend.ts';
 import { wordsOf } from './engine.ts';
 import { removeContainer } from './remove.ts';
@@ -80,7 +81,7 @@ const nameOf = (number: number): string =>
  * needs no engine to be told. What the engine still keeps of the container is removed when it is back soon, else swept.
  */
 async function loseEngine({ engine, id, supervisor, attached }: Parts, why: string): Promise<never> {
-  supervisor.tell('kill');
+  supervisor.tell(KILL_MESSAGE);
   await supervisor.end();
   attached.close();
   const removed = await removeWhenBack(engine, id);

@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process';
 import { release } from 'node:os';
-import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { helperPath } from '../../helper/helper-path.ts';
+import { kernelOffers } from '../../helper/kernel-offers.ts';
 import type { Layer } from '../backend.ts';
 import { mayCount } from './counting.ts';
 import { wordsOf } from './engine.ts';
@@ -59,22 +58,16 @@ export async function dockerLayers(engine: Docker, socket: string): Promise<read
 async function helperLayers(): Promise<Layer[]> {
   try {
     const path = await helperPath();
-    const { stdout } = await promisify(execFile)(path, ['probe']);
-    const probed = JSON.parse(stdout) as { landlock?: number; user_notification?: boolean };
+    const { landlock, userNotification } = await kernelOffers(path);
     return [
       layer('helper', true, path, ''),
       layer(
         'seccomp user notification',
-        probed.user_notification === true,
-        probed.user_notification === true ? 'answered by the kernel' : 'not there',
+        userNotification,
+        userNotification ? 'answered by the kernel' : 'not there',
         'a kernel ≥ 5.5 with CONFIG_SECCOMP_FILTER',
       ),
-      layer(
-        'Landlock',
-        (probed.landlock ?? 0) > 0,
-        `ABI ${probed.landlock ?? 0}`,
-        'a kernel ≥ 5.13, started with lsm=landlock,…',
-      ),
+      layer('Landlock', landlock > 0, `ABI ${landlock}`, 'a kernel ≥ 5.13, started with lsm=landlock,…'),
     ];
   } catch (error) {
     return [layer('helper', false, wordsOf(error), 'apt-get install gcc libc6-dev')];

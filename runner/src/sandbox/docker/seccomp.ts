@@ -1,11 +1,13 @@
+import { refusedCalls, systemCalls } from '../../helper/system-calls.ts';
+
 /**
  * The engine's seccomp profile for our containers, in the form of moby's profiles/seccomp/default.json, of which the list is
  * what needs no capability on a 64-bit machine. One of our own, since:
  *
  * - the default of one engine lets ptrace, io_uring or the x32 ABI through and that of another does not (threats B26, B27);
  * - ERRNO outranks USER_NOTIF (seccomp(2)): what the engine refuses by number, the helper inside never sees and never counts.
- *   So what the helper refuses *and counts* is let through to it. It installs its filter before the agent's first
- *   instruction, and the container has no capability with which these calls could do anything.
+ *   So what the helper refuses *and counts* (system-calls.txt) is let through to it. It installs its filter before the
+ *   agent's first instruction, and the container has no capability with which these calls could do anything.
  *
  * Unknown calls answer EPERM; clone3 ENOSYS, upon which C libraries take clone, whose flags can be judged (threat B28).
  */
@@ -39,15 +41,6 @@ timerfd_settime64 times tkill truncate umask uname unlink unlinkat utime utimens
 waitid write writev
 `;
 
-/** Refused and counted by the helper's filter (runner/helper/src/filter.c). */
-const LEFT_TO_THE_HELPER = `
-clone socket personality mknod mknodat modify_ldt iopl ioperm uselib io_uring_setup io_uring_enter io_uring_register
-open_by_handle_at name_to_handle_at ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp add_key request_key keyctl
-unshare setns chroot pivot_root mount umount2 fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr bpf
-perf_event_open userfaultfd fanotify_init kexec_load kexec_file_load init_module finit_module delete_module syslog quotactl
-quotactl_fd swapon swapoff reboot acct settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname vhangup
-`;
-
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 export const seccompProfile = (): string =>
@@ -56,7 +49,7 @@ export const seccompProfile = (): string =>
     // Without sub-architectures: i386 and x32 calls kill (threat B27).
     archMap: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_AARCH64'].map((architecture) => ({ architecture, subArchitectures: [] })),
     syscalls: [
-      { names: [...words(ALLOWED), ...words(LEFT_TO_THE_HELPER)], action: 'SCMP_ACT_ALLOW' },
+      { names: [...new Set([...words(ALLOWED), ...refusedCalls(systemCalls())])], action: 'SCMP_ACT_ALLOW' },
       { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 },
     ],
   });

@@ -3,14 +3,14 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
-import { CREDENTIAL_PATHS } from '../../helper/helper-path.ts';
+import { KILL_MESSAGE, signalMessage } from '../../helper/message.ts';
 import type { Sandbox, SandboxSpec, StartEvents } from '../backend.ts';
 import { mayCount } from './counting.ts';
 import { createOptions, type Layout } from './create.ts';
 import { wordsOf } from './engine.ts';
 import { type Parts, settle } from './finish.ts';
 import type { Identity } from './identity.ts';
-import { layDown, placesIn } from './places.ts';
+import { HOME, layDown, placesIn } from './places.ts';
 import { removeContainer } from './remove.ts';
 import { attach } from './streams.ts';
 import { Supervisor } from './supervisor.ts';
@@ -30,7 +30,7 @@ export async function startDocker(
 ): Promise<Sandbox> {
   layDown(spec.folder, layout.agent, spec.decoys);
   const { control } = placesIn(spec.folder);
-  const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec));
+  const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec), spec.folder);
   const undo: (() => unknown)[] = [() => supervisor.end(0)];
   try {
     await events.traced(supervisor.trace);
@@ -64,10 +64,9 @@ export async function startDocker(
 }
 
 export const superviseArgv = (spec: SandboxSpec): string[] => [
-  ...['supervise', '--control', placesIn(spec.folder).control, '--classes', CREDENTIAL_PATHS],
-  ...['--events-fd', '3', '--life-fd', '4', '--env-fd', '5'],
+  ...['supervise', placesIn(spec.folder).control, spec.env['HOME'] ?? HOME],
   // Who cannot read the agent's memory could only refuse every open: then nothing is counted, and `sources` says so.
-  ...(mayCount() ? [] : ['--no-count']),
+  `pty=0 count=${Number(mayCount())}`,
 ];
 
 async function create(engine: Docker, spec: SandboxSpec, layout: Layout, made: (id: string) => void): Promise<string> {
@@ -128,12 +127,12 @@ function sandboxOf(parts: Parts, unfollow: () => void): Sandbox {
     counters: () => supervisor.counters(),
     async signal(name) {
       asked.toEnd = true;
-      supervisor.tell(`signal ${constants.signals[name]}`);
+      supervisor.tell(signalMessage(constants.signals[name]));
     },
     async kill() {
       asked.toEnd = true;
       // Either is enough: PID 1 by itself when the engine hangs, the engine when PID 1 does.
-      supervisor.tell('kill');
+      supervisor.tell(KILL_MESSAGE);
       await container.kill({ signal: 'SIGKILL' }).catch(() => {});
       await exited.catch(() => {});
     },

@@ -23,13 +23,13 @@ export class Supervisor {
   readonly ready: Promise<void>;
   readonly closed: Promise<void>;
   readonly #child: ChildProcess;
-  readonly #counts = new Counts();
+  readonly #counts: Counts;
   #exited: Event<'exited'> | null = null;
-  #failed: Event<'failed'> | null = null;
   #said = '';
 
-  private constructor(child: ChildProcess, pid: number) {
+  private constructor(child: ChildProcess, pid: number, counts: Counts) {
     this.#child = child;
+    this.#counts = counts;
     this.trace = { kind: 'process', pid, startTime: startTimeOf(pid) ?? '' };
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
@@ -42,21 +42,22 @@ export class Supervisor {
       const event = this.#counts.take(line);
       if (event?.event === 'ready') ready.resolve();
       else if (event?.event === 'exited') this.#exited = event;
-      else if (event?.event === 'failed') this.#failed = event;
     });
-    this.closed = new Promise((resolve) => child.once('close', () => resolve()));
+    this.closed = new Promise((resolve) => child.once('close', () => resolve(counts.finish())));
     void this.closed.then(() => ready.reject(this.failure()));
   }
 
-  static async start(helper: string, argv: readonly string[]): Promise<Supervisor> {
+  static async start(helper: string, argv: readonly string[], folder: string): Promise<Supervisor> {
+    const counts = new Counts(folder);
     const child = spawn(helper, argv, {
       env: {},
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', counts.fd],
       // A session of its own: Ctrl-C at the runner's terminal is the runner's to pass on, once.
       detached: true,
     });
-    if (child.pid !== undefined) return new Supervisor(child, child.pid);
+    if (child.pid !== undefined) return new Supervisor(child, child.pid, counts);
     const why = await new Promise<Error>((resolve) => child.once('error', resolve));
+    counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
 
@@ -72,9 +73,9 @@ export class Supervisor {
     }
   }
 
-  tell(line: string): void {
+  tell(message: Buffer): void {
     const life = this.#pipe(4) as Writable;
-    if (life.writable) life.write(`${line}\n`);
+    if (life.writable) life.write(message);
   }
 
   /** How PID 1 says that the agent ended. */
@@ -87,10 +88,10 @@ export class Supervisor {
   }
 
   failure(): Failure {
-    const why = this.#failed?.why ?? this.#said.trim().split('\n').at(-1);
+    const why = this.#said.trim().split('\n').at(-1);
     return new Failure(
       `the sandbox did not start${why ? `: ${why}` : ''}`,
-      this.#failed?.mend ?? 'what it said is above; keywarden doctor tells what is missing',
+      'what it said is above; keywarden doctor tells what is missing',
     );
   }
 

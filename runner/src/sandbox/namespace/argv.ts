@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Limits, Mount } from '../backend.ts';
 import type { DecoyMounts } from '../decoys/lay-decoys.ts';
 import type { Identity } from './identity.ts';
+import { initSettings } from './init-settings.ts';
 import { HOME, insideOf } from './inside.ts';
 import { DEVICES, HOSTNAME, placesIn } from './lay-down.ts';
 import type { Entry, ProcCovers } from './system.ts';
@@ -12,7 +13,8 @@ export interface Layout {
   readonly folder: string;
   readonly bwrap: string;
   readonly helper: string;
-  readonly classes: string;
+  /** The agent's, below which `~/` patterns are. */
+  readonly home: string;
   readonly identity: Identity;
   readonly system: readonly Entry[];
   readonly etc: readonly Entry[];
@@ -29,15 +31,10 @@ export interface Layout {
   readonly command: readonly string[];
 }
 
-/** The whole command line; its secrets come by descriptor 5, never in here. */
+/** The whole command line; its secrets come by a descriptor, never in here. */
 export const superviseArgv = (layout: Layout): string[] => [
   layout.helper,
-  'supervise',
-  ...['--control', placesIn(layout.folder).control],
-  ...['--classes', layout.classes],
-  ...['--events-fd', '3', '--life-fd', '4', '--env-fd', '5'],
-  ...(layout.pty ? ['--pty'] : []),
-  '--',
+  ...['supervise', placesIn(layout.folder).control, layout.home, `pty=${Number(layout.pty)} count=1`],
   ...bwrapArgv(layout),
 ];
 
@@ -138,16 +135,10 @@ const openFolder = (path: string): string[] =>
 
 const shallowFirst = (a: Mount, b: Mount): number => a.destination.split('/').length - b.destination.split('/').length;
 
-function initArgv({ session, identity, limits, ...layout }: Layout): string[] {
-  const inside = insideOf(session);
-  const who = identity.kind === 'dropped' ? ['--uid', String(identity.uid), '--gid', String(identity.gid)] : [];
-  const rlimits = [`nofile=${limits.openFiles}`, `fsize=${limits.fileBytes}`, `nproc=${limits.pids}`, 'core=0'];
+function initArgv(layout: Layout): string[] {
+  const inside = insideOf(layout.session);
   return [
-    ...[inside.helper, 'init', '--control', inside.control],
-    ...['--deadline', String(layout.deadlineAt), '--grace', String(layout.graceMs)],
-    ...['--egress-socket', inside.egress, '--egress-port', String(layout.egressPort)],
-    ...who,
-    ...rlimits.flatMap((limit) => ['--rlimit', limit]),
-    ...['--cwd', layout.workdir, '--', ...layout.command],
+    ...[inside.helper, 'init', inside.control, inside.egress, layout.workdir],
+    ...[initSettings(layout, layout.identity.kind === 'dropped' ? layout.identity : null), ...layout.command],
   ];
 }

@@ -1,11 +1,11 @@
 import { Failure } from '../../failure.ts';
-import { CREDENTIAL_PATHS, helperPath } from '../../helper/helper-path.ts';
+import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
 import { type Layout, superviseArgv } from './argv.ts';
 import { findProgram } from './find-program.ts';
 import { identityOf } from './identity.ts';
-import { destinationIsReserved } from './inside.ts';
+import { destinationIsReserved, HOME } from './inside.ts';
 import { layDown, placesIn } from './lay-down.ts';
 import { namespaceLayers } from './layers.ts';
 import { leftovers, sweep } from './leftovers.ts';
@@ -48,7 +48,7 @@ async function layoutOf(spec: SandboxSpec): Promise<Layout> {
     folder: spec.folder,
     bwrap,
     helper: await helperPath(),
-    classes: CREDENTIAL_PATHS,
+    home: spec.env['HOME'] ?? HOME,
     identity: identityOf(spec),
     system: systemEntries(spec.root),
     etc: etcEntries(spec.root),

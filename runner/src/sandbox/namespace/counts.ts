@@ -1,50 +1,41 @@
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { CREDENTIAL_PATHS, parseCredentialPaths } from '../../helper/credential-list.ts';
+import { systemCalls } from '../../helper/system-calls.ts';
+import { COUNTED, countedNames, MOST_CLASSES, MOST_RULES } from '../../helper/tables.ts';
 import type { Counters } from '../backend.ts';
 
 /** What `keywarden-helper supervise` says on its event pipe; see runner/helper/README.md. */
 export type HelperEvent =
   | { readonly event: 'ready'; readonly sources: readonly string[] }
-  | { readonly event: 'failed'; readonly why: string; readonly mend: string | null }
   | { readonly event: 'exited'; readonly code: number; readonly signal: string | null };
 
-interface Row {
-  readonly pathClass: string;
-  readonly syscall: string;
-  readonly count: number;
-}
-
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
-/** Classes times system calls: nobody who feeds us names may make this grow. */
-const MOST_ROWS = 1024;
+const KIND_BYTES = (MOST_CLASSES + 1) * MOST_RULES * 4;
 
-/** Keeps the totals that the helper tells. A line that is not as agreed is dropped, and counted as that. */
+/** The helper's counters, in a file that it writes while it counts: whatever floods it, nothing has to be said one by one. */
 export class Counts {
-  readonly #denied = new Map<string, Row>();
-  readonly #observed = new Map<string, Row>();
-  readonly #blocked = new Map<string, { readonly syscall: string; readonly count: number }>();
-  #dropped = 0;
+  /** For the helper; ours until `finish`. */
+  readonly fd: number;
+  readonly #names = countedNames(systemCalls(), parseCredentialPaths(readFileSync(CREDENTIAL_PATHS, 'utf8')));
+  readonly #table = Buffer.alloc(COUNTED.length * KIND_BYTES);
+  #finished = false;
   #unreadable = 0;
   #sources: readonly string[] = [];
 
-  /** @returns the events that are no counts. */
+  constructor(folder: string) {
+    this.fd = openSync(join(folder, 'counts'), 'w+', 0o600);
+  }
+
+  /** A line of the event pipe. One that is not as agreed is dropped, and counted as that. */
   take(line: string): HelperEvent | null {
     const event = parseLine(line);
     switch (event?.['event']) {
       case 'ready':
         this.#sources = namesIn(event['sources']);
         return { event: 'ready', sources: this.#sources };
-      case 'failed':
-        return { event: 'failed', why: textIn(event['why']) ?? 'it does not say why', mend: textIn(event['mend']) };
       case 'exited':
         return { event: 'exited', code: countIn(event['code']) ?? 125, signal: signalIn(event['signal']) };
-      case 'denied':
-        return this.#row(this.#denied, event);
-      case 'observed':
-        return this.#row(this.#observed, event);
-      case 'blocked':
-        return this.#block(event);
-      case 'dropped':
-        this.#dropped = Math.max(this.#dropped, countIn(event['count']) ?? this.#dropped);
-        return null;
       default:
         this.#unreadable += 1;
         return null;
@@ -52,30 +43,37 @@ export class Counts {
   }
 
   counters(): Counters {
+    if (!this.#finished) readSync(this.fd, this.#table, 0, this.#table.length, 0);
     return {
-      denied: [...this.#denied.values()],
-      observed: [...this.#observed.values()],
-      blocked: [...this.#blocked.values()],
-      dropped: this.#dropped + this.#unreadable,
+      denied: this.#rows('denied'),
+      observed: this.#rows('observed'),
+      blocked: this.#rows('blocked').map(({ syscall, count }) => ({ syscall, count })),
+      dropped: this.#rows('dropped').reduce((sum, { count }) => sum + count, this.#unreadable),
       sources: this.#sources,
     };
   }
 
-  #row(into: Map<string, Row>, event: Record<string, unknown>): null {
-    const pathClass = nameIn(event['class']);
-    const syscall = nameIn(event['syscall']);
-    const count = countIn(event['count']);
-    if (pathClass === null || syscall === null || count === null || into.size >= MOST_ROWS) this.#unreadable += 1;
-    else into.set(`${pathClass} ${syscall}`, { pathClass, syscall, count });
-    return null;
+  /** When the helper has ended: what it counted stays. */
+  finish(): void {
+    if (this.#finished) return;
+    this.counters();
+    this.#finished = true;
+    closeSync(this.fd);
   }
 
-  #block(event: Record<string, unknown>): null {
-    const syscall = nameIn(event['syscall']);
-    const count = countIn(event['count']);
-    if (syscall === null || count === null || this.#blocked.size >= MOST_ROWS) this.#unreadable += 1;
-    else this.#blocked.set(syscall, { syscall, count });
-    return null;
+  #rows(
+    kind: (typeof COUNTED)[number],
+  ): { readonly pathClass: string; readonly syscall: string; readonly count: number }[] {
+    const rows = [];
+    const start = COUNTED.indexOf(kind) * KIND_BYTES;
+    for (let at = start; at < start + KIND_BYTES; at += 4) {
+      const count = this.#table.readUInt32LE(at);
+      if (count === 0) continue;
+      const cell = (at - start) / 4;
+      const pathClass = this.#names.classes[Math.floor(cell / MOST_RULES)] ?? 'none';
+      rows.push({ pathClass, syscall: this.#names.calls[cell % MOST_RULES] ?? 'none', count });
+    }
+    return rows;
   }
 }
 
@@ -88,16 +86,9 @@ function parseLine(line: string): Record<string, unknown> | null {
   }
 }
 
-const nameIn = (value: unknown): string | null => (typeof value === 'string' && NAME.test(value) ? value : null);
 const namesIn = (value: unknown): string[] =>
-  Array.isArray(value) ? value.map(nameIn).filter((name) => name !== null) : [];
-const textIn = (value: unknown): string | null => (typeof value === 'string' ? value.slice(0, 500) : null);
+  Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string' && NAME.test(name)) : [];
 const countIn = (value: unknown): number | null =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : null;
-/** The helper says a number or a name; both become `SIGKILL`. */
-const signalIn = (value: unknown): string | null =>
-  typeof value === 'string' && /^SIG[A-Z0-9+]{1,12}$/.test(value)
-    ? value
-    : typeof value === 'number'
-      ? `SIG${value}`
-      : null;
+/** The helper says a number, 0 for none. */
+const signalIn = (value: unknown): string | null => (typeof value === 'number' && value > 0 ? `SIG${value}` : null);

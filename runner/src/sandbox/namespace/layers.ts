@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { helperPath } from '../../helper/helper-path.ts';
+import { kernelOffers } from '../../helper/kernel-offers.ts';
 import type { Layer } from '../backend.ts';
 import { cgroupBases } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
@@ -14,33 +15,25 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
     (path) => ({ path, why: null }),
     (error: Error) => ({ path: null, why: error.message }),
   );
-  const probed = helper.path === null ? null : await probe(helper.path);
+  const offers = helper.path === null ? null : await kernelOffers(helper.path).catch(() => null);
   return [
     layer('helper', helper.path !== null, helper.path ?? helper.why ?? '', 'apt-get install gcc libc6-dev'),
     await bubblewrap(),
     namespaces(),
     layer(
       'seccomp user notification',
-      probed?.user_notification === true,
-      probed === null ? 'not tried: the helper is missing' : 'answered by the kernel',
+      offers?.userNotification === true,
+      offers === null ? 'not tried: the helper is missing' : 'answered by the kernel',
       'a kernel ≥ 5.5 with CONFIG_SECCOMP_FILTER',
     ),
     layer(
       'Landlock',
-      (probed?.landlock ?? 0) > 0,
-      probed === null ? 'not tried: the helper is missing' : `ABI ${probed.landlock}`,
+      (offers?.landlock ?? 0) > 0,
+      offers === null ? 'not tried: the helper is missing' : `ABI ${offers.landlock}`,
       'a kernel ≥ 5.13, started with lsm=landlock,…',
     ),
     cgroups(),
   ];
-}
-
-async function probe(helper: string): Promise<{ landlock: number; user_notification: boolean } | null> {
-  try {
-    return JSON.parse((await run(helper, ['probe'])).stdout);
-  } catch {
-    return null;
-  }
 }
 
 async function bubblewrap(): Promise<Layer> {

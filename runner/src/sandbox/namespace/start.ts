@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Failure } from '../../failure.ts';
+import { KILL_MESSAGE, resizeMessage, signalMessage } from '../../helper/message.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
 import type { Exit, Sandbox, SandboxSpec, StartEvents, Trace } from '../backend.ts';
 import { type Layout, superviseArgv } from './argv.ts';
@@ -27,6 +28,7 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
   for (const path of groups.paths) await trace({ kind: 'cgroup', path });
   groups.make(spec.limits);
 
+  const counts = new Counts(spec.folder);
   const [program, ...argv] = superviseArgv(layout) as [string, ...string[]];
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
@@ -39,18 +41,26 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
       'pipe',
       'pipe',
       'pipe',
+      counts.fd,
     ],
   });
   const pid = child.pid;
   if (pid === undefined) {
     const why = await new Promise<Error>((resolve) => child.once('error', resolve));
+    counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
-  const watched = watch(child, groups);
+  const watched = watch(child, groups, counts);
+  const tell = (message: Buffer): void => {
+    const life = descriptor(child, 4) as Writable;
+    if (life.writable) life.write(message);
+  };
   try {
     groups.adopt(pid);
     await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
     if (piped) connect(child, streams);
+    // Before the environment, upon which all starts: so the terminal has its size when the agent looks.
+    if (spec.tty && process.stdout.isTTY) tell(resizeMessage(process.stdout.columns, process.stdout.rows));
     const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
     (descriptor(child, 5) as Writable).end(block.join(''));
     await watched.ready;
@@ -59,20 +69,16 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
     await endProcesses(spec.session, traces);
     throw error;
   }
-  const tell = (line: string): void => {
-    const life = descriptor(child, 4) as Writable;
-    if (life.writable) life.write(`${line}\n`);
-  };
   return {
     exited: watched.exited,
-    counters: () => watched.counts.counters(),
-    signal: async (name) => tell(`signal ${constants.signals[name]}`),
+    counters: () => counts.counters(),
+    signal: async (name) => tell(signalMessage(constants.signals[name])),
     async kill() {
-      tell('kill');
+      tell(KILL_MESSAGE);
       await endProcesses(spec.session, traces);
       await watched.exited;
     },
-    resize: async (columns, rows) => tell(`resize ${columns} ${rows}`),
+    resize: async (columns, rows) => tell(resizeMessage(columns, rows)),
   };
 }
 
@@ -81,23 +87,19 @@ const descriptor = (child: ChildProcess, number: number): Writable | Readable | 
   (child.stdio as readonly (Writable | Readable | null | undefined)[])[number];
 
 interface Watched {
-  readonly counts: Counts;
   readonly ready: Promise<void>;
   readonly exited: Promise<Exit>;
 }
 
-function watch(child: ChildProcess, groups: Cgroups): Watched {
-  const counts = new Counts();
+function watch(child: ChildProcess, groups: Cgroups, counts: Counts): Watched {
   const ready = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<Exit>();
-  let failed: Extract<HelperEvent, { event: 'failed' }> | null = null;
   let ended: Ended | null = null;
   for (const number of [4, 5]) descriptor(child, number)?.on('error', () => {});
   const lines = createInterface({ input: descriptor(child, 3) as NodeJS.ReadableStream });
   lines.on('line', (line) => {
     const event = counts.take(line);
     if (event?.event === 'ready') ready.resolve();
-    else if (event?.event === 'failed') failed = event;
     else if (event?.event === 'exited') ended = event;
   });
   const allRead = new Promise<void>((resolve) => lines.once('close', resolve));
@@ -105,9 +107,8 @@ function watch(child: ChildProcess, groups: Cgroups): Watched {
     await allRead;
     const outOfMemory = groups.outOfMemory();
     await groups.remove().catch(() => {});
-    if (failed !== null) {
-      ready.reject(new Failure(`the sandbox did not start: ${failed.why}`, failed.mend ?? 'keywarden doctor'));
-    } else if (ended === null) {
+    counts.finish();
+    if (ended === null) {
       ready.reject(
         new Failure('the sandbox did not start', 'what it said is above; keywarden doctor tells what is missing'),
       );
@@ -117,7 +118,7 @@ function watch(child: ChildProcess, groups: Cgroups): Watched {
   });
   // Who only waits for the start must not be told of the end by a crash.
   ready.promise.catch(() => {});
-  return { counts, ready: ready.promise, exited: exited.promise };
+  return { ready: ready.promise, exited: exited.promise };
 }
 
 const exitOf = ({ code, signal }: Ended, outOfMemory: boolean): Exit => ({

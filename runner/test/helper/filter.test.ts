@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ABI, ALLOW, ASK, filterOf, type Instruction, KILL, MISSING, REFUSE } from '../../src/helper/filter.ts';
+import { type Machine, parseSystemCalls, SYSTEM_CALLS, systemCalls } from '../../src/helper/system-calls.ts';
+
+interface Asked {
+  readonly abi: number;
+  readonly number: number;
+  readonly args: readonly [number, number, number];
+}
+
+/** The kernel's side of classic BPF, as far as our filter goes. Numbers of calls are made up: one for each name. */
+function run(program: readonly Instruction[], machine: Machine, { abi, number, args }: Asked): string {
+  const data: Readonly<Record<number, number>> = { 0: number, 4: abi, 16: args[0], 24: args[1], 32: args[2] };
+  let accumulator = 0;
+  for (let at = 0; ; at++) {
+    const { code, k, yes, no } = program[at] as Instruction;
+    if (code === 'return') return String(k);
+    const value = typeof k === 'number' ? k : k === ABI[machine] ? HERE : numberOf(k.replace('__NR_', ''));
+    if (code === 'load') accumulator = data[value] as number;
+    else if (code === 'and') accumulator = (accumulator & value) >>> 0;
+    else if (code === 'equal') at += accumulator === value ? yes : no;
+    else if (code === 'at-least') at += accumulator >= value ? yes : no;
+    else at += (accumulator & value) !== 0 ? yes : no;
+  }
+}
+
+const HERE = 1;
+const numbers = new Map<string, number>();
+function numberOf(name: string): number {
+  const given = systemCalls('x64').find((call) => call.name === name)?.number;
+  if (given !== null && given !== undefined) return given;
+  if (!numbers.has(name)) numbers.set(name, 10_000 + numbers.size);
+  return numbers.get(name) as number;
+}
+
+const counting = filterOf(systemCalls('x64'), 'x64', true);
+const silent = filterOf(systemCalls('x64'), 'x64', false);
+const ask = (name: string, args: [number, number, number] = [0, 0, 0], program = counting): string =>
+  run(program, 'x64', { abi: HERE, number: numberOf(name), args });
+
+describe('the filter', () => {
+  it('kills for another ABI, and for x32 (B27)', () => {
+    expect(run(counting, 'x64', { abi: 2, number: 0, args: [0, 0, 0] })).toBe(KILL);
+    expect(run(counting, 'x64', { abi: HERE, number: 0x40000000, args: [0, 0, 0] })).toBe(KILL);
+    expect(run(silent, 'x64', { abi: HERE, number: 0x40000202, args: [0, 0, 0] })).toBe(KILL);
+  });
+
+  it.each<[string, [number, number, number], string]>([
+    ['openat', [0, 0, 0], ASK],
+    ['newfstatat', [0, 0, 0], ASK],
+    ['faccessat2', [0, 0, 0], ASK],
+    ['read', [0, 0, 0], ALLOW],
+    ['clone3', [0, 0, 0], MISSING],
+    ['clone', [0x11, 0, 0], ALLOW],
+    ['clone', [0x10000011, 0, 0], ASK],
+    ['clone', [0x00020000, 0, 0], ASK],
+    ['ioctl', [0, 0x5412, 0], ASK],
+    ['ioctl', [0, 0x541c, 0], ASK],
+    ['ioctl', [0, 0x5413, 0], ALLOW],
+    ['socket', [1, 1, 0], ALLOW],
+    ['socket', [2, 0x80001, 6], ALLOW],
+    ['socket', [10, 0x80802, 0], ALLOW],
+    ['socket', [2, 3, 1], ASK],
+    ['socket', [2, 0x80003, 1], ASK],
+    ['socket', [16, 3, 0], ALLOW],
+    ['socket', [16, 3, 9], ASK],
+    ['socket', [17, 1, 0], ASK],
+    ['socket', [40, 1, 0], ASK],
+    ['seccomp', [1, 0, 0], ALLOW],
+    ['seccomp', [1, 8, 0], ASK],
+    ['seccomp', [1, 0x28, 0], ASK],
+    ['personality', [0, 0, 0], ALLOW],
+    ['personality', [0xffffffff, 0, 0], ALLOW],
+    ['personality', [0x40000, 0, 0], ASK],
+    ['mknodat', [0, 0, 0x21b6], ASK],
+    ['mknodat', [0, 0, 0x61b6], ASK],
+    ['mknodat', [0, 0, 0x11b6], ALLOW],
+    ['mknod', [0, 0x2180, 0], ASK],
+    ['mknod', [0, 0x81a4, 0], ALLOW],
+    ['ptrace', [0, 0, 0], ASK],
+    ['open_tree_attr', [0, 0, 0], ASK],
+  ])('answers %s(%j) with %s', (name, args, answer) => {
+    expect(ask(name, args)).toBe(answer);
+    const refused = answer === ASK ? (systemCalls('x64').find((c) => c.name === name)?.path ? ALLOW : REFUSE) : answer;
+    expect(ask(name, args, silent)).toBe(refused);
+  });
+
+  it('has an answer for every call and all arguments, and none but these', () => {
+    const names = systemCalls('x64').map(({ name }) => name);
+    const argument = fc.integer({ min: 0, max: 0xffffffff });
+    fc.assert(
+      fc.property(fc.constantFrom(...names), fc.tuple(argument, argument, argument), (name, args) => {
+        expect([ALLOW, ASK, MISSING]).toContain(ask(name, args));
+        expect([ALLOW, REFUSE, MISSING]).toContain(ask(name, args, silent));
+      }),
+    );
+  });
+
+  it('of an arm64 machine has no call that only x64 has', () => {
+    const program = filterOf(systemCalls('arm64'), 'arm64', true);
+    const named = program.map(({ k }) => k);
+    expect(named).toContain('__NR_openat');
+    expect(named).not.toContain('__NR_open');
+    expect(named).not.toContain('__NR_modify_ldt');
+  });
+});
+
+describe('the list of system calls', () => {
+  it('as shipped, decides every call that it names', () => {
+    const text = readFileSync(SYSTEM_CALLS, 'utf8');
+    for (const machine of ['x64', 'arm64'] as const) expect(parseSystemCalls(text, machine).length).toBeGreaterThan(50);
+  });
+
+  it.each([
+    ['an action that is none', 'refuse ptrace', 'line 1: an action is path, block, allow or none'],
+    ['a name alone', 'ptrace', 'line 1: a line is `action name …`'],
+    ['a name that is none', 'block a/b', 'line 1: a line is `action name …`'],
+    ['a path without its arguments', '\npath openat', 'line 2: a path call has a folder, a path, and perhaps `looks`'],
+    ['a path with more', 'path openat 0 1 reads', 'line 1: a path call has a folder, a path, and perhaps `looks`'],
+    ['a condition that is none', 'block ioctl arg9=1', 'line 1: arg9=1 is no condition'],
+    ['a condition on nothing', 'block ioctl arg1', 'line 1: arg1 is no condition'],
+    ['a line that comes too late', 'block ptrace\nallow ptrace arg0=1', 'line 2: ptrace is decided above'],
+    ['a call that is left open', 'block ioctl arg1=1', 'ioctl has no line without a condition'],
+  ])('refuses %s, and says where', (_, list, why) => {
+    expect(() => parseSystemCalls(list, 'x64')).toThrow(why);
+  });
+
+  it('of a machine without one makes no filter', () =>
+    expect(() => systemCalls('riscv64')).toThrow('no filter for riscv64'));
+});
