@@ -33,9 +33,9 @@ try {
   const plain: number[] = [];
   const planned = specOf(['true'], new PassThrough());
   const argv = (await backend.plan(planned)).find((step) => step.argv !== undefined)?.argv ?? [];
-  const bwrap = argv.slice(argv.indexOf('--') + 1);
+  const bwrap = argv.slice(argv.indexOf('--', argv.indexOf('supervise')) + 1);
   // The same mounts, without what is ours: helper, sockets, decoys (not laid down for a plan).
-  const kept = withoutOwn(bwrap.slice(0, bwrap.lastIndexOf('--', bwrap.indexOf('init'))), directory);
+  const kept = withoutOwn(bwrap.slice(0, bwrap.lastIndexOf('--', bwrap.indexOf('init'))), planned.folder);
   for (let round = 0; round < rounds; round++) {
     let begun = performance.now();
     await inside(['true']);

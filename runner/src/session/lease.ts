@@ -16,6 +16,7 @@ import { Failure } from '../failure.ts';
 import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
 import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
 import { bootId, pidNamespace } from './boot-clock.ts';
+import { makeBox } from './places.ts';
 import type { RunnerState } from './runner-state.ts';
 import { isSessionId } from './session-id.ts';
 import type { Observer } from './steps.ts';
@@ -105,9 +106,9 @@ export class LeaseFile {
       observe('lease_drafted');
       renameSync(draft, directory);
       syncDirectory(state.sessions);
-      mkdirSync(lease.folder, { recursive: true, mode: 0o700 });
+      makeBox(lease.folder);
     } catch (error) {
-      for (const path of [draft, directory]) rmSync(path, { recursive: true, force: true });
+      for (const path of [draft, directory, lease.folder]) rmSync(path, { recursive: true, force: true });
       throw new Failure(
         `the lease of the session cannot be written: ${(error as Error).message}`,
         `nothing was started; is there room on the disk of ${state.path}?`,

@@ -99,7 +99,7 @@ export async function prepareRun(
       graceMs: GRACE_MS,
       capabilities: request.capabilities,
       requireCount: request.requireCount,
-      folder: boxFolder(request.state, session),
+      folder: boxFolder(request.state, session, backend.name === 'namespace' && !needsDevices(mounts)),
       started: {
         program: printable(basename(known(program)), 128),
         argv,
@@ -178,6 +178,10 @@ function mountsOf(request: RunRequest): Mount[] {
   }
   return mounts;
 }
+
+/** Root's agent that writes to a folder of root's gets device nodes of its own (see `identity.ts` of the namespace backend). */
+const needsDevices = (mounts: readonly Mount[]): boolean =>
+  process.getuid?.() === 0 && mounts.some((mount) => mount.writable);
 
 /** The layers tell before anything starts; what the sandbox then really counts with is looked at again. */
 function checkCounting(backend: BackendName, layers: readonly Layer[]): void {

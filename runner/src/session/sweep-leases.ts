@@ -7,7 +7,7 @@ import { takeLock } from '../state/lock.ts';
 import { removeAndProve } from './absence.ts';
 import { finishSession, meaningfulTraces } from './finish.ts';
 import { type Ending, type FoundLease, type Lease, LeaseFile, listLeases, stateOfHolder } from './lease.ts';
-import { boxFolder } from './places.ts';
+import { boxFolders } from './places.ts';
 import { hasReceipt, markSent, pendingReceipts, receiptJws } from './receipt.ts';
 import type { RunnerState } from './runner-state.ts';
 import type { SessionEdge } from './session-edge.ts';
@@ -170,7 +170,9 @@ async function sweepDamaged(session: string, tools: SweepTools): Promise<SweptSe
     const backend = await tools.backendOf(name);
     if ((await backend.layers()).every((layer) => layer.present || !layer.required)) backends.push(backend);
   }
-  const { left } = await removeAndProve(backends, session, [], boxFolder(tools.state, session));
+  const places = boxFolders(tools.state, session);
+  const looks = await Promise.all(places.map((folder) => removeAndProve(backends, session, [], folder)));
+  const left = looks.flatMap((look) => look.left);
   await tools.edge?.revoke(session).catch(() => {});
   if (left.length > 0) return incomplete(session, left);
   rmSync(join(tools.state.sessions, session), { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Lease, LeaseFile, listLeases, readLease, stateOfHolder, thisProcess } from '../../src/session/lease.ts';
-import { boxFolder } from '../../src/session/places.ts';
+import { boxFolder, makeBox } from '../../src/session/places.ts';
 import { pendingReceipts } from '../../src/session/receipt.ts';
 import { runSession } from '../../src/session/run-session.ts';
 import { runnerKey } from '../../src/session/runner-key.ts';
@@ -30,7 +30,7 @@ const leaseOf = (session: string, more: Partial<Lease> = {}): Lease => ({
   leasedAt: Date.now(),
   deadlineAt: Date.now() + 60_000,
   graceMs: 1_000,
-  folder: boxFolder(world.state, session),
+  folder: boxFolder(world.state, session, false),
   traces: [],
   tokenId: null,
   atEdge: false,
@@ -169,10 +169,24 @@ describe('whose runner is dead', () => {
 it('a folder too deep for a unix socket is put where one fits', () => {
   const deep = runnerStateAt(join(world.state.path, 'x'.repeat(80)));
   const session = makeSessionId();
-  const folder = boxFolder(deep, session);
+  const folder = boxFolder(deep, session, false);
   expect(folder.length).toBeLessThan(90);
   expect(folder.endsWith(session)).toBe(true);
+  makeBox(folder);
   expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
+  rmSync(folder, { recursive: true });
+});
+
+it('a box in memory is private, and not in a folder that somebody else made first', () => {
+  const memory = '/dev/shm';
+  const session = makeSessionId();
+  const folder = boxFolder(world.state, session, true);
+  expect(folder).toBe(`${memory}/keywarden-${process.getuid?.()}/${session}`);
+  makeBox(folder);
+  expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
+  expect(() => makeBox(folder)).toThrow(/EEXIST/);
+  rmSync(folder, { recursive: true });
+  expect(boxFolder(world.state, session, false)).toBe(join(world.state.sessions, session, 'box'));
 });
 
 it('ids sort by birth and are never the same', () => {

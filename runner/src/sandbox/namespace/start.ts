@@ -6,7 +6,7 @@ import { finished } from 'node:stream/promises';
 import { Failure } from '../../failure.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
 import type { Exit, Sandbox, SandboxSpec, StartEvents, Trace } from '../backend.ts';
-import { type Layout, superviseArgv } from './argv.ts';
+import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { Counts, type HelperEvent } from './counts.ts';
 import { endProcesses } from './leftovers.ts';
@@ -14,10 +14,17 @@ import { endProcesses } from './leftovers.ts';
 type Ended = Extract<HelperEvent, { event: 'exited' }>;
 
 /**
- * Starts `supervise`, which waits for the environment before it starts anything: by then its trace is in the lease and it is
- * in the session's control groups, so that nothing of the sandbox can be outside of either.
+ * Starts `supervise`, which waits for the environment before it starts anything: by then its trace is in the lease, what the
+ * mounts show is laid down, and it is in the session's control groups, so that nothing of the sandbox can be outside of them.
+ *
+ * @param lay  Lays down what the mounts show; runs while the supervisor comes up.
  */
-export async function startNamespace(spec: SandboxSpec, layout: Layout, events: StartEvents): Promise<Sandbox> {
+export async function startNamespace(
+  spec: SandboxSpec,
+  layout: Layout,
+  lay: () => void,
+  events: StartEvents,
+): Promise<Sandbox> {
   const groups = new Cgroups(spec.session);
   const traces: Trace[] = [];
   const trace = async (one: Trace): Promise<void> => {
@@ -27,7 +34,7 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
   for (const path of groups.paths) await trace({ kind: 'cgroup', path });
   groups.make(spec.limits);
 
-  const [program, ...argv] = superviseArgv(layout) as [string, ...string[]];
+  const [program, ...argv] = startArgv(layout, groups.doors) as [string, ...string[]];
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
   const child = spawn(program, argv, {
@@ -48,8 +55,9 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
   }
   const watched = watch(child, groups);
   try {
-    groups.adopt(pid);
     await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
+    lay();
+    events.phase?.('laid down');
     if (piped) connect(child, streams);
     const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
     (descriptor(child, 5) as Writable).end(block.join(''));
