@@ -51,7 +51,7 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
   observe('swept');
   const revoked = await revoking;
   const receipt = receiptOf(file.lease, ending, stated, revoked, tools.writtenBy);
-  const jws = await signReceipt(receipt, tools.key);
+  const jws = signReceipt(receipt, tools.key);
   observe('receipt_signed');
   const pending = edge !== null && file.lease.atEdge;
   let written = true;

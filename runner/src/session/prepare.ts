@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { cpus, hostname, totalmem } from 'node:os';
+import { availableParallelism, hostname, totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { AgentId, CapabilityName } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
@@ -194,7 +194,7 @@ function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
 }
 
 function limitsOf(request: RunRequest): Limits {
-  const cores = cpus().length;
+  const cores = availableParallelism();
   if (request.cpus !== null && request.cpus > cores) throw usage(`--cpus: this host has ${cores}`);
   return {
     memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),

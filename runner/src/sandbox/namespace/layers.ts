@@ -10,6 +10,8 @@ const run = promisify(execFile);
 
 /** What this host offers this user for the namespace backend, each tried for real. */
 export async function namespaceLayers(): Promise<readonly Layer[]> {
+  // Side by side: every run waits for both.
+  const tried = bubblewrap();
   const helper = await helperPath().then(
     (path) => ({ path, why: null }),
     (error: Error) => ({ path: null, why: error.message }),
@@ -17,7 +19,7 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
   const probed = helper.path === null ? null : await probe(helper.path);
   return [
     layer('helper', helper.path !== null, helper.path ?? helper.why ?? '', 'apt-get install gcc libc6-dev'),
-    await bubblewrap(),
+    await tried,
     namespaces(),
     layer(
       'seccomp user notification',
