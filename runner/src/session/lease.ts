@@ -52,6 +52,8 @@ export interface Lease {
   /** Unix ms. */
   readonly leasedAt: number;
   readonly deadlineAt: number;
+  /** The same by the clock that nobody sets (`bootMs`); says nothing under another `bootId`. */
+  readonly deadlineBootMs: number;
   readonly graceMs: number;
   /** What the backend lays down is in here. */
   readonly folder: string;
@@ -224,6 +226,7 @@ const isLease = (x: Lease, session: string): boolean =>
   Number.isInteger(x.runner?.pid) &&
   typeof x.runner.bootId === 'string' &&
   Number.isFinite(x.deadlineAt) &&
+  Number.isFinite(x.deadlineBootMs) &&
   typeof x.folder === 'string' &&
   Array.isArray(x.traces) &&
   typeof x.started === 'object' &&

@@ -5,6 +5,7 @@ import type { Backend, BackendName } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
 import { removeAndProve } from './absence.ts';
+import { bootMs } from './boot-clock.ts';
 import { finishSession, meaningfulTraces } from './finish.ts';
 import { type Ending, type FoundLease, type Lease, LeaseFile, listLeases, stateOfHolder } from './lease.ts';
 import { boxFolders } from './places.ts';
@@ -91,7 +92,7 @@ async function sweepOne(
 ): Promise<SweptSession | null> {
   const { session } = found;
   if (found.kind === 'whole') {
-    const alive = aliveAnswer(found.lease, Date.now());
+    const alive = aliveAnswer(found.lease, bootMs());
     if (alive === 'left_alone') return { session, did: 'left_alone', detail: 'its runner lives' };
     if (alive === 'overdue') return killOverdue(found.lease, tools);
   }
@@ -114,11 +115,15 @@ async function sweepOne(
   }
 }
 
-/** @returns null when its runner is dead. */
+/**
+ * By the time since boot: a wall clock that was set forward must not end a neighbour's session, nor one that was set back keep it.
+ *
+ * @returns null when its runner is dead.
+ */
 function aliveAnswer(lease: Lease, now: number): 'left_alone' | 'overdue' | null {
   const state = stateOfHolder(lease.runner);
   if (state === 'dead' || state === 'rebooted') return null;
-  const overdue = now > lease.deadlineAt + lease.graceMs + OVERDUE_MS;
+  const overdue = now > lease.deadlineBootMs + lease.graceMs + OVERDUE_MS;
   // A runner that we cannot see has its whole time; after that nothing of it can be wanted any more.
   if (state === 'elsewhere') return overdue ? null : 'left_alone';
   return overdue ? 'overdue' : 'left_alone';

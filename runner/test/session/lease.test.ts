@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bootMs } from '../../src/session/boot-clock.ts';
 import { type Lease, LeaseFile, listLeases, readLease, stateOfHolder, thisProcess } from '../../src/session/lease.ts';
 import { boxFolder, makeBox } from '../../src/session/places.ts';
 import { pendingReceipts } from '../../src/session/receipt.ts';
@@ -29,6 +30,7 @@ const leaseOf = (session: string, more: Partial<Lease> = {}): Lease => ({
   runner: thisProcess(),
   leasedAt: Date.now(),
   deadlineAt: Date.now() + 60_000,
+  deadlineBootMs: bootMs() + 60_000,
   graceMs: 1_000,
   folder: boxFolder(world.state, session, false),
   traces: [],
@@ -133,10 +135,24 @@ describe('whose runner is dead', () => {
     const elsewhere = { ...thisProcess(), pidNamespace: 'pid:[1]' };
     const [fresh, old] = [makeSessionId(), makeSessionId()];
     LeaseFile.create(world.state, leaseOf(fresh, { runner: elsewhere }), () => {});
-    LeaseFile.create(world.state, leaseOf(old, { runner: elsewhere, deadlineAt: Date.now() - 60_000 }), () => {});
+    LeaseFile.create(world.state, leaseOf(old, { runner: elsewhere, deadlineBootMs: bootMs() - 60_000 }), () => {});
     const { sessions } = await sweep();
     expect(sessions.find((s) => s.session === fresh)?.did).toBe('left_alone');
     expect(sessions.find((s) => s.session === old)?.did).toBe('ended');
+  });
+
+  it.each([
+    ['forward', -7 * 86_400_000],
+    ['back', 7 * 86_400_000],
+  ])('a wall clock that was set %s neither ends nor keeps a neighbour', async (_, passed) => {
+    // As a runner that lives wrote it before the clock was set: its wall deadline says nothing now, its own does.
+    const [fresh, late] = [makeSessionId(), makeSessionId()];
+    const deadlineAt = Date.now() + passed;
+    LeaseFile.create(world.state, leaseOf(fresh, { deadlineAt }), () => {});
+    LeaseFile.create(world.state, leaseOf(late, { deadlineAt, deadlineBootMs: bootMs() - 60_000 }), () => {});
+    const { sessions } = await sweep();
+    expect(sessions.find(({ session }) => session === fresh)?.did).toBe('left_alone');
+    expect(sessions.find(({ session }) => session === late)?.did).toBe('killed_overdue');
   });
 
   it('a damaged lease is swept by its name alone; a living draft is left alone, a dead one removed', async () => {

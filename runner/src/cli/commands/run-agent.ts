@@ -113,7 +113,8 @@ async function listenersOf(
 
 function tell(result: SessionResult, options: RunOptions, say: (line: string) => void): void {
   const { receipt, left, ending } = result;
-  if (ending.reason !== 'exited') say(`the session ended: ${REASON_TEXT[ending.reason] ?? ending.reason}`);
+  const early = receipt.at.running === null ? ' before the agent was started' : '';
+  if (ending.reason !== 'exited') say(`the session ended${early}: ${REASON_TEXT[ending.reason] ?? ending.reason}`);
   if (left.length > 0)
     note(
       `not everything could be removed: ${left.map(({ kind, name }) => `${kind} ${name}`).join(', ')}; keywarden sweep`,
@@ -136,7 +137,9 @@ const REASON_TEXT: Readonly<Record<string, string>> = {
 /** What `timeout` gives for a command that made its end look like a success. */
 const EXIT_TIMED_OUT = 124;
 
-function exitCodeOf({ exit, ending }: SessionResult): number {
+function exitCodeOf({ exit, ending, signal, receipt }: SessionResult): number {
+  const late = ending.reason === 'deadline';
+  if (receipt.at.running === null) return late ? EXIT_TIMED_OUT : 128 + constants.signals[signal];
   const code = exit?.code ?? 128 + constants.signals.SIGKILL;
-  return code === 0 && ending.reason === 'deadline' ? EXIT_TIMED_OUT : code;
+  return code === 0 && late ? EXIT_TIMED_OUT : code;
 }
