@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -146,6 +147,7 @@ export class LeaseFile {
       this.update(change);
     } catch {
       this.#lease = { ...this.#lease, ...change };
+      overwrite(this.#directory, this.#lease);
     }
   }
 
@@ -159,11 +161,35 @@ const LEASE_FILE = 'lease.json';
 
 const draftName = (session: string, runner: Holder): string => `.new-${session}-${runner.pid}-${runner.startTime ?? 0}`;
 
+/** As large as a lease may become, so that one on a full disk can still be written over. */
+const ROOM_BYTES = 8192;
+const padded = (text: string, bytes: number): string => text + ' '.repeat(Math.max(0, bytes - Buffer.byteLength(text)));
+
+/**
+ * On a full disk, where a new file finds no room: over the bytes that it has. A crash in the midst of it leaves a damaged lease,
+ * which is swept by its name.
+ */
+function overwrite(directory: string, lease: Lease): void {
+  const texts = [lease, { ...lease, counters: null }].map((one) => JSON.stringify(one));
+  try {
+    const fd = openSync(join(directory, LEASE_FILE), 'r+');
+    try {
+      const { size } = fstatSync(fd);
+      const text = texts.find((one) => Buffer.byteLength(one) <= size);
+      if (text !== undefined) writeSync(fd, padded(text, size), 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Then the sweep tells what it finds.
+  }
+}
+
 function writeWhole(directory: string, lease: Lease, sync: boolean): void {
   const draft = join(directory, `.${randomBytes(6).toString('hex')}.tmp`);
   const fd = openSync(draft, 'wx', 0o600);
   try {
-    writeSync(fd, JSON.stringify(lease));
+    writeSync(fd, padded(JSON.stringify(lease), ROOM_BYTES));
     if (sync) fsyncSync(fd);
   } catch (error) {
     rmSync(draft, { force: true });

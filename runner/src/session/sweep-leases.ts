@@ -4,6 +4,7 @@ import { Failure } from '../failure.ts';
 import type { Backend, BackendName } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
+import { codeOf } from '../state/private-file.ts';
 import { removeAndProve } from './absence.ts';
 import { bootMs } from './boot-clock.ts';
 import { finishSession, meaningfulTraces } from './finish.ts';
@@ -39,6 +40,8 @@ export interface Swept {
   readonly receiptsSent: readonly string[];
   readonly receiptsWaiting: readonly string[];
 }
+
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EROFS']);
 
 /** A runner has this long past deadline and grace to end its session itself. */
 const OVERDUE_MS = 15_000;
@@ -99,9 +102,14 @@ async function sweepOne(
   let unlock: () => void;
   try {
     unlock = takeLock(join(tools.state.sessions, session, 'sweep.lock'));
-  } catch {
-    // Another sweep has it, or has just finished it.
-    return null;
+  } catch (error) {
+    if (!NO_ROOM.has(codeOf(error) ?? '')) {
+      // Another sweep has it, or has just finished it.
+      return null;
+    }
+    // Two that kill the same do no harm; the receipt waits until there is room for it.
+    if (found.kind === 'whole') await killOverdue(found.lease, tools);
+    return { session, did: 'incomplete', detail: `no receipt can be written: ${(error as Error).message}` };
   }
   try {
     if (found.kind === 'damaged') return await sweepDamaged(session, tools);

@@ -1,6 +1,7 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { SessionDetail } from '../../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../../../test/support/edge.ts';
 import { end, type Started, start, until } from '../../../test/support/process.ts';
@@ -9,14 +10,18 @@ import { findEdge } from '../../src/client/edge-address.ts';
 import { EdgeClient } from '../../src/client/edge-client.ts';
 import type { Leftover } from '../../src/sandbox/backend.ts';
 import { engineAt, socketOf } from '../../src/sandbox/docker/engine.ts';
+import { findProcesses } from '../../src/sandbox/namespace/find.ts';
+import { bootMs } from '../../src/session/boot-clock.ts';
 import { readLease } from '../../src/session/lease.ts';
 import { hasReceipt } from '../../src/session/receipt.ts';
+import { runSession } from '../../src/session/run-session.ts';
 import { runnerKey } from '../../src/session/runner-key.ts';
 import { sessionEdge } from '../../src/session/session-edge.ts';
 import { SESSION_STEPS, type SessionStep } from '../../src/session/steps.ts';
 import { sweepLeases } from '../../src/session/sweep-leases.ts';
+import { textOf } from '../../src/state/text-of.ts';
 import { type BackendUnderTest, backendUnderTest, type NameUnderTest } from './support/backends.ts';
-import { type TestState, testState } from './support/world.ts';
+import { planOf, type TestState, testState, toolsOf } from './support/world.ts';
 
 const DRIVER = fileURLToPath(new URL('support/driver.ts', import.meta.url));
 
@@ -57,8 +62,10 @@ describe.each(['plain', 'namespace', 'docker'] as const)(
     let under: BackendUnderTest;
     let neighbour: Started;
     let neighbourSession = '';
-    const drive = (step: string, argv: readonly string[]): Started =>
-      start(process.execPath, [DRIVER, world.state.path, name, step, edge.state, '--', ...argv]);
+    const drive = (step: string, argv: readonly string[], env: NodeJS.ProcessEnv = {}): Started =>
+      start(process.execPath, [DRIVER, world.state.path, name, step, edge.state, '--', ...argv], {
+        env: { ...process.env, ...env },
+      });
     const sessionOf = async (program: Started): Promise<string> => {
       await until('the session id', () => /^ses_\w{26}$/m.test(program.output()));
       return /^ses_\w{26}$/m.exec(program.output())?.[0] ?? '';
@@ -100,7 +107,7 @@ describe.each(['plain', 'namespace', 'docker'] as const)(
     beforeAll(async () => {
       under = await backendUnderTest(name);
       world = testState();
-      neighbour = drive('never', ['/bin/sleep', '300']);
+      neighbour = drive('never', ['/bin/sleep', '300'], { TIMEOUT_MS: '300000' });
       neighbourSession = await running(neighbour);
       expect(readLease(world.state, neighbourSession)?.traces).toHaveLength(TRACES[name]);
     });
@@ -159,6 +166,73 @@ describe.each(['plain', 'namespace', 'docker'] as const)(
       expect(readdirSync(world.state.sessions), said.join('\n')).toEqual([neighbourSession]);
       await isAlone();
     });
+
+    it.skipIf(name === 'plain')(
+      'a host that stood still: with the runner and its supervisor stopped, PID 1 ends the agent at the deadline (B63)',
+      async () => {
+        const program = drive('never', ['/bin/sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], {
+          TIMEOUT_MS: '2000',
+        });
+        const session = await running(program);
+        const traces = readLease(world.state, session)?.traces ?? [];
+        const supervisor = traces.find((trace) => trace.kind === 'process')?.pid ?? 0;
+        for (const pid of [program.pid, supervisor]) process.kill(pid, 'SIGSTOP');
+        try {
+          const isDead = async (): Promise<boolean> =>
+            (await left(session)).every(
+              ({ kind, name: what }) => kind === 'cgroup' || what.startsWith(`${supervisor} `),
+            );
+          // Two seconds of life, one of grace.
+          await until('the agent to be dead', isDead, 8_000);
+        } finally {
+          for (const pid of [supervisor, program.pid]) process.kill(pid, 'SIGCONT');
+        }
+        await program.ended;
+        const { receipt } = JSON.parse(readFileSync(join(world.state.receipts, `${session}.json`), 'utf8'));
+        expect(receipt).toMatchObject({ reason: 'deadline', absence: { proven: true }, written_by: 'runner' });
+      },
+    );
+
+    it.skipIf(name === 'plain')('PID 1 waits by the clock that nobody sets and that counts sleep (B63)', async () => {
+      const pid = await firstProcessOf(neighbourSession);
+      const timer = readdirSync(`/proc/${pid}/fd`)
+        .map((fd) => textOf(`/proc/${pid}/fdinfo/${fd}`))
+        .find((info) => info.includes('clockid'));
+      // CLOCK_BOOTTIME of clock_gettime(2).
+      expect(timer).toMatch(/^clockid: 7$/m);
+      const seconds = Number(/^it_value: \((\d+),/m.exec(timer ?? '')?.[1]);
+      const lease = readLease(world.state, neighbourSession);
+      expect(Math.abs(seconds * 1000 - ((lease?.deadlineBootMs ?? 0) - bootMs()))).toBeLessThan(3_000);
+    });
+
+    it.skipIf(name === 'plain').each([
+      ['forward', 86_400_000],
+      ['back', -86_400_000],
+    ])('a wall clock that is set %s by a day in mid-life moves no deadline (B63)', async (_, step) => {
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+      try {
+        const plan = planOf(world.state, { backend: under.backend, argv: ['/bin/sleep', '60'], timeoutMs: 2_500 });
+        const began = performance.now();
+        const ran = runSession(
+          plan,
+          toolsOf(world.state, null, {
+            observe: (done) => void (done === 'running' && vi.setSystemTime(Date.now() + step)),
+          }),
+        );
+        await until('it to run', () => readLease(world.state, plan.session)?.runningAt != null);
+        // Neither its own runner nor anybody's sweep ends it before its time.
+        await sweep();
+        const { receipt } = await ran;
+        const took = performance.now() - began;
+        expect(receipt).toMatchObject({ reason: 'deadline', exit_code: 143, absence: { proven: true } });
+        expect(took).toBeGreaterThan(2_400);
+        expect(took).toBeLessThan(6_000);
+        expect(receipt.at.duration_ms).toBeLessThan(6_000);
+      } finally {
+        vi.useRealTimers();
+      }
+      await isAlone();
+    });
   },
 );
 
@@ -171,4 +245,14 @@ async function isInert({ kind, name }: Leftover): Promise<boolean> {
     // Gone since it was listed: the next look tells.
     return false;
   }
+}
+
+/** The sandbox's PID 1, as the host knows it. */
+async function firstProcessOf(session: string): Promise<number> {
+  const found = findProcesses(session, []).find(
+    ({ pid }) =>
+      /^NSpid:.*\s1$/m.test(textOf(`/proc/${pid}/status`)) && textOf(`/proc/${pid}/cmdline`).includes('init'),
+  );
+  if (found === undefined) throw new Error(`${session} has no PID 1`);
+  return found.pid;
 }
