@@ -1,5 +1,6 @@
 import type { Duplex, Writable } from 'node:stream';
 import type { SandboxSpec } from '../backend.ts';
+import { rawTerminal } from '../raw-terminal.ts';
 import { hasInput } from './create.ts';
 import { hijack } from './raw.ts';
 
@@ -95,10 +96,4 @@ function feed(socket: Duplex, input: NodeJS.ReadableStream): () => void {
       process.stdin.unref?.();
     }
   };
-}
-
-function rawTerminal(): () => void {
-  if (!process.stdin.isTTY) return () => {};
-  process.stdin.setRawMode(true);
-  return () => void process.stdin.setRawMode(false);
 }
