@@ -48,6 +48,8 @@ export function maskerOf(secrets: ReadonlyMap<string, string>): Masker {
         },
       });
       masking.pipe(destination, { end: false });
+      // Who reads has gone: whoever writes must learn of it.
+      destination.once('close', () => masking.destroy());
       return masking;
     },
   };

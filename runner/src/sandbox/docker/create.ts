@@ -13,6 +13,8 @@ export interface Layout {
   readonly helper: string;
   readonly agent: Identity;
   readonly engine: EngineKind;
+  /** Rows and columns of the agent's terminal; null: none is known. */
+  readonly terminal: readonly [number, number] | null;
 }
 
 /**
@@ -82,6 +84,8 @@ function hostConfig(spec: SandboxSpec, layout: Layout): Docker.HostConfig {
     // Removed by the engine itself: whoever dies, nothing outlives the deadline inside. Podman forgets the exit too early.
     AutoRemove: layout.engine === 'docker',
     RestartPolicy: { Name: 'no' },
+    // API 1.42; older engines give a terminal of size 0 until it is resized. As [rows, columns].
+    ...(spec.tty && layout.terminal !== null ? { ConsoleSize: [...layout.terminal] } : {}),
     ...(layout.engine === 'podman' ? { Runtime: 'runc' } : {}),
   };
 }

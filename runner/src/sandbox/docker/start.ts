@@ -43,7 +43,8 @@ export async function startDocker(
     events.phase?.('created');
 
     const [attached, watch] = await Promise.all([
-      attach(socket, id, spec),
+      // The engine's pipe stays whole: the agent is told as the kernel would tell it.
+      attach(socket, id, spec, () => supervisor.tell(`signal ${constants.signals.SIGPIPE}`)),
       watchEnd(engine, layout.engine, socket, id),
     ]);
     undo.unshift(attached.close, watch.close);
@@ -107,7 +108,7 @@ async function ready(supervisor: Supervisor, ended: Promise<unknown>): Promise<v
   await Promise.race([supervisor.ready, silent, late]);
 }
 
-/** Our own terminal's size is the agent's from the first moment on, and when it changes. */
+/** Our own terminal's size is the agent's as soon as it runs, and when it changes. */
 async function followSize(container: Docker.Container, { streams }: SandboxSpec): Promise<() => void> {
   if (streams.kind !== 'inherit' || !process.stdout.isTTY) return () => {};
   const { stdout } = process;

@@ -29,18 +29,23 @@ export interface Layout {
   readonly command: readonly string[];
 }
 
-/** Arguments up to `run` are files to write `0` to; what follows is run. Nothing is ever put into this text. */
+/** Arguments up to `run` are files to write `0` to; what follows is run. Nothing is ever put into these texts. */
 const JOIN = 'while [ "$1" != run ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"';
+/** KiB of private writable memory that each process may have (RLIMIT_DATA), then what is run. */
+const BOUND = 'ulimit -d "$1" || exit; shift; exec "$@"';
 
 /**
  * What is started: a process that first puts itself into the session's control groups, so that nothing is ever outside of
- * them, and without the wait that moving another process costs (`Cgroups.doors`). The one shell in here, for Node can run
- * nothing between fork and exec; its text is fixed, and it becomes the supervisor.
+ * them, and without the wait that moving another process costs (`Cgroups.doors`); where there are none, it bounds at least the
+ * memory of each process. The one shell in here, for Node can run nothing between fork and exec; its text is fixed, and it
+ * becomes the supervisor.
  *
  * @param doors  Of every group, what to write `0` to; none: there are no groups to be in.
  */
 export const startArgv = (layout: Layout, doors: readonly string[]): string[] => [
-  ...(doors.length === 0 ? [] : ['/bin/sh', '-c', JOIN, 'join', ...doors, 'run']),
+  ...(doors.length === 0
+    ? ['/bin/sh', '-c', BOUND, 'bound', String(Math.ceil(layout.limits.memoryBytes / 1024))]
+    : ['/bin/sh', '-c', JOIN, 'join', ...doors, 'run']),
   ...superviseArgv(layout),
 ];
 

@@ -76,14 +76,16 @@ function namespaces(): Layer {
   );
 }
 
-/** Without them memory and processes are bounded by rlimits a process only: told, and no refusal. */
+/** Without them rlimits bound the number of processes, the memory of each, and no cores: told, and no refusal. */
 function cgroups(): Layer {
   const controllers = cgroupBases().flatMap((base) => base.controllers);
   return {
     ...layer(
       'cgroup limits',
       controllers.length === 3,
-      controllers.length === 0 ? 'none delegated to this user: rlimits only' : controllers.join(', '),
+      controllers.length === 0
+        ? 'none delegated to this user: --memory holds for each process alone, --cpus not at all'
+        : controllers.join(', '),
       'run as root, or in a user session of systemd with Delegate=memory pids cpu',
     ),
     required: false,

@@ -100,12 +100,16 @@ function watch(child: ChildProcess, groups: Cgroups): Watched {
   const exited = Promise.withResolvers<Exit>();
   let failed: Extract<HelperEvent, { event: 'failed' }> | null = null;
   let ended: Ended | null = null;
+  let began = false;
   for (const number of [4, 5]) descriptor(child, number)?.on('error', () => {});
   const lines = createInterface({ input: descriptor(child, 3) as NodeJS.ReadableStream });
   lines.on('line', (line) => {
     const event = counts.take(line);
-    if (event?.event === 'ready') ready.resolve();
-    else if (event?.event === 'failed') failed = event;
+    if (event?.event === 'ready') {
+      began = true;
+      ready.resolve();
+    }
+    if (event?.event === 'failed') failed = event;
     else if (event?.event === 'exited') ended = event;
   });
   const allRead = new Promise<void>((resolve) => lines.once('close', resolve));
@@ -115,7 +119,8 @@ function watch(child: ChildProcess, groups: Cgroups): Watched {
     await groups.remove().catch(() => {});
     if (failed !== null) {
       ready.reject(new Failure(`the sandbox did not start: ${failed.why}`, failed.mend ?? 'keywarden doctor'));
-    } else if (ended === null) {
+    } else if (!began) {
+      // Its PID 1 may have told an exit code; the agent had none.
       ready.reject(
         new Failure('the sandbox did not start', 'what it said is above; keywarden doctor tells what is missing'),
       );
@@ -153,6 +158,12 @@ function connect(child: ChildProcess, streams: Extract<SandboxSpec['streams'], {
     streams.stdin.pipe(child.stdin);
     void finished(child.stdin).catch(() => streams.stdin?.unpipe());
   }
-  child.stdout?.pipe(streams.stdout, { end: false });
-  child.stderr?.pipe(streams.stderr, { end: false });
+  for (const [from, to] of [
+    [child.stdout, streams.stdout],
+    [child.stderr, streams.stderr],
+  ] as const) {
+    from?.pipe(to, { end: false });
+    // A reader that has gone is a broken pipe to the agent, as it would be without us.
+    to.once('close', () => from?.destroy());
+  }
 }
