@@ -35,8 +35,10 @@ export async function attach(socketPath: string, id: string, spec: SandboxSpec, 
   eachLost('on');
   const put = async (to: NodeJS.WritableStream, bytes: Buffer): Promise<void> => {
     if (!gone.has(to)) await write(to as Writable, bytes);
-    else if (!told) broken();
-    told ||= gone.has(to);
+    else if (!told) {
+      told = true;
+      broken();
+    }
     progress = performance.now();
   };
   socket.on('error', () => {});
