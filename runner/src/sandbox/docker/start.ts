@@ -1,4 +1,4 @@
-import { chownSync } from 'node:fs';
+import { chownSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
@@ -12,6 +12,7 @@ import { type Parts, settle } from './finish.ts';
 import type { Identity } from './identity.ts';
 import { layDown, placesIn } from './places.ts';
 import { removeContainer } from './remove.ts';
+import { seccompProfile } from './seccomp.ts';
 import { attach } from './streams.ts';
 import { Supervisor } from './supervisor.ts';
 import { watchEnd } from './watch-end.ts';
@@ -29,7 +30,8 @@ export async function startDocker(
   events: StartEvents,
 ): Promise<Sandbox> {
   layDown(spec.folder, layout.agent, spec.decoys);
-  const { control } = placesIn(spec.folder);
+  const { control, seccomp } = placesIn(spec.folder);
+  if (layout.engine === 'podman') writeFileSync(seccomp, seccompProfile(), { mode: 0o600, flag: 'wx' });
   const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec));
   const undo: (() => unknown)[] = [() => supervisor.end(0)];
   try {
