@@ -164,6 +164,8 @@ function connect(child: ChildProcess, streams: Extract<SandboxSpec['streams'], {
   ] as const) {
     from?.pipe(to, { end: false });
     // A reader that has gone is a broken pipe to the agent, as it would be without us.
-    to.once('close', () => from?.destroy());
+    const lose = (): void => void from?.destroy();
+    to.once('close', lose);
+    from?.once('close', () => to.off('close', lose));
   }
 }
