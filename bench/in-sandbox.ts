@@ -1,10 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Backend, SandboxSpec, Trace } from '../runner/src/sandbox/backend.ts';
 import { environmentOf } from '../runner/src/session/environment.ts';
+import { boxFolder, makeBox } from '../runner/src/session/places.ts';
+import { runnerStateAt } from '../runner/src/session/runner-state.ts';
 import { makeSessionId } from '../runner/src/session/session-id.ts';
 
 const MB = 1024 * 1024;
@@ -13,6 +15,7 @@ const MB = 1024 * 1024;
 export function openPlace(backend: Backend) {
   const directory = mkdtempSync(join(tmpdir(), 'keywarden-sandbox-'));
   const egressSocket = join(directory, 'edge.sock');
+  const folders: string[] = [];
   const egress = createServer((_, response) => response.end()).listen(egressSocket);
 
   function specOf(
@@ -21,8 +24,11 @@ export function openPlace(backend: Backend) {
     mounts: SandboxSpec['mounts'] = [],
   ): SandboxSpec {
     const session = makeSessionId();
-    const folder = join(directory, session);
-    mkdirSync(folder, { mode: 0o700 });
+    // Where `keywarden run` has it.
+    const folder = boxFolder(runnerStateAt(directory), session, backend.name === 'namespace');
+    if (folder.startsWith(directory)) mkdirSync(dirname(dirname(folder)), { recursive: true });
+    makeBox(folder);
+    folders.push(folder);
     return {
       session,
       argv,
@@ -55,11 +61,13 @@ export function openPlace(backend: Backend) {
     const exit = await sandbox.exited;
     if (exit.code !== 0) throw new Error(`${argv.join(' ')} ended with ${exit.code}`);
     await backend.sweep(spec.session, traces, spec.folder);
+    rmdirSync(spec.folder);
     return text;
   }
 
   const close = (): void => {
     egress.close();
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     rmSync(directory, { recursive: true, force: true });
   };
   return { directory, specOf, inside, close };

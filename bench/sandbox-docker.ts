@@ -29,8 +29,9 @@ run('sandbox-image.ts');
 const backend = dockerBackend(socket);
 const { directory, specOf, inside, close } = openPlace(backend);
 try {
-  const planned = (await backend.plan(specOf(['true'], new PassThrough()))).find(({ does }) => does.startsWith('POST'));
-  const flags = flagsOf(planned?.request as Docker.ContainerCreateOptions);
+  const spec = specOf(['true'], new PassThrough());
+  const planned = (await backend.plan(spec)).find(({ does }) => does.startsWith('POST'));
+  const flags = flagsOf(planned?.request as Docker.ContainerCreateOptions, spec.folder);
   const ours: number[] = [];
   const plain: number[] = [];
   await inside(['true']);
@@ -52,13 +53,13 @@ try {
 }
 
 /** The request as flags of the command line; mounts of the session's own folder are not there for a plan, nor is our PID 1. */
-function flagsOf({ Image, User, HostConfig }: Docker.ContainerCreateOptions): string[] {
+function flagsOf({ Image, User, HostConfig }: Docker.ContainerCreateOptions, own: string): string[] {
   const host = HostConfig as Docker.HostConfig;
   const seccomp = join(directory, 'seccomp.json');
   const profile = (host.SecurityOpt as readonly string[] | undefined)?.find((one) => one.startsWith('seccomp=')) ?? '';
   writeFileSync(seccomp, profile.slice('seccomp='.length));
   const mounts = (host.Mounts ?? []).filter(
-    ({ Source }) => !Source.startsWith(directory) && !Source.includes('helper'),
+    ({ Source }) => !Source.startsWith(own) && !Source.startsWith(directory) && !Source.includes('helper'),
   );
   return [
     ...['--network', 'none', '--ipc', 'private', '--cgroupns', 'private', '--read-only', '--cap-drop', 'ALL'],

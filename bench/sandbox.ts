@@ -35,7 +35,7 @@ try {
   const argv = (await backend.plan(planned)).find((step) => step.argv !== undefined)?.argv ?? [];
   const bwrap = argv.slice(argv.findIndex((one) => one.endsWith('/bwrap')));
   // The same mounts, without what is ours: helper, sockets, decoys (not laid down for a plan).
-  const kept = withoutOwn(bwrap.slice(0, bwrap.lastIndexOf('--', bwrap.indexOf('init'))), directory);
+  const kept = withoutOwn(bwrap.slice(0, bwrap.lastIndexOf('--', bwrap.indexOf('init'))), planned.folder);
   for (let round = 0; round < rounds; round++) {
     let begun = performance.now();
     await inside(['true']);

@@ -66,6 +66,9 @@ async function importImage(tar: string): Promise<void> {
       else resolve();
     }),
   );
+  // Podman (4.3, tried) takes the repository and leaves out the tag.
+  if (!(await isThere()))
+    await engine.getImage(`${IMAGE_REPOSITORY}:latest`).tag({ repo: IMAGE_REPOSITORY, tag: digest });
 }
 
 /** From where the host itself takes its packages: a mirror, perhaps. */

@@ -27,6 +27,7 @@ const NEEDED = [
   'gcc',
   'libc6-dev',
   'docker.io',
+  'podman',
   'mmdebstrap',
   'chromium',
 ];

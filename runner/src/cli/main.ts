@@ -2,13 +2,14 @@ import { CommanderError } from 'commander';
 import { EXIT, Failure } from '../failure.ts';
 import { endWithNpm } from './end-with-npm.ts';
 import { createProgram } from './program.ts';
-import { complain } from './terminal.ts';
+import { complain, outlivesReaders } from './terminal.ts';
 
 /** The command line's one entry and its only `process.exit`. */
 
-// A reader that went away (`| head`) is no error of ours.
+// A reader that went away (`| head`) is no error of ours; a session ends properly all the same.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' && outlivesReaders()) return;
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
     throw error;
   });

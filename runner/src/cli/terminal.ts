@@ -75,3 +75,12 @@ export function printTable(
     print(cells.join('  ').trimEnd());
   });
 }
+
+let outlives = false;
+
+/** From now on a reader of our output that goes away does not end us: there is more to do than to print. */
+export function outliveReaders(): void {
+  outlives = true;
+}
+
+export const outlivesReaders = (): boolean => outlives;

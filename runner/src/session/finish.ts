@@ -1,4 +1,5 @@
 import type { SessionReceipt } from '../../../src/protocol.ts';
+import { Failure } from '../failure.ts';
 import type { Backend } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { type Absence, removeAndProve } from './absence.ts';
@@ -49,9 +50,10 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
     file.lease.folder,
   );
   observe('swept');
-  const revoked = await revoking;
+  const revocation = await revoking;
+  const revoked = revocation === 'done';
   const receipt = receiptOf(file.lease, ending, stated, revoked, tools.writtenBy);
-  const jws = await signReceipt(receipt, tools.key);
+  const jws = signReceipt(receipt, tools.key);
   observe('receipt_signed');
   const pending = edge !== null && file.lease.atEdge;
   let written = true;
@@ -62,7 +64,7 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
     say(`the receipt cannot be written to ${state.receipts}: ${(error as Error).message}`);
   }
   observe('receipt_written');
-  const sent = pending && edge !== null ? await send(edge, file.lease.session, jws, say) : null;
+  const sent = pending && edge !== null ? await send(edge, file.lease.session, jws, revocation, say) : null;
   if (sent === true && written) markSent(state, file.lease.session);
   observe('receipt_sent');
   // While something is left, or its receipt is nowhere, the lease stays for the next sweep.
@@ -80,19 +82,31 @@ export function meaningfulTraces(lease: Lease): Lease['traces'] {
 /** Whether this lease's receipt was written before: the runner died between that and giving the lease back. */
 export const isReceipted = (state: RunnerState, lease: Lease): boolean => hasReceipt(state, lease.session);
 
-async function revoke(lease: Lease, edge: SessionEdge | null): Promise<boolean> {
+type Revocation = 'done' | 'refused' | Away;
+/** What is not answered now will not be a moment later: nobody waits twice. */
+class Away extends Failure {}
+
+async function revoke(lease: Lease, edge: SessionEdge | null): Promise<Revocation> {
   // Minted and killed before the lease knew: so every session that an edge knows is revoked, whether it has a token or not.
-  if (edge === null || !lease.atEdge) return false;
+  if (edge === null || !lease.atEdge) return 'refused';
   try {
     await edge.revoke(lease.session);
-    return true;
-  } catch {
-    return false;
+    return 'done';
+  } catch (error) {
+    const { message } = error as Error;
+    return /did not answer/.test(message) ? new Away(message) : 'refused';
   }
 }
 
-async function send(edge: SessionEdge, session: string, jws: string, say: (line: string) => void): Promise<boolean> {
+async function send(
+  edge: SessionEdge,
+  session: string,
+  jws: string,
+  revocation: Revocation,
+  say: (line: string) => void,
+): Promise<boolean> {
   try {
+    if (revocation instanceof Away) throw revocation;
     if (!(await edge.end(session, jws))) say(`the edge will not take the receipt of ${session}; it is kept here`);
     return true;
   } catch (error) {

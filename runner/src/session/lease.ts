@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -16,6 +17,7 @@ import { Failure } from '../failure.ts';
 import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
 import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
 import { bootId, pidNamespace } from './boot-clock.ts';
+import { makeBox } from './places.ts';
 import type { RunnerState } from './runner-state.ts';
 import { isSessionId } from './session-id.ts';
 import type { Observer } from './steps.ts';
@@ -51,6 +53,8 @@ export interface Lease {
   /** Unix ms. */
   readonly leasedAt: number;
   readonly deadlineAt: number;
+  /** The same by the clock that nobody sets (`bootMs`); says nothing under another `bootId`. */
+  readonly deadlineBootMs: number;
   readonly graceMs: number;
   /** What the backend lays down is in here. */
   readonly folder: string;
@@ -105,9 +109,9 @@ export class LeaseFile {
       observe('lease_drafted');
       renameSync(draft, directory);
       syncDirectory(state.sessions);
-      mkdirSync(lease.folder, { recursive: true, mode: 0o700 });
+      makeBox(lease.folder);
     } catch (error) {
-      for (const path of [draft, directory]) rmSync(path, { recursive: true, force: true });
+      for (const path of [draft, directory, lease.folder]) rmSync(path, { recursive: true, force: true });
       throw new Failure(
         `the lease of the session cannot be written: ${(error as Error).message}`,
         `nothing was started; is there room on the disk of ${state.path}?`,
@@ -143,6 +147,7 @@ export class LeaseFile {
       this.update(change);
     } catch {
       this.#lease = { ...this.#lease, ...change };
+      overwrite(this.#directory, this.#lease);
     }
   }
 
@@ -156,11 +161,35 @@ const LEASE_FILE = 'lease.json';
 
 const draftName = (session: string, runner: Holder): string => `.new-${session}-${runner.pid}-${runner.startTime ?? 0}`;
 
+/** As large as a lease may become, so that one on a full disk can still be written over. */
+const ROOM_BYTES = 8192;
+const padded = (text: string, bytes: number): string => text + ' '.repeat(Math.max(0, bytes - Buffer.byteLength(text)));
+
+/**
+ * On a full disk, where a new file finds no room: over the bytes that it has. A crash in the midst of it leaves a damaged lease,
+ * which is swept by its name.
+ */
+function overwrite(directory: string, lease: Lease): void {
+  const texts = [lease, { ...lease, counters: null }].map((one) => JSON.stringify(one));
+  try {
+    const fd = openSync(join(directory, LEASE_FILE), 'r+');
+    try {
+      const { size } = fstatSync(fd);
+      const text = texts.find((one) => Buffer.byteLength(one) <= size);
+      if (text !== undefined) writeSync(fd, padded(text, size), 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Then the sweep tells what it finds.
+  }
+}
+
 function writeWhole(directory: string, lease: Lease, sync: boolean): void {
   const draft = join(directory, `.${randomBytes(6).toString('hex')}.tmp`);
   const fd = openSync(draft, 'wx', 0o600);
   try {
-    writeSync(fd, JSON.stringify(lease));
+    writeSync(fd, padded(JSON.stringify(lease), ROOM_BYTES));
     if (sync) fsyncSync(fd);
   } catch (error) {
     rmSync(draft, { force: true });
@@ -223,6 +252,7 @@ const isLease = (x: Lease, session: string): boolean =>
   Number.isInteger(x.runner?.pid) &&
   typeof x.runner.bootId === 'string' &&
   Number.isFinite(x.deadlineAt) &&
+  Number.isFinite(x.deadlineBootMs) &&
   typeof x.folder === 'string' &&
   Array.isArray(x.traces) &&
   typeof x.started === 'object' &&

@@ -48,6 +48,10 @@ export function maskerOf(secrets: ReadonlyMap<string, string>): Masker {
         },
       });
       masking.pipe(destination, { end: false });
+      // Who reads has gone: whoever writes must learn of it.
+      const lose = (): void => void masking.destroy();
+      destination.once('close', lose);
+      masking.once('close', () => destination.off('close', lose));
       return masking;
     },
   };

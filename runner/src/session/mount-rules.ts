@@ -106,6 +106,14 @@ function reasonAgainst(source: string, host: HostPaths): string | null {
   return held === undefined ? null : `credentials are in it (${held})`;
 }
 
+/** A system may well be below /var; what must not be is the host's own, its homes, and our keys. */
+export function reasonAgainstRoot(path: string, host: HostPaths): string | null {
+  if (SYSTEM.includes(path)) return "this is the host's own";
+  if (overlaps(path, host.state)) return `Keywarden's own keys are in it (${host.state})`;
+  const home = host.homes.find((one) => one === path || isBelow(one, path));
+  return home === undefined ? null : `a home is in it (${home})`;
+}
+
 const overlaps = (a: string, b: string): boolean => a === b || isBelow(a, b) || isBelow(b, a);
 function isBelow(path: string, above: string, root = ''): boolean {
   if (above === root) return false;

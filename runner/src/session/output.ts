@@ -1,6 +1,7 @@
 import type { Transform } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Streams } from '../sandbox/backend.ts';
+import { rawTerminal } from '../sandbox/raw-terminal.ts';
 import type { Masker } from './mask.ts';
 
 export interface Output {
@@ -15,17 +16,18 @@ const FLUSH_MS = 2_000;
 export function outputOf(masker: ((token: string | null) => Masker) | null, tty: boolean): Output {
   if (masker === null) return { streams: () => ({ kind: 'inherit' }), finish: async () => {} };
   const open: Transform[] = [];
+  let restore = (): void => {};
   return {
     streams(token) {
       const made = masker(token);
       const [stdout, stderr] = [made.stream(process.stdout), made.stream(process.stderr)];
       open.push(stdout, stderr);
       // Bytes go through us, so that raw mode is ours to set; the helper's own terminal is inside.
-      if (tty && process.stdin.isTTY) process.stdin.setRawMode(true);
+      if (tty) restore = rawTerminal();
       return { kind: 'piped', stdin: process.stdin, stdout, stderr };
     },
     async finish() {
-      if (tty && process.stdin.isTTY) process.stdin.setRawMode(false);
+      restore();
       for (const stream of open) {
         if (!stream.writableEnded) stream.end();
         await Promise.race([

@@ -1,15 +1,16 @@
-import { readFileSync } from 'node:fs';
-import { cpus, hostname, totalmem } from 'node:os';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { availableParallelism, hostname, totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { AgentId, CapabilityName } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
 import { inProject } from '../project.ts';
 import type { BackendName, Layer, Limits, Mount } from '../sandbox/backend.ts';
+import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend } from './choose-backend.ts';
 import { EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
-import { checkMount, hostPaths, parseMount } from './mount-rules.ts';
+import { checkMount, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
@@ -68,6 +69,7 @@ export async function prepareRun(
     throw usage('what is to be run? put it after --', 'keywarden run --can stripe:read_balance -- python3 agent.py');
   checkNames(request);
   const mounts = mountsOf(request);
+  const root = request.image ?? rootOf(request);
   const sources = request.secrets.map(parseSecretSource);
   const env = environmentOf(request.env, request.hasEdge);
   const wanted = wantedBackend(request);
@@ -82,7 +84,6 @@ export async function prepareRun(
   const session = makeSessionId();
   const limits = limitsOf(request);
   const { argv, omitted } = maskArgv(request.argv, known);
-  const root = request.image ?? request.root;
   return {
     layers,
     secretNames: [...secrets.keys()],
@@ -99,7 +100,7 @@ export async function prepareRun(
       graceMs: GRACE_MS,
       capabilities: request.capabilities,
       requireCount: request.requireCount,
-      folder: boxFolder(request.state, session),
+      folder: boxFolder(request.state, session, backend.name === 'namespace' && !needsDevices(mounts)),
       started: {
         program: printable(basename(known(program)), 128),
         argv,
@@ -128,7 +129,7 @@ export async function prepareRun(
       sandbox: {
         argv: request.argv,
         env,
-        workdir: request.workdir ?? mounts[0]?.destination ?? INSIDE_HOME,
+        workdir: request.workdir ?? mounts.find(isFolder)?.destination ?? INSIDE_HOME,
         mounts,
         limits,
         egressPort: EGRESS_PORT,
@@ -179,6 +180,28 @@ function mountsOf(request: RunRequest): Mount[] {
   return mounts;
 }
 
+const isFolder = ({ source }: Mount): boolean => statSync(source).isDirectory();
+
+/** All of it can be read inside: never the host's own root, nor what holds homes or Keywarden's keys. */
+function rootOf({ root, state }: RunRequest): string | null {
+  if (root === null) return null;
+  let path: string;
+  try {
+    path = realpathSync(root);
+  } catch (error) {
+    throw new Failure(`--root ${root}: ${codeOf(error) === 'ENOENT' ? 'there is no such folder' : codeOf(error)}`);
+  }
+  if (!statSync(path).isDirectory()) throw new Failure(`--root ${root}: this is no folder`);
+  const why = reasonAgainstRoot(path, hostPaths(state.path, null));
+  if (why !== null)
+    throw new Failure(`--root ${root}: ${why}`, 'a folder with a system of its own: mmdebstrap makes one');
+  return path;
+}
+
+/** Root's agent that writes to a folder of root's gets device nodes of its own (see `identity.ts` of the namespace backend). */
+const needsDevices = (mounts: readonly Mount[]): boolean =>
+  process.getuid?.() === 0 && mounts.some((mount) => mount.writable);
+
 /** The layers tell before anything starts; what the sandbox then really counts with is looked at again. */
 function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
   const absent = layers.filter((layer) => !layer.present && /count|notif/i.test(layer.name));
@@ -190,8 +213,10 @@ function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
 }
 
 function limitsOf(request: RunRequest): Limits {
-  const cores = cpus().length;
+  const cores = availableParallelism();
   if (request.cpus !== null && request.cpus > cores) throw usage(`--cpus: this host has ${cores}`);
+  if (request.memoryBytes !== null && request.memoryBytes > totalmem())
+    throw usage(`--memory: this host has ${Math.floor(totalmem() / 1024 ** 2)}m`);
   return {
     memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),
     cpus: request.cpus ?? Math.min(2, cores),

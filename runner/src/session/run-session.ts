@@ -1,6 +1,7 @@
 import type { SessionReceipt } from '../../../src/protocol.ts';
 import type { Backend, Exit, SandboxSpec, Streams } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
+import { bootMs } from './boot-clock.ts';
 import { EndCause } from './end-cause.ts';
 import { type Finished, finishSession } from './finish.ts';
 import { type Ending, LeaseFile, thisProcess } from './lease.ts';
@@ -52,7 +53,10 @@ export interface SessionTools {
 
 export interface SessionResult extends Finished {
   readonly ending: Ending;
+  /** Null: the agent was never started, or it could not be learned. */
   readonly exit: Exit | null;
+  /** What asked for the end; SIGTERM when no signal did. */
+  readonly signal: NodeJS.Signals;
 }
 
 /**
@@ -98,7 +102,7 @@ export async function runSession(plan: SessionPlan, tools: SessionTools): Promis
   tools.phase('sweep and receipt');
   tools.listener.ended(finished.receipt);
   if (failure !== null) throw failure;
-  return { ...finished, ending, exit };
+  return { ...finished, ending, exit, signal: watch.signal() };
 }
 
 function leaseOf(plan: SessionPlan, tools: SessionTools): LeaseFile {
@@ -114,6 +118,7 @@ function leaseOf(plan: SessionPlan, tools: SessionTools): LeaseFile {
       runner: thisProcess(),
       leasedAt,
       deadlineAt: leasedAt + plan.timeoutMs,
+      deadlineBootMs: bootMs() + plan.timeoutMs,
       graceMs: plan.graceMs,
       folder: plan.folder,
       traces: [],

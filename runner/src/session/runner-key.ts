@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, unlinkSync } from 'node:fs';
+import { Failure } from '../failure.ts';
 import { checkSigningKey, makeSigningKey, type SigningJwk } from '../state/keys.ts';
 import { codeOf, readPrivateFile, writePrivateFile } from '../state/private-file.ts';
 import type { RunnerState } from './runner-state.ts';
@@ -12,7 +13,14 @@ export function runnerKey(state: RunnerState): SigningJwk {
   if (there !== null) return there;
   const draft = `${state.keyFile}.${randomBytes(6).toString('hex')}`;
   const made = makeSigningKey();
-  writePrivateFile(draft, `${JSON.stringify(made)}\n`);
+  try {
+    writePrivateFile(draft, `${JSON.stringify(made)}\n`);
+  } catch (error) {
+    throw new Failure(
+      `the runner's key cannot be written to ${state.keyFile}: ${(error as Error).message}`,
+      `nothing was started; is there room on the disk of ${state.path}?`,
+    );
+  }
   try {
     linkSync(draft, state.keyFile);
     return made;

@@ -28,14 +28,17 @@ export async function startSession(
   watch: Watch,
   open: Opened,
 ): Promise<void> {
-  const token = tools.edge === null ? null : await admit(plan, tools, tools.edge, file);
+  const token = tools.edge === null ? null : await unlessEnded(admit(plan, tools, tools.edge, file), cause);
+  if (token === ENDED) return;
   const egressSocket = join(plan.folder, 'edge.sock');
   open.egress = await tools.openEgress(egressSocket, tools.edge);
   tools.observe('egress_open');
   tools.phase('egress');
   if (cause.reason !== null) return;
 
-  const { deadlineAt, graceMs } = file.lease;
+  const { graceMs } = file.lease;
+  // By the clock that nobody sets: the wall clock may have been set since the lease, and PID 1 counts what is left from now on.
+  const deadlineAt = Date.now() + Math.max(1, watch.leftMs());
   const starting = plan.backend.start(
     {
       ...plan.sandbox,
@@ -122,6 +125,17 @@ async function unlessAbandoned(
   );
   await Promise.race([done, delay(GIVE_UP_MS, undefined, { ref: false })]);
   throw new Failure('the sandbox did not start before the session had to end');
+}
+
+const ENDED = Symbol('ended');
+
+/**
+ * An edge that does not answer keeps nobody: neither past the deadline nor from an interruption. What it mints later reaches
+ * nobody, and is of a session that is revoked.
+ */
+function unlessEnded<T>(work: Promise<T>, cause: EndCause): Promise<T | typeof ENDED> {
+  work.catch(() => {});
+  return Promise.race([work, cause.settled.then((): typeof ENDED => ENDED)]);
 }
 
 /** Announces the session and gets its token; the token itself is in memory only. */

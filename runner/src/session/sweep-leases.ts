@@ -4,10 +4,12 @@ import { Failure } from '../failure.ts';
 import type { Backend, BackendName } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
+import { codeOf } from '../state/private-file.ts';
 import { removeAndProve } from './absence.ts';
+import { bootMs } from './boot-clock.ts';
 import { finishSession, meaningfulTraces } from './finish.ts';
 import { type Ending, type FoundLease, type Lease, LeaseFile, listLeases, stateOfHolder } from './lease.ts';
-import { boxFolder } from './places.ts';
+import { boxFolders } from './places.ts';
 import { hasReceipt, markSent, pendingReceipts, receiptJws } from './receipt.ts';
 import type { RunnerState } from './runner-state.ts';
 import type { SessionEdge } from './session-edge.ts';
@@ -38,6 +40,8 @@ export interface Swept {
   readonly receiptsSent: readonly string[];
   readonly receiptsWaiting: readonly string[];
 }
+
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EROFS']);
 
 /** A runner has this long past deadline and grace to end its session itself. */
 const OVERDUE_MS = 15_000;
@@ -91,16 +95,21 @@ async function sweepOne(
 ): Promise<SweptSession | null> {
   const { session } = found;
   if (found.kind === 'whole') {
-    const alive = aliveAnswer(found.lease, Date.now());
+    const alive = aliveAnswer(found.lease, bootMs());
     if (alive === 'left_alone') return { session, did: 'left_alone', detail: 'its runner lives' };
     if (alive === 'overdue') return killOverdue(found.lease, tools);
   }
   let unlock: () => void;
   try {
     unlock = takeLock(join(tools.state.sessions, session, 'sweep.lock'));
-  } catch {
-    // Another sweep has it, or has just finished it.
-    return null;
+  } catch (error) {
+    if (!NO_ROOM.has(codeOf(error) ?? '')) {
+      // Another sweep has it, or has just finished it.
+      return null;
+    }
+    // Two that kill the same do no harm; the receipt waits until there is room for it.
+    if (found.kind === 'whole') await killOverdue(found.lease, tools);
+    return { session, did: 'incomplete', detail: `no receipt can be written: ${(error as Error).message}` };
   }
   try {
     if (found.kind === 'damaged') return await sweepDamaged(session, tools);
@@ -114,11 +123,15 @@ async function sweepOne(
   }
 }
 
-/** @returns null when its runner is dead. */
+/**
+ * By the time since boot: a wall clock that was set forward must not end a neighbour's session, nor one that was set back keep it.
+ *
+ * @returns null when its runner is dead.
+ */
 function aliveAnswer(lease: Lease, now: number): 'left_alone' | 'overdue' | null {
   const state = stateOfHolder(lease.runner);
   if (state === 'dead' || state === 'rebooted') return null;
-  const overdue = now > lease.deadlineAt + lease.graceMs + OVERDUE_MS;
+  const overdue = now > lease.deadlineBootMs + lease.graceMs + OVERDUE_MS;
   // A runner that we cannot see has its whole time; after that nothing of it can be wanted any more.
   if (state === 'elsewhere') return overdue ? null : 'left_alone';
   return overdue ? 'overdue' : 'left_alone';
@@ -170,7 +183,9 @@ async function sweepDamaged(session: string, tools: SweepTools): Promise<SweptSe
     const backend = await tools.backendOf(name);
     if ((await backend.layers()).every((layer) => layer.present || !layer.required)) backends.push(backend);
   }
-  const { left } = await removeAndProve(backends, session, [], boxFolder(tools.state, session));
+  const places = boxFolders(tools.state, session);
+  const looks = await Promise.all(places.map((folder) => removeAndProve(backends, session, [], folder)));
+  const left = looks.flatMap((look) => look.left);
   await tools.edge?.revoke(session).catch(() => {});
   if (left.length > 0) return incomplete(session, left);
   rmSync(join(tools.state.sessions, session), { recursive: true, force: true });

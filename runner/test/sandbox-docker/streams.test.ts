@@ -64,13 +64,16 @@ it('both outputs stay apart', async () => {
   expect(ran.stderr).toBe('e1\ne2\ne3\ne4\ne5\n');
 });
 
-it('a reader who goes does not stop the agent', async () => {
+it.each([
+  ['an agent that writes on', '', 141],
+  ['no agent that ignores it', 'trap "" PIPE;', 3],
+])('a reader who goes is SIGPIPE, which ends %s', async (_, trap, code) => {
   const gone = new PassThrough();
-  const { ended } = await place.start(['sh', '-c', 'sleep 1; head -c 5000000 /dev/zero; exit 3'], {
+  const { ended } = await place.start(['sh', '-c', `${trap} sleep 1; head -c 5000000 /dev/zero; sleep 1; exit 3`], {
     streams: { kind: 'piped', stdin: null, stdout: gone, stderr: new PassThrough().resume() },
   } as never);
   gone.destroy();
-  expect((await ended).exit.code).toBe(3);
+  expect((await ended).exit.code).toBe(code);
 });
 
 it('a reader who takes nothing does not keep a session that has ended', async () => {

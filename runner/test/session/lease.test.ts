@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bootMs } from '../../src/session/boot-clock.ts';
 import { type Lease, LeaseFile, listLeases, readLease, stateOfHolder, thisProcess } from '../../src/session/lease.ts';
-import { boxFolder } from '../../src/session/places.ts';
+import { boxFolder, makeBox } from '../../src/session/places.ts';
 import { pendingReceipts } from '../../src/session/receipt.ts';
 import { runSession } from '../../src/session/run-session.ts';
 import { runnerKey } from '../../src/session/runner-key.ts';
@@ -29,8 +30,9 @@ const leaseOf = (session: string, more: Partial<Lease> = {}): Lease => ({
   runner: thisProcess(),
   leasedAt: Date.now(),
   deadlineAt: Date.now() + 60_000,
+  deadlineBootMs: bootMs() + 60_000,
   graceMs: 1_000,
-  folder: boxFolder(world.state, session),
+  folder: boxFolder(world.state, session, false),
   traces: [],
   tokenId: null,
   atEdge: false,
@@ -133,10 +135,24 @@ describe('whose runner is dead', () => {
     const elsewhere = { ...thisProcess(), pidNamespace: 'pid:[1]' };
     const [fresh, old] = [makeSessionId(), makeSessionId()];
     LeaseFile.create(world.state, leaseOf(fresh, { runner: elsewhere }), () => {});
-    LeaseFile.create(world.state, leaseOf(old, { runner: elsewhere, deadlineAt: Date.now() - 60_000 }), () => {});
+    LeaseFile.create(world.state, leaseOf(old, { runner: elsewhere, deadlineBootMs: bootMs() - 60_000 }), () => {});
     const { sessions } = await sweep();
     expect(sessions.find((s) => s.session === fresh)?.did).toBe('left_alone');
     expect(sessions.find((s) => s.session === old)?.did).toBe('ended');
+  });
+
+  it.each([
+    ['forward', -7 * 86_400_000],
+    ['back', 7 * 86_400_000],
+  ])('a wall clock that was set %s neither ends nor keeps a neighbour', async (_, passed) => {
+    // As a runner that lives wrote it before the clock was set: its wall deadline says nothing now, its own does.
+    const [fresh, late] = [makeSessionId(), makeSessionId()];
+    const deadlineAt = Date.now() + passed;
+    LeaseFile.create(world.state, leaseOf(fresh, { deadlineAt }), () => {});
+    LeaseFile.create(world.state, leaseOf(late, { deadlineAt, deadlineBootMs: bootMs() - 60_000 }), () => {});
+    const { sessions } = await sweep();
+    expect(sessions.find(({ session }) => session === fresh)?.did).toBe('left_alone');
+    expect(sessions.find(({ session }) => session === late)?.did).toBe('killed_overdue');
   });
 
   it('a damaged lease is swept by its name alone; a living draft is left alone, a dead one removed', async () => {
@@ -169,10 +185,24 @@ describe('whose runner is dead', () => {
 it('a folder too deep for a unix socket is put where one fits', () => {
   const deep = runnerStateAt(join(world.state.path, 'x'.repeat(80)));
   const session = makeSessionId();
-  const folder = boxFolder(deep, session);
+  const folder = boxFolder(deep, session, false);
   expect(folder.length).toBeLessThan(90);
   expect(folder.endsWith(session)).toBe(true);
+  makeBox(folder);
   expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
+  rmSync(folder, { recursive: true });
+});
+
+it('a box in memory is private, and not in a folder that somebody else made first', () => {
+  const memory = '/dev/shm';
+  const session = makeSessionId();
+  const folder = boxFolder(world.state, session, true);
+  expect(folder).toBe(`${memory}/keywarden-${process.getuid?.()}/${session}`);
+  makeBox(folder);
+  expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
+  expect(() => makeBox(folder)).toThrow(/EEXIST/);
+  rmSync(folder, { recursive: true });
+  expect(boxFolder(world.state, session, false)).toBe(join(world.state.sessions, session, 'box'));
 });
 
 it('ids sort by birth and are never the same', () => {

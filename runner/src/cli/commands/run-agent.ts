@@ -11,7 +11,7 @@ import { findRunnerState, openRunnerState, type RunnerState } from '../../sessio
 import { sessionEdge } from '../../session/session-edge.ts';
 import type { SessionListener } from '../../session/session-listener.ts';
 import { sweepQuietly } from '../../session/sweep-leases.ts';
-import { jsonText, note } from '../terminal.ts';
+import { jsonText, note, outliveReaders } from '../terminal.ts';
 import type { RunOptions } from './run.ts';
 import { printPlan } from './run-plan.ts';
 import { summaryOf, Timings } from './run-summary.ts';
@@ -33,6 +33,7 @@ export async function runAgent(argv: readonly string[], options: RunOptions): Pr
   const key = runnerKey(state);
   await sweepQuietly({ state, key: () => key, edge, backendOf, say });
   timings.phase('sweep before');
+  outliveReaders();
   announce(prepared, options, say);
   const { listener, written } = await listenersOf(options, say);
   const output = outputOf(prepared.masker, prepared.plan.sandbox.tty);
@@ -84,8 +85,13 @@ function requestOf(argv: readonly string[], options: RunOptions, state: RunnerSt
   };
 }
 
-function announce({ plan, secretNames, masker }: Prepared, options: RunOptions, say: (line: string) => void): void {
-  if (options.backend === 'auto') say(`backend ${plan.backend.name}: all of its layers are present`);
+function announce(prepared: Prepared, options: RunOptions, say: (line: string) => void): void {
+  const { plan, layers, secretNames, masker } = prepared;
+  const absent = layers.filter(({ present }) => !present);
+  const without = absent.map(({ name, detail }) => `${name} (${detail})`).join(', ');
+  // A required one refuses the run before.
+  if (absent.length > 0) say(`backend ${plan.backend.name}, without ${without}`);
+  else if (options.backend === 'auto') say(`backend ${plan.backend.name}: all of its layers are present`);
   if (plan.capabilities.length === 0 && options.edge)
     say('no --can: the agent gets the sandbox and no token, so that the edge lets it do nothing');
   if (secretNames.length > 0) {
@@ -113,7 +119,8 @@ async function listenersOf(
 
 function tell(result: SessionResult, options: RunOptions, say: (line: string) => void): void {
   const { receipt, left, ending } = result;
-  if (ending.reason !== 'exited') say(`the session ended: ${REASON_TEXT[ending.reason] ?? ending.reason}`);
+  const early = receipt.at.running === null ? ' before the agent was started' : '';
+  if (ending.reason !== 'exited') say(`the session ended${early}: ${REASON_TEXT[ending.reason] ?? ending.reason}`);
   if (left.length > 0)
     note(
       `not everything could be removed: ${left.map(({ kind, name }) => `${kind} ${name}`).join(', ')}; keywarden sweep`,
@@ -136,7 +143,9 @@ const REASON_TEXT: Readonly<Record<string, string>> = {
 /** What `timeout` gives for a command that made its end look like a success. */
 const EXIT_TIMED_OUT = 124;
 
-function exitCodeOf({ exit, ending }: SessionResult): number {
+function exitCodeOf({ exit, ending, signal, receipt }: SessionResult): number {
+  const late = ending.reason === 'deadline';
+  if (receipt.at.running === null) return late ? EXIT_TIMED_OUT : 128 + constants.signals[signal];
   const code = exit?.code ?? 128 + constants.signals.SIGKILL;
-  return code === 0 && ending.reason === 'deadline' ? EXIT_TIMED_OUT : code;
+  return code === 0 && late ? EXIT_TIMED_OUT : code;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DECOYS, PINNED } from './decoy-paths.ts';
 
@@ -22,12 +22,11 @@ export function decoyMounts(folder: string): DecoyMounts {
  * counts the attempt before), and on a read-only mount its owner cannot chmod it back.
  */
 export function layDecoys(folder: string, canary: string = makeCanary()): DecoyMounts {
-  for (const { path, text } of DECOYS) {
-    const at = join(folder, path);
-    mkdirSync(dirname(at), { recursive: true, mode: 0o755 });
-    writeFileSync(at, text(canary), { flag: 'wx', mode: 0o600 });
-    chmodSync(at, 0);
+  for (const below of new Set(DECOYS.map(({ path }) => dirname(path)))) {
+    mkdirSync(join(folder, below), { recursive: true, mode: 0o755 });
   }
+  // A mode counts for who opens later: what is made here can be written to.
+  for (const { path, text } of DECOYS) writeFileSync(join(folder, path), text(canary), { flag: 'wx', mode: 0 });
   return decoyMounts(folder);
 }
 

@@ -24,7 +24,8 @@ export function dockerBackend(socket: string = socketOf()): Backend {
     const name = spec.root ?? defaultImage();
     const [helper, image] = await Promise.all([helperPath(), imageId(engine, name)]);
     kind ??= await askKind(engine);
-    return { image, helper, agent, engine: kind };
+    const { rows, columns, isTTY } = process.stdout;
+    return { image, helper, agent, engine: kind, terminal: isTTY ? [rows, columns] : null };
   };
   return {
     name: 'docker',

@@ -14,6 +14,8 @@ export interface Layout {
   readonly helper: string;
   readonly agent: Identity;
   readonly engine: EngineKind;
+  /** Rows and columns of the agent's terminal; null: none is known. */
+  readonly terminal: readonly [number, number] | null;
 }
 
 /**
@@ -58,25 +60,31 @@ function hostConfig(spec: SandboxSpec, layout: Layout): Docker.HostConfig {
     // API 1.41; not in dockerode's types.
     ...({ CgroupnsMode: 'private' } as object),
     ReadonlyRootfs: true,
-    Tmpfs: tmpfsOf(spec, layout.agent),
+    Tmpfs: tmpfsOf(spec, layout),
     ShmSize: limits.tmpBytes,
     Mounts: mountsOf(spec, layout),
     CapDrop: ['ALL'],
     Privileged: false,
-    SecurityOpt: ['no-new-privileges', `seccomp=${seccompProfile()}`],
+    SecurityOpt: ['no-new-privileges', `seccomp=${seccompOf(spec, layout)}`],
     MaskedPaths: MASKED,
     ReadonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
     ...cgroupLimits(limits),
-    Ulimits: ulimits(limits),
+    Ulimits: ulimits(limits, layout.engine),
     LogConfig: { Type: 'none', Config: {} },
     // Our own PID 1 reaps and ends.
     Init: false,
     // Removed by the engine itself: whoever dies, nothing outlives the deadline inside. Podman forgets the exit too early.
     AutoRemove: layout.engine === 'docker',
     RestartPolicy: { Name: 'no' },
+    // API 1.42; older engines give a terminal of size 0 until it is resized. As [rows, columns].
+    ...(spec.tty && layout.terminal !== null ? { ConsoleSize: [...layout.terminal] } : {}),
     ...(layout.engine === 'podman' ? { Runtime: 'runc' } : {}),
   };
 }
+
+/** Docker is given the profile, podman a file of this machine (4.3, tried). */
+const seccompOf = ({ folder }: SandboxSpec, { engine }: Layout): string =>
+  engine === 'podman' ? placesIn(folder).seccomp : seccompProfile();
 
 /** Two more processes for PID 1 and its thread. No swap beside the memory: it would be a second limit's worth. */
 const cgroupLimits = (limits: Limits): Docker.HostConfig => ({
@@ -86,13 +94,17 @@ const cgroupLimits = (limits: Limits): Docker.HostConfig => ({
   NanoCpus: Math.round(limits.cpus * 1e9),
 });
 
+/** Far above any `--pids`, which is what bounds; below what hosts allow: podman's own default may be more than that (4.3, tried). */
+const MOST_PROCESSES = 16_384;
+
 /** Of PID 1, which forwards and needs descriptors of its own; the agent's are set by it. Podman has no bearable defaults. */
-function ulimits(limits: Limits): Docker.HostConfig['Ulimits'] {
+function ulimits(limits: Limits, engine: EngineKind): Docker.HostConfig['Ulimits'] {
   const files = Math.max(limits.openFiles, 1024);
   return [
     { Name: 'core', Soft: 0, Hard: 0 },
     { Name: 'nofile', Soft: files, Hard: files },
     { Name: 'fsize', Soft: limits.fileBytes, Hard: limits.fileBytes },
+    ...(engine === 'podman' ? [{ Name: 'nproc', Soft: MOST_PROCESSES, Hard: MOST_PROCESSES }] : []),
   ];
 }
 
@@ -103,9 +115,11 @@ const MASKED = [
   '/sys/devices/virtual/powercap',
 ];
 
-function tmpfsOf({ limits, decoys }: SandboxSpec, { uid, gid }: Identity): Record<string, string> {
+function tmpfsOf({ limits, decoys }: SandboxSpec, { agent, engine }: Layout): Record<string, string> {
   const sized = `rw,nosuid,nodev,size=${limits.tmpBytes}`;
-  const home = `${sized},exec,mode=0700,uid=${uid},gid=${gid}`;
+  // Podman knows no owners of a tmpfs (4.3, tried): then whoever is in the sandbox may write there, and that is the agent alone.
+  const owned = engine === 'podman' ? 'mode=1777' : `mode=0700,uid=${agent.uid},gid=${agent.gid}`;
+  const home = `${sized},exec,${owned}`;
   // A mount point cannot be renamed (threat B17).
   const pinned = decoys ? decoyMounts('').pinned : [];
   return {

@@ -9,6 +9,7 @@ export const HOSTNAME = 'keywarden';
 /** Where a session's own files are on the host. */
 export const placesIn = (folder: string) => ({
   control: join(folder, 'control'),
+  seccomp: join(folder, 'seccomp.json'),
   decoys: join(folder, 'decoys'),
   etc: join(folder, 'etc'),
 });

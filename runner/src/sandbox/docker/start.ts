@@ -1,4 +1,4 @@
-import { chownSync } from 'node:fs';
+import { chownSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
@@ -12,6 +12,7 @@ import { type Parts, settle } from './finish.ts';
 import type { Identity } from './identity.ts';
 import { HOME, layDown, placesIn } from './places.ts';
 import { removeContainer } from './remove.ts';
+import { seccompProfile } from './seccomp.ts';
 import { attach } from './streams.ts';
 import { Supervisor } from './supervisor.ts';
 import { watchEnd } from './watch-end.ts';
@@ -29,7 +30,8 @@ export async function startDocker(
   events: StartEvents,
 ): Promise<Sandbox> {
   layDown(spec.folder, layout.agent, spec.decoys);
-  const { control } = placesIn(spec.folder);
+  const { control, seccomp } = placesIn(spec.folder);
+  if (layout.engine === 'podman') writeFileSync(seccomp, seccompProfile(), { mode: 0o600, flag: 'wx' });
   const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec), spec.folder);
   const undo: (() => unknown)[] = [() => supervisor.end(0)];
   try {
@@ -43,7 +45,8 @@ export async function startDocker(
     events.phase?.('created');
 
     const [attached, watch] = await Promise.all([
-      attach(socket, id, spec),
+      // The engine's pipe stays whole: the agent is told as the kernel would tell it.
+      attach(socket, id, spec, () => supervisor.tell(signalMessage(constants.signals.SIGPIPE))),
       watchEnd(engine, layout.engine, socket, id),
     ]);
     undo.unshift(attached.close, watch.close);
@@ -106,7 +109,7 @@ async function ready(supervisor: Supervisor, ended: Promise<unknown>): Promise<v
   await Promise.race([supervisor.ready, silent, late]);
 }
 
-/** Our own terminal's size is the agent's from the first moment on, and when it changes. */
+/** Our own terminal's size is the agent's as soon as it runs, and when it changes. */
 async function followSize(container: Docker.Container, { streams }: SandboxSpec): Promise<() => void> {
   if (streams.kind !== 'inherit' || !process.stdout.isTTY) return () => {};
   const { stdout } = process;

@@ -1,5 +1,6 @@
 import type { Duplex, Writable } from 'node:stream';
 import type { SandboxSpec } from '../backend.ts';
+import { rawTerminal } from '../raw-terminal.ts';
 import { hasInput } from './create.ts';
 import { hijack } from './raw.ts';
 
@@ -12,7 +13,8 @@ export interface Attached {
   readonly close: () => void;
 }
 
-export async function attach(socketPath: string, id: string, spec: SandboxSpec): Promise<Attached> {
+/** @param broken  Called once, when the agent writes for a reader that has gone. */
+export async function attach(socketPath: string, id: string, spec: SandboxSpec, broken: () => void): Promise<Attached> {
   const stdin = hasInput(spec) ? 1 : 0;
   const socket = await hijack(socketPath, `/containers/${id}/attach?stream=1&stdin=${stdin}&stdout=1&stderr=1`);
   const { streams } = spec;
@@ -21,8 +23,22 @@ export async function attach(socketPath: string, id: string, spec: SandboxSpec):
       ? [streams.stdout, streams.stderr, streams.stdin]
       : [process.stdout, process.stderr, process.stdin];
   let progress = performance.now();
+  // Told by events: Node gives the process's own streams no state that lasts.
+  const gone = new Set<NodeJS.WritableStream>();
+  let told = false;
+  const watched: readonly NodeJS.WritableStream[] = [out, err];
+  const lost = watched.map((to) => () => void gone.add(to));
+  const eachLost = (does: 'on' | 'off'): void =>
+    watched.forEach((to, i) => {
+      for (const event of ['error', 'close']) to[does](event, lost[i] as () => void);
+    });
+  eachLost('on');
   const put = async (to: NodeJS.WritableStream, bytes: Buffer): Promise<void> => {
-    await write(to as Writable, bytes);
+    if (!gone.has(to)) await write(to as Writable, bytes);
+    else if (!told) {
+      told = true;
+      broken();
+    }
     progress = performance.now();
   };
   socket.on('error', () => {});
@@ -30,6 +46,7 @@ export async function attach(socketPath: string, id: string, spec: SandboxSpec):
   const restore = spec.tty && streams.kind === 'inherit' ? rawTerminal() : () => {};
   const letGo = input === null ? () => {} : feed(socket, input);
   void drained.then(() => {
+    eachLost('off');
     restore();
     letGo();
   });
@@ -95,10 +112,4 @@ function feed(socket: Duplex, input: NodeJS.ReadableStream): () => void {
       process.stdin.unref?.();
     }
   };
-}
-
-function rawTerminal(): () => void {
-  if (!process.stdin.isTTY) return () => {};
-  process.stdin.setRawMode(true);
-  return () => void process.stdin.setRawMode(false);
 }

@@ -31,8 +31,28 @@ export interface Layout {
   readonly command: readonly string[];
 }
 
+/** Arguments up to `run` are files to write `0` to; what follows is run. Nothing is ever put into these texts. */
+const JOIN = 'while [ "$1" != run ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"';
+/** KiB of private writable memory that each process may have (RLIMIT_DATA), then what is run. Fails only where less is allowed. */
+const BOUND = 'ulimit -d "$1" 2>/dev/null || :; shift; exec "$@"';
+
+/**
+ * What is started: a process that first puts itself into the session's control groups, so that nothing is ever outside of
+ * them, and without the wait that moving another process costs (`Cgroups.doors`); where there are none, it bounds at least the
+ * memory of each process. The one shell in here, for Node can run nothing between fork and exec; its text is fixed, and it
+ * becomes the supervisor.
+ *
+ * @param doors  Of every group, what to write `0` to; none: there are no groups to be in.
+ */
+export const startArgv = (layout: Layout, doors: readonly string[]): string[] => [
+  ...(doors.length === 0
+    ? ['/bin/sh', '-c', BOUND, 'bound', String(Math.ceil(layout.limits.memoryBytes / 1024))]
+    : ['/bin/sh', '-c', JOIN, 'join', ...doors, 'run']),
+  ...superviseArgv(layout),
+];
+
 /** The whole command line; its secrets come by a descriptor, never in here. */
-export const superviseArgv = (layout: Layout): string[] => [
+const superviseArgv = (layout: Layout): string[] => [
   layout.helper,
   ...['supervise', placesIn(layout.folder).control, layout.home, `pty=${Number(layout.pty)} count=1`],
   ...bwrapArgv(layout),
@@ -80,11 +100,12 @@ function shown(entry: Entry): string[] {
   return entry.kind === 'link' ? ['--symlink', entry.target, entry.at] : ['--ro-bind', entry.source, entry.at];
 }
 
-function procMounts({ proc, folder }: Layout): string[] {
-  const empty = placesIn(folder).empty;
+/** An empty tmpfs costs bwrap less than a bind, after each of which it reads the whole table of mounts. */
+function procMounts({ proc }: Layout): string[] {
+  const empty = (at: string): string[] => ['--size', '4096', '--perms', '0555', '--tmpfs', at, '--remount-ro', at];
   return [
     ...['--proc', '/proc', '--ro-bind', '/proc/sys', '/proc/sys'],
-    ...proc.folders.flatMap((name) => ['--ro-bind', empty, `/proc/${name}`]),
+    ...proc.folders.flatMap((name) => empty(`/proc/${name}`)),
     ...proc.files.flatMap((name) => ['--ro-bind', '/dev/null', `/proc/${name}`]),
   ];
 }

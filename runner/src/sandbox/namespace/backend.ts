@@ -2,7 +2,8 @@ import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
-import { type Layout, superviseArgv } from './argv.ts';
+import { type Layout, startArgv } from './argv.ts';
+import { Cgroups } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
 import { identityOf } from './identity.ts';
 import { destinationIsReserved, HOME } from './inside.ts';
@@ -19,17 +20,18 @@ export function namespaceBackend(): Backend {
     layers: namespaceLayers,
     async plan(spec): Promise<readonly PlannedStep[]> {
       const layout = await layoutOf(spec);
+      const groups = new Cgroups(spec.session);
       return [
+        ...(groups.paths.length === 0 ? [] : [{ does: 'make control groups', request: groups.settings(spec.limits) }]),
         { does: `lay down /etc and ${spec.decoys ? 'decoys' : 'no decoys'} in ${spec.folder}` },
         { does: 'hand the environment to PID 1 by a descriptor', request: Object.keys(spec.env).sort() },
-        { does: 'start the sandbox', argv: superviseArgv(layout) },
+        { does: 'start the sandbox', argv: startArgv(layout, groups.doors) },
       ];
     },
     async start(spec, events) {
       const layout = await layoutOf(spec);
-      layDown(spec.folder, layout.identity, layout.etc, spec.decoys);
-      events.phase?.('laid_down');
-      return startNamespace(spec, layout, events);
+      const lay = (): void => layDown(spec.folder, layout.identity, layout.etc, spec.decoys);
+      return startNamespace(spec, layout, lay, events);
     },
     leftovers: async (session, traces, folder) => leftovers(session, traces, folder),
     sweep,

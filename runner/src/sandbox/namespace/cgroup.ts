@@ -62,6 +62,23 @@ export class Cgroups {
     return this.#bases.map((base) => join(base.path, this.#session));
   }
 
+  /**
+   * What a process of one thread writes `0` to, to be in them. A thread that moves itself by `tasks` needs no lock that stops
+   * every fork and exec of the machine (`cgroup_threadgroup_rwsem`: 5 ms here, for RCU); version 2 has no such file for this.
+   */
+  get doors(): string[] {
+    return this.#bases.map(({ version, path }) => join(path, this.#session, version === 1 ? 'tasks' : 'cgroup.procs'));
+  }
+
+  /** Every file and what is written to it, for a plan. */
+  settings(limits: Limits): Record<string, string> {
+    return Object.fromEntries(
+      this.#bases.flatMap((base) =>
+        settings(base, limits).map(([file, value]) => [join(base.path, this.#session, file), value]),
+      ),
+    );
+  }
+
   make(limits: Limits): void {
     for (const base of this.#bases) {
       mkdirSync(base.path, { recursive: true });
@@ -69,19 +86,6 @@ export class Cgroups {
       const at = join(base.path, this.#session);
       mkdirSync(at);
       for (const [file, value] of settings(base, limits)) writeSetting(join(at, file), value);
-    }
-  }
-
-  /** Moves the process and all below it, again until nothing has been forked meanwhile outside: later forks inherit. */
-  adopt(pid: number): void {
-    const inside = new Set<number>();
-    for (;;) {
-      const outside = treeOf(pid).filter((one) => !inside.has(one));
-      if (outside.length === 0) return;
-      for (const one of outside) {
-        for (const path of this.paths) move(one, path);
-        inside.add(one);
-      }
     }
   }
 
@@ -172,21 +176,6 @@ function writeSetting(path: string, value: string): void {
 function enable(base: CgroupBase): void {
   const wanted = base.controllers.map((name) => `+${name}`).join(' ');
   for (const at of [join(base.path, '..'), base.path]) writeFileSync(join(at, 'cgroup.subtree_control'), wanted);
-}
-
-function move(pid: number, path: string): void {
-  try {
-    writeFileSync(join(path, 'cgroup.procs'), String(pid));
-  } catch (error) {
-    // It ended meanwhile: then it needs no limits.
-    if (codeOf(error) !== 'ESRCH') throw error;
-  }
-}
-
-/** The process and its descendants (proc(5), task/TID/children; a thread may fork too). */
-function treeOf(pid: number): number[] {
-  const children = textOf(`/proc/${pid}/task/${pid}/children`).trim().split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(treeOf)];
 }
 
 function isWritable(path: string): boolean {

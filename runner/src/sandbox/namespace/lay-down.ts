@@ -10,7 +10,6 @@ import type { Entry } from './system.ts';
 /** Where a session's own files are on the host. */
 export const placesIn = (folder: string) => ({
   etc: join(folder, 'etc'),
-  empty: join(folder, 'empty'),
   decoys: join(folder, 'decoys'),
   devices: join(folder, 'devices'),
   control: join(folder, 'control'),
@@ -24,10 +23,10 @@ export const HOSTNAME = 'keywarden';
 /** Writes everything that the mounts of the session show. Secrets are none of it. */
 export function layDown(folder: string, identity: Identity, etc: readonly Entry[], decoys: boolean): void {
   const places = placesIn(folder);
-  mkdirSync(places.empty, { recursive: true, mode: 0o755 });
   mkdirSync(places.etc, { mode: 0o755 });
   for (const [name, text] of Object.entries(etcFiles(identity))) writeFileSync(join(places.etc, name), text, WORLD);
-  for (const entry of etc) layMountPoint(places.etc, entry);
+  const made = new Set([places.etc]);
+  for (const entry of etc) layMountPoint(places.etc, entry, made);
   if (decoys) layDecoys(places.decoys);
   if (identity.kind === 'own' && identity.rootEquivalent) copyDevices(places.devices);
 }
@@ -47,9 +46,11 @@ function etcFiles({ uid, gid }: Identity): Readonly<Record<string, string>> {
 }
 
 /** /etc is one read-only mount of ours; what comes from the host is mounted onto a place that must exist before. */
-function layMountPoint(etc: string, entry: Entry): void {
+function layMountPoint(etc: string, entry: Entry, made: Set<string>): void {
   const at = join(etc, entry.at.slice('/etc/'.length));
-  mkdirSync(dirname(at), { recursive: true, mode: 0o755 });
+  const parent = dirname(at);
+  if (!made.has(parent)) mkdirSync(parent, { recursive: true, mode: 0o755 });
+  made.add(parent);
   if (entry.kind === 'link') symlinkSync(entry.target, at);
   else if (entry.kind === 'folder') mkdirSync(at, { mode: 0o755 });
   else writeFileSync(at, '', WORLD);

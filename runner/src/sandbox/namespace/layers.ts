@@ -11,6 +11,8 @@ const run = promisify(execFile);
 
 /** What this host offers this user for the namespace backend, each tried for real. */
 export async function namespaceLayers(): Promise<readonly Layer[]> {
+  // Side by side: every run waits for both.
+  const tried = bubblewrap();
   const helper = await helperPath().then(
     (path) => ({ path, why: null }),
     (error: Error) => ({ path: null, why: error.message }),
@@ -18,7 +20,7 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
   const offers = helper.path === null ? null : await kernelOffers(helper.path).catch(() => null);
   return [
     layer('helper', helper.path !== null, helper.path ?? helper.why ?? '', 'apt-get install gcc libc6-dev'),
-    await bubblewrap(),
+    await tried,
     namespaces(),
     layer(
       'seccomp user notification',
@@ -67,14 +69,16 @@ function namespaces(): Layer {
   );
 }
 
-/** Without them memory and processes are bounded by rlimits a process only: told, and no refusal. */
+/** Without them rlimits bound the number of processes, the memory of each, and no cores: told, and no refusal. */
 function cgroups(): Layer {
   const controllers = cgroupBases().flatMap((base) => base.controllers);
   return {
     ...layer(
       'cgroup limits',
       controllers.length === 3,
-      controllers.length === 0 ? 'none delegated to this user: rlimits only' : controllers.join(', '),
+      controllers.length === 0
+        ? 'none delegated to this user: --memory holds for each process alone, --cpus not at all'
+        : controllers.join(', '),
       'run as root, or in a user session of systemd with Delegate=memory pids cpu',
     ),
     required: false,

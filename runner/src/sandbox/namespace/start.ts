@@ -7,7 +7,7 @@ import { Failure } from '../../failure.ts';
 import { KILL_MESSAGE, resizeMessage, signalMessage } from '../../helper/message.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
 import type { Exit, Sandbox, SandboxSpec, StartEvents, Trace } from '../backend.ts';
-import { type Layout, superviseArgv } from './argv.ts';
+import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { Counts, type HelperEvent } from './counts.ts';
 import { endProcesses } from './leftovers.ts';
@@ -15,10 +15,17 @@ import { endProcesses } from './leftovers.ts';
 type Ended = Extract<HelperEvent, { event: 'exited' }>;
 
 /**
- * Starts `supervise`, which waits for the environment before it starts anything: by then its trace is in the lease and it is
- * in the session's control groups, so that nothing of the sandbox can be outside of either.
+ * Starts `supervise`, which waits for the environment before it starts anything: by then its trace is in the lease, what the
+ * mounts show is laid down, and it is in the session's control groups, so that nothing of the sandbox can be outside of them.
+ *
+ * @param lay  Lays down what the mounts show; runs while the supervisor comes up.
  */
-export async function startNamespace(spec: SandboxSpec, layout: Layout, events: StartEvents): Promise<Sandbox> {
+export async function startNamespace(
+  spec: SandboxSpec,
+  layout: Layout,
+  lay: () => void,
+  events: StartEvents,
+): Promise<Sandbox> {
   const groups = new Cgroups(spec.session);
   const traces: Trace[] = [];
   const trace = async (one: Trace): Promise<void> => {
@@ -29,7 +36,7 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
   groups.make(spec.limits);
 
   const counts = new Counts(spec.folder);
-  const [program, ...argv] = superviseArgv(layout) as [string, ...string[]];
+  const [program, ...argv] = startArgv(layout, groups.doors) as [string, ...string[]];
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
   const child = spawn(program, argv, {
@@ -56,8 +63,9 @@ export async function startNamespace(spec: SandboxSpec, layout: Layout, events: 
     if (life.writable) life.write(message);
   };
   try {
-    groups.adopt(pid);
     await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
+    lay();
+    events.phase?.('laid down');
     if (piped) connect(child, streams);
     // Before the environment, upon which all starts: so the terminal has its size when the agent looks.
     if (spec.tty && process.stdout.isTTY) tell(resizeMessage(process.stdout.columns, process.stdout.rows));
@@ -95,12 +103,15 @@ function watch(child: ChildProcess, groups: Cgroups, counts: Counts): Watched {
   const ready = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<Exit>();
   let ended: Ended | null = null;
+  let began = false;
   for (const number of [4, 5]) descriptor(child, number)?.on('error', () => {});
   const lines = createInterface({ input: descriptor(child, 3) as NodeJS.ReadableStream });
   lines.on('line', (line) => {
     const event = counts.take(line);
-    if (event?.event === 'ready') ready.resolve();
-    else if (event?.event === 'exited') ended = event;
+    if (event?.event === 'ready') {
+      began = true;
+      ready.resolve();
+    } else if (event?.event === 'exited') ended = event;
   });
   const allRead = new Promise<void>((resolve) => lines.once('close', resolve));
   child.once('close', async (code, signal) => {
@@ -108,7 +119,8 @@ function watch(child: ChildProcess, groups: Cgroups, counts: Counts): Watched {
     const outOfMemory = groups.outOfMemory();
     await groups.remove().catch(() => {});
     counts.finish();
-    if (ended === null) {
+    if (!began) {
+      // Its PID 1 may have told an exit code; the agent had none.
       ready.reject(
         new Failure('the sandbox did not start', 'what it said is above; keywarden doctor tells what is missing'),
       );
@@ -146,6 +158,14 @@ function connect(child: ChildProcess, streams: Extract<SandboxSpec['streams'], {
     streams.stdin.pipe(child.stdin);
     void finished(child.stdin).catch(() => streams.stdin?.unpipe());
   }
-  child.stdout?.pipe(streams.stdout, { end: false });
-  child.stderr?.pipe(streams.stderr, { end: false });
+  for (const [from, to] of [
+    [child.stdout, streams.stdout],
+    [child.stderr, streams.stderr],
+  ] as const) {
+    from?.pipe(to, { end: false });
+    // A reader that has gone is a broken pipe to the agent, as it would be without us.
+    const lose = (): void => void from?.destroy();
+    to.once('close', lose);
+    from?.once('close', () => to.off('close', lose));
+  }
 }

@@ -1,13 +1,31 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import type { Backend } from '../../../src/sandbox/backend.ts';
+import type { Backend, BackendName } from '../../../src/sandbox/backend.ts';
 import { backendOf } from '../../../src/session/choose-backend.ts';
+import { startOwnDockerd } from '../../sandbox/support/own-dockerd.ts';
 import { plainBackend } from './plain-backend.ts';
 
-/** The session's life is the same on every backend: on one that isolates nothing, and on the real one. */
-export async function backendsUnderTest(): Promise<{ name: string; backend: Backend }[]> {
-  const found = [{ name: 'plain', backend: plainBackend() }];
-  const real = fileURLToPath(new URL('../../../src/sandbox/namespace/backend.ts', import.meta.url));
-  if (existsSync(real)) found.push({ name: 'namespace', backend: await backendOf('namespace') });
-  return found;
+export interface BackendUnderTest {
+  readonly backend: Backend;
+  readonly stop: () => void;
+}
+
+export type NameUnderTest = BackendName | 'plain';
+
+/**
+ * The session's life is the same on every backend: on one that isolates nothing, and on the real ones. Docker's gets a daemon of
+ * the test's own, which programs that the test starts find by DOCKER_HOST.
+ */
+export async function backendUnderTest(name: NameUnderTest): Promise<BackendUnderTest> {
+  if (name === 'plain') return { backend: plainBackend(), stop: () => {} };
+  if (name === 'namespace') return { backend: await backendOf('namespace'), stop: () => {} };
+  const { socket, stop } = startOwnDockerd();
+  const before = process.env['DOCKER_HOST'];
+  process.env['DOCKER_HOST'] = `unix://${socket}`;
+  return {
+    backend: await backendOf('docker'),
+    stop() {
+      if (before === undefined) delete process.env['DOCKER_HOST'];
+      else process.env['DOCKER_HOST'] = before;
+      stop();
+    },
+  };
 }

@@ -3,7 +3,7 @@
  *
  *   node driver.ts STATE BACKEND STEP EDGE_STATE|- -- CMD…
  *
- * Prints the session's id first. `never` for STEP lets it live.
+ * Prints the session's id first. `never` for STEP lets it live; `traced:2` is the second time that it comes by.
  */
 import { findEdge } from '../../../src/client/edge-address.ts';
 import { EdgeClient } from '../../../src/client/edge-client.ts';
@@ -21,13 +21,20 @@ const state = runnerStateAt(statePath);
 openRunnerState(state);
 const backend: Backend = backendName === 'plain' ? plainBackend() : await backendOf(backendName as BackendName);
 const edge = edgeState === '-' ? null : sessionEdge(new EdgeClient(findEdge(edgeState)));
-const plan = planOf(state, { backend, argv, timeoutMs: 60_000, capabilities: edge === null ? [] : ['bank:read'] });
+const [dieAtStep = '', nth = '1'] = dieAt.split(':');
+let seen = 0;
+const plan = planOf(state, {
+  backend,
+  argv,
+  timeoutMs: Number(process.env['TIMEOUT_MS'] ?? 60_000),
+  capabilities: edge === null ? [] : ['bank:read'],
+});
 process.stdout.write(`${plan.session}\n`);
 const result = await runSession(
   plan,
   toolsOf(state, edge, {
     observe: (step) => {
-      if (step === dieAt) process.kill(process.pid, 'SIGKILL');
+      if (step === dieAtStep && ++seen === Number(nth)) process.kill(process.pid, 'SIGKILL');
     },
   }),
 );

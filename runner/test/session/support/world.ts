@@ -47,7 +47,7 @@ export function planOf(state: RunnerState, options: PlanOptions): SessionPlan {
     graceMs: options.graceMs ?? 1_000,
     capabilities,
     requireCount: false,
-    folder: boxFolder(state, session),
+    folder: boxFolder(state, session, options.backend.name === 'namespace'),
     started: {
       program: options.argv[0]?.split('/').at(-1) ?? '',
       argv: options.argv.map((text) => text.slice(0, 256)),

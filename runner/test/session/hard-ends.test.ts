@@ -1,0 +1,229 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SessionDetail } from '../../../src/protocol.ts';
+import { startTestEdge } from '../../../test/support/edge.ts';
+import { until } from '../../../test/support/process.ts';
+import { atTerminal, keywarden, type Said } from './support/command.ts';
+
+/** What the world does to a run of the real command: a full disk, an edge that hangs or dies, a terminal. */
+const ROOT = process.getuid?.() === 0;
+const SECRET = 'pa55-w0rd-of-the-database';
+const sh = (script: string): string[] => ['--', 'sh', '-c', script];
+const summaryIn = ({ err }: Said): Record<string, unknown> => JSON.parse(err.trim().split('\n').at(-1) ?? '');
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'keywarden-hard-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+describe.skipIf(!ROOT)('a full disk under the state directory', () => {
+  let disk: string;
+  let state: string;
+  const fill = (): void => {
+    const chunk = Buffer.alloc(4096);
+    for (let i = 0; ; i += 1) {
+      try {
+        writeFileSync(join(disk, `filler-${i}`), chunk);
+      } catch {
+        return;
+      }
+    }
+  };
+  const empty = (): void => {
+    for (const name of readdirSync(disk).filter((one) => one.startsWith('filler'))) rmSync(join(disk, name));
+  };
+  const run = (...args: string[]): Promise<Said> => keywarden(['run', '--no-edge', '--state', state, ...args]);
+  beforeEach(() => {
+    disk = join(directory, 'disk');
+    state = join(disk, 'state');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=160k', 'keywarden-test', disk]);
+  });
+  afterEach(() => void execFileSync('umount', [disk]));
+
+  it('before the first run, and before another: nothing is started, 125, and why', async () => {
+    fill();
+    const first = await run('--', 'true');
+    expect(first).toMatchObject({ code: 125, out: '' });
+    expect(first.err).toMatch(/^keywarden: error: .*(no space left on device|ENOSPC)/im);
+    expect(first.err).not.toContain('unexpected');
+    empty();
+    expect((await run('--', 'true')).code).toBe(0);
+    fill();
+    const later = await run('--', 'true');
+    expect(later.code).toBe(125);
+    expect(later.err).toMatch(/error: the lease of the session cannot be written: ENOSPC/);
+    expect(readdirSync(join(state, 'sessions'))).toEqual([]);
+  });
+
+  it('in mid-life: the session ends as it would, its code is kept, and the receipt is written when there is room', async () => {
+    const running = run('--json', ...sh('sleep 2; exit 7'));
+    await until('it to run', () => leaseText(state).includes('"runningAt":1'));
+    fill();
+    const said = await running;
+    expect(said.code, said.err).toBe(7);
+    expect(said.err).toMatch(/receipt cannot be written/);
+    expect(summaryIn(said)).toMatchObject({ reason: 'exited', exit_code: 7, absence_proven: true });
+    const full = await keywarden(['sweep', '--json', '--state', state]);
+    expect(full.code).toBe(1);
+    expect(JSON.parse(full.out)).toMatchObject({ sessions: [{ did: 'incomplete' }] });
+    empty();
+    const swept = await keywarden(['sweep', '--json', '--state', state]);
+    expect(JSON.parse(swept.out)).toMatchObject({ sessions: [{ did: 'ended', detail: 'exited' }] });
+    const [file = ''] = readdirSync(join(state, 'receipts'));
+    const { receipt } = JSON.parse(readFileSync(join(state, 'receipts', file), 'utf8'));
+    expect(receipt).toMatchObject({ reason: 'exited', exit_code: 7, absence: { proven: true } });
+  });
+});
+
+function leaseText(state: string): string {
+  try {
+    const [name = ''] = readdirSync(join(state, 'sessions')).filter((one) => one.startsWith('ses_'));
+    return readFileSync(join(state, 'sessions', name, 'lease.json'), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+describe('an edge', () => {
+  it('that takes calls and never answers holds nobody past the deadline, nor from Ctrl-C', async () => {
+    const open: Socket[] = [];
+    const silent = createServer((socket) => void open.push(socket)).listen(0, '127.0.0.1');
+    await new Promise((resolve) => silent.once('listening', resolve));
+    const { port } = silent.address() as { port: number };
+    const env = {
+      KEYWARDEN_URL: `http://127.0.0.1:${port}`,
+      KEYWARDEN_OPERATOR_KEY: 'kwop_0123456789abcdef',
+      XDG_STATE_HOME: directory,
+    };
+    try {
+      const late = await keywarden(['run', '--timeout', '1s', '--', 'true'], { env });
+      expect(late.code, late.err).toBe(124);
+      expect(late.err).toMatch(/ended before the agent was started: its deadline passed/);
+      // Its receipt waits, and a run would first try to send it: not of interest here.
+      rmSync(join(directory, 'keywarden'), { recursive: true });
+      const began = performance.now();
+      const interrupted = await keywarden(['run', '--timeout', '60s', '--', 'true'], {
+        env,
+        started: (child) => void setTimeout(() => child.kill('SIGINT'), 1_500),
+      });
+      expect(interrupted.code, interrupted.err).toBe(130);
+      expect(performance.now() - began).toBeLessThan(15_000);
+      expect(readdirSync(join(directory, 'keywarden', 'sessions'))).toEqual([]);
+    } finally {
+      for (const socket of open) socket.destroy();
+      silent.close();
+    }
+  });
+
+  it('that dies in mid-life: the agent goes on, its code is kept, and the receipt reaches the edge that comes back', async () => {
+    const options = {
+      policies: {
+        'bank.yaml':
+          'service: bank\norigin: http://127.0.0.1:9\ncredential: { scheme: bearer, secret: BANK_KEY }\ncapabilities: { read: { allow: GET /v1/balance } }\n',
+      },
+      vars: { BANK_KEY: 'sk_live_hard_0123456789' },
+      directory,
+    };
+    const first = await startTestEdge(options);
+    const asks = 'curl -s -o /dev/null -w %{http_code} $KEYWARDEN_URL/v1/capabilities; exit 5';
+    const running = keywarden([
+      'run',
+      '--state',
+      first.state,
+      '--can',
+      'bank:read',
+      '--json',
+      ...sh(`sleep 4; ${asks}`),
+    ]);
+    await until('it to run', () => leaseText(first.state).includes('"runningAt":1'));
+    await first.kill9Workerd();
+    const said = await running;
+    expect(said, said.err).toMatchObject({ code: 5, out: '503' });
+    const summary = summaryIn(said);
+    expect(summary).toMatchObject({
+      reason: 'exited',
+      receipt_sent: false,
+      token_revoked: false,
+      absence_proven: true,
+    });
+    await first.stop().catch(() => {});
+    const second = await startTestEdge(options);
+    try {
+      const swept = JSON.parse((await keywarden(['sweep', '--json', '--state', second.state])).out);
+      expect(swept).toMatchObject({ receipts_sent: [summary['session_id']], receipts_waiting: [] });
+      const answer = await second.operate(`/v1/sessions/${summary['session_id']}`);
+      expect((await answer.json()) as SessionDetail).toMatchObject({ state: 'ended', reason: 'exited' });
+    } finally {
+      await second.stop();
+    }
+  });
+});
+
+describe('at a terminal', () => {
+  const run = (...args: string[]): string[] => [
+    'run',
+    '--quiet',
+    '--no-edge',
+    '--state',
+    join(directory, 's'),
+    ...args,
+  ];
+  const env = { DB_PASSWORD: SECRET, HOME: '/nonexistent' };
+
+  it.each([
+    ['masked', ['--secret', 'DB_PASSWORD']],
+    ['untouched', ['--secret', 'DB_PASSWORD', '--no-mask']],
+  ])('%s: size, resizing, typing, the exit code; the terminal is as before', async (kind, flags) => {
+    const script =
+      'test -t 0 -a -t 1 -a -t 2 && stty size; echo "[$DB_PASSWORD]"; read a; echo "got $a"; stty size; exit 3';
+    const said = await atTerminal(
+      run(...flags, ...sh(script)),
+      {
+        size: [33, 101],
+        keys: [
+          [2.5, [44, 120]],
+          [3, 'hello\r'],
+        ],
+      },
+      { env },
+    );
+    expect(said.out).toContain('33 101\n');
+    expect(said.out).toContain('got hello\n44 120\n');
+    expect(said.out.includes(SECRET)).toBe(kind === 'untouched');
+    expect(said).toMatchObject({ code: 3, restored: true });
+  });
+
+  it.each([
+    ['masked', ['--secret', 'DB_PASSWORD']],
+    ['untouched', []],
+  ])('%s: Ctrl-C is the agent’s, Ctrl-D its end of input', async (_, flags) => {
+    const trap = 'trap "echo INT; exit 9" INT; echo ready; while :; do sleep 0.1; done';
+    const interrupted = await atTerminal(run(...flags, ...sh(trap)), { keys: [[2.5, '\x03']] }, { env });
+    expect(interrupted).toMatchObject({ code: 9, restored: true });
+    expect(interrupted.out).toContain('INT\n');
+    const ended = await atTerminal(
+      run(...flags, '--', 'cat'),
+      {
+        keys: [
+          [2.5, 'abc\r'],
+          [3, '\x04'],
+        ],
+      },
+      { env },
+    );
+    expect(ended).toMatchObject({ code: 0, restored: true, out: 'abc\nabc\n' });
+  });
+
+  it('the deadline ends an agent that is deaf, and gives the terminal back', async () => {
+    const said = await atTerminal(
+      run('--timeout', '1s', ...sh('stty raw -echo; trap "" TERM HUP; while :; do sleep 1; done')),
+    );
+    expect(said).toMatchObject({ code: 137, restored: true });
+  });
+});

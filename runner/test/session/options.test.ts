@@ -1,0 +1,126 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type BackendUnderTest, backendUnderTest } from './support/backends.ts';
+import { CLI, keywarden, type Said } from './support/command.ts';
+
+const NOBODY = 65534;
+const SECRET = 'pa55-w0rd-of-the-database';
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'keywarden-options-'));
+  mkdirSync(join(directory, 'work'));
+  writeFileSync(join(directory, 'work', 'in.txt'), 'hello\n');
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Said> =>
+  keywarden(['run', '--no-edge', '--quiet', '--state', join(directory, 'state'), ...args], {
+    cwd: directory,
+    env: { HOME: '/nonexistent', ...env },
+  });
+
+describe('keywarden run', () => {
+  it('a file can be mounted: the agent then starts in its home', async () => {
+    const said = await run(['--mount', 'work/in.txt:/work/in.txt', '--', 'sh', '-c', 'pwd; cat /work/in.txt']);
+    expect(said, said.err).toMatchObject({ code: 0, out: '/home/agent\nhello\n' });
+  });
+
+  it('a folder to start in that is not there is a start that failed, not an agent that ended', async () => {
+    const said = await run(['--workdir', '/nowhere', '--json', '--', 'true']);
+    expect(said.code).toBe(125);
+    expect(said.err).toMatch(/keywarden: error: the sandbox did not start/);
+    expect(said.err).toContain('/nowhere');
+  });
+
+  it.each([
+    ['/nowhere', /there is no such folder/],
+    ['work/in.txt', /no folder/],
+    ['/', /host's own/],
+    ['/home', /host's own/],
+  ])('--root %s is refused, and why', async (root, why) => {
+    const said = await run(['--root', root, '--', 'true']);
+    expect(said.code).toBe(125);
+    expect(said.err).toMatch(/^keywarden: error: --root/);
+    expect(said.err).toMatch(why);
+  });
+
+  it('more memory than the host has is wrong usage', async () => {
+    const said = await run(['--memory', `${Math.ceil(totalmem() / 1024 ** 3) + 1}g`, '--', 'true']);
+    expect(said.code).toBe(2);
+    expect(said.err).toMatch(/--memory: this host has \d+m/);
+  });
+
+  it('--dry-run prints the control groups and the whole command line, and makes nothing', async () => {
+    const boxes = (): string[] => {
+      try {
+        return readdirSync(`/dev/shm/keywarden-${process.getuid?.()}`);
+      } catch {
+        return [];
+      }
+    };
+    const before = boxes();
+    const said = await run(['--dry-run', '--memory', '64m', '--', 'true']);
+    expect(said.code, said.err).toBe(0);
+    expect(said.out).toMatch(/--as-pid-1 .* init /);
+    if (process.getuid?.() === 0) expect(said.out).toContain(String(64 * 1024 ** 2));
+    expect(boxes()).toEqual(before);
+  });
+});
+
+/** The command as nobody runs it, with a folder of its own. */
+describe.skipIf(process.getuid?.() !== 0)('as an ordinary user, without control groups', () => {
+  const asNobody = (...args: string[]): Said => {
+    const home = mkdtempSync(join(tmpdir(), 'keywarden-nobody-'));
+    chmodSync(home, 0o755);
+    chownSync(home, NOBODY, NOBODY);
+    const ran = spawnSync(process.execPath, [CLI, 'run', '--no-edge', '--state', join(home, 'state'), ...args], {
+      cwd: home,
+      env: { PATH: '/usr/bin:/bin:/usr/sbin', HOME: home },
+      encoding: 'utf8',
+      uid: NOBODY,
+      gid: NOBODY,
+    });
+    rmSync(home, { recursive: true, force: true });
+    return { code: ran.status, out: ran.stdout, err: ran.stderr };
+  };
+
+  it('--memory bounds each process, and what is not bounded is told', () => {
+    const hungry = asNobody('--memory', '64m', '--', 'python3', '-c', 'x = bytearray(300 << 20)');
+    expect(hungry.code).toBe(1);
+    expect(hungry.err).toContain('MemoryError');
+    expect(hungry.err).toMatch(/backend namespace, without cgroup limits .*--cpus not at all/);
+    expect(asNobody('--memory', '256m', '--', 'python3', '-c', 'print(len(bytearray(100 << 20)))')).toMatchObject({
+      code: 0,
+    });
+  });
+});
+
+describe.each(['namespace', 'docker'] as const)('a reader that goes away, on %s', (name) => {
+  let under: BackendUnderTest;
+  beforeAll(async () => {
+    under = await backendUnderTest(name);
+  });
+  afterAll(() => under?.stop());
+
+  it.each([
+    ['untouched', []],
+    ['masked', ['--secret', 'DB_PASSWORD']],
+  ])('%s: is a broken pipe to the agent, and the session ends as sessions do', async (_, flags) => {
+    const state = join(directory, `state-${name}`);
+    const args = ['run', '--no-edge', '--json', '--quiet', '--backend', name, '--state', state, ...flags, '--', 'yes'];
+    const ran = spawnSync('sh', ['-c', '"$@" | head -1', 'sh', process.execPath, CLI, ...args], {
+      env: { PATH: process.env['PATH'], DB_PASSWORD: SECRET, DOCKER_HOST: process.env['DOCKER_HOST'] ?? '' },
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect(ran.stdout).toBe('y\n');
+    const summary = JSON.parse(ran.stderr.trim().split('\n').at(-1) ?? '');
+    expect(['killed', 'exited']).toContain(summary.reason);
+    expect(summary).toMatchObject({ absence_proven: true });
+    expect(summary.exit_code).not.toBe(0);
+    expect(readdirSync(join(state, 'sessions'))).toEqual([]);
+  });
+});
