@@ -27,6 +27,8 @@ app.use('*', async (c, next) => {
   c.header(REQUEST_ID_FIELD, c.get('requestId'));
   c.header('x-content-type-options', 'nosniff');
   if (!c.res.headers.has('cache-control')) c.header('cache-control', 'no-store');
+  // RFC 9209: who spoke.
+  if (!c.res.headers.has('proxy-status')) c.header('proxy-status', 'keywarden');
 });
 
 app.get('/healthz', async (c) => {
@@ -82,14 +84,34 @@ app.route('/v1/signals', signals);
 app.route('/v1/stops', stops);
 app.route('/metrics', metrics);
 
-app.notFound((c) =>
-  refuse(
+app.notFound((c) => {
+  const allowed = methodsAt(c.req.path);
+  if (allowed.length > 0) {
+    const answer = refuse(c, 405, 'method_not_allowed', `${c.req.path} takes ${allowed.join(' and ')}.`);
+    answer.headers.set('allow', allowed.join(', '));
+    return answer;
+  }
+  return refuse(
     c,
     404,
     'not_found',
     'There is nothing here. /openapi.json tells what there is; agents call /proxy/<service>/<path>.',
-  ),
-);
+  );
+});
+
+/** The methods that a path of our own API takes (RFC 9110 §15.5.6); none where there is nothing. */
+function methodsAt(path: string): readonly string[] {
+  const methods = new Set<string>();
+  for (const route of app.routes) {
+    if (route.method === 'ALL' || !fits(route.path.split('/'), path.split('/'))) continue;
+    methods.add(route.method);
+    if (route.method === 'GET') methods.add('HEAD');
+  }
+  return [...methods];
+}
+
+const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
+  pattern.length === path.length && pattern.every((part, i) => part === path[i] || (part.startsWith(':') && path[i]));
 app.onError((error, c) => {
   if (!isOfDatabase(error)) return bugResponse(error, c.get('requestId') ?? crypto.randomUUID(), c.req.method);
   console.error(`keywarden: error: ${c.get('requestId')}: D1 failed: ${databaseWords(error)}`);

@@ -5,6 +5,8 @@ import { err, ok, type Result } from '../lib/result.ts';
 export interface TokenPlaces {
   /** Lower-case header name of a `header` scheme, or null. */
   readonly header: string | null;
+  /** What that scheme puts before the key (`SSWS `), or nothing. */
+  readonly prefix?: string;
   /** Parameter name of a `query` scheme, or null. */
   readonly queryParam: string | null;
 }
@@ -32,10 +34,13 @@ export function locateToken(headers: Headers, query: string, places: TokenPlaces
   };
 
   const authorization = headers.get('authorization');
-  if (authorization !== null) for (const value of authorizationValues(authorization)) offer('authorization', value);
+  if (authorization !== null) {
+    const bare = places.header === 'authorization' ? withoutPrefix(authorization.trim(), places.prefix) : authorization;
+    for (const value of authorizationValues(bare)) offer('authorization', value);
+  }
   for (const name of places.header === null ? KEY_HEADERS : [...KEY_HEADERS, places.header]) {
     const value = name === 'authorization' ? null : headers.get(name);
-    if (value !== null) offer(name, value.trim());
+    if (value !== null) offer(name, name === places.header ? withoutPrefix(value.trim(), places.prefix) : value.trim());
   }
   if (query !== '') {
     const params = new URLSearchParams(query);
@@ -52,6 +57,12 @@ export function locateToken(headers: Headers, query: string, places: TokenPlaces
       ? { kind: 'token_malformed', why: 'no capability token among what was sent' }
       : { kind: 'token_missing' },
   );
+}
+
+/** An SDK of such a service sends `SSWS T`; curl perhaps `T`. Scheme names are case-insensitive (RFC 9110 §11.1). */
+function withoutPrefix(value: string, prefix = ''): string {
+  const begins = prefix !== '' && value.slice(0, prefix.length).toLowerCase() === prefix.toLowerCase();
+  return begins ? value.slice(prefix.length).trim() : value;
 }
 
 function authorizationValues(value: string): string[] {

@@ -20,5 +20,6 @@ export async function authenticate(call: Call, edge: Edge): Promise<Result<Authe
 
 const placesOf = (spec: CredentialSpec | null): TokenPlaces => ({
   header: spec?.scheme === 'header' ? spec.header.toLowerCase() : null,
+  prefix: spec?.scheme === 'header' ? spec.prefix : '',
   queryParam: spec?.scheme === 'query' ? spec.param : null,
 });

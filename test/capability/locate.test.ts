@@ -50,6 +50,20 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     });
   });
 
+  it.each([
+    ['x-vendor-key', 'Key ', `Key ${T}`],
+    ['x-vendor-key', 'Key ', `key ${T}`],
+    ['x-vendor-key', 'Key ', T],
+    ['authorization', 'SSWS ', `SSWS ${T}`],
+    ['authorization', 'Bot ', `Bot  ${T}`],
+    ['authorization', 'SSWS ', `Bearer ${T}`],
+  ])("behind the prefix of the policy's own scheme, or without it: %s with %j", (header, prefix, value) => {
+    expect(locateToken(new Headers({ [header]: value }), '', { header, prefix, queryParam: null })).toEqual({
+      ok: true,
+      value: T,
+    });
+  });
+
   it('the same token in two places is one token', () => {
     expect(locateToken(new Headers({ authorization: `Bearer ${T}`, 'x-api-key': T }), '', nowhere)).toEqual({
       ok: true,

@@ -51,6 +51,12 @@ describe('keywarden token', () => {
     expect(await call(stdout.trim(), '/v1/widgets/1', 'DELETE')).toBe(403);
   });
 
+  it('a no says what to mend, and not that a role is missing', async () => {
+    const unknown = await run('token', '--agent', 'demo', '--can', 'widgets:list', '--ttl', '25h');
+    expect(unknown.code).not.toBe(0);
+    expect(unknown.stderr).not.toMatch(/role/);
+  });
+
   it('--json gives the answer whole; times and capabilities as asked', async () => {
     const { stdout } = await run(
       'token',

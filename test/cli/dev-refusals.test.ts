@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -142,6 +142,15 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     expect(end.stderr).toMatch(/cannot use the state directory/);
   });
 
+  it('a directory of others that is full of other things is left as it is', async () => {
+    place.file('state/other', 'theirs');
+    chmodSync(join(place.path, 'state'), 0o777);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toMatch(/it is open to others and holds what is not of keywarden/);
+    expect(statSync(join(place.path, 'state')).mode & 0o777).toBe(0o777);
+  });
+
   it('no refusal leaves a lock behind', async () => {
     place.file('vars.env', '');
     await dev();
@@ -156,7 +165,6 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
       cwd: place.path,
     });
     await ended(child);
-    const { statSync } = await import('node:fs');
     expect(statSync(join(place.path, 'state')).mode & 0o777).toBe(0o700);
     expect(statSync(join(place.path, 'state/operator.key')).mode & 0o777).toBe(0o600);
   });

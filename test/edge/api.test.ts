@@ -31,6 +31,30 @@ afterAll(async () => {
 const post = (path: string, body: unknown): Promise<Response> =>
   edge.operate(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
+describe('every answer of our own', () => {
+  it.each([
+    '/healthz',
+    '/.well-known/jwks.json',
+    '/openapi.json',
+    '/v1/audit',
+    '/v1/sessions',
+    '/v1/signals',
+    '/nowhere',
+  ])('%s says who spoke (RFC 9209)', async (path) => {
+    expect((await edge.operate(path)).headers.get('proxy-status')).toMatch(/^keywarden/);
+  });
+
+  it.each([
+    ['PUT', '/v1/tokens', 'POST'],
+    ['DELETE', '/v1/capabilities', 'GET, HEAD'],
+    ['POST', '/healthz', 'GET, HEAD'],
+    ['GET', '/v1/approvals/0199aa00-0000-7000-8000-000000000000/approve', 'POST'],
+  ])('%s %s is 405, with what is allowed (RFC 9110 §15.5.6)', async (method, path, allow) => {
+    const answer = await edge.operate(path, { method });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow]);
+  });
+});
+
 describe('GET /v1/capabilities', () => {
   it('says what the token allows, and looking costs nothing of the limit', async () => {
     const token = await edge.mint('looker', ['bank:read']);

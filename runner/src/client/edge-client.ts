@@ -80,13 +80,18 @@ function unreachable(address: EdgeAddress, error: Error): Failure {
   );
 }
 
+/** By the edge's own code: what of the refusal is the operator's to mend. Others say it themselves. */
+const HINTS: Readonly<Record<string, string>> = {
+  operator_key_invalid: 'the operator key is not one of this edge; keywarden doctor tells which was used',
+  role_missing: 'use the key of an operator who has it, or give it to this one in KEYWARDEN_OPERATORS',
+  agent_unknown: 'policies/agents.yaml says which agents there are',
+  capability_not_grantable: 'policies/agents.yaml says who may hold what',
+  ttl_too_long: 'policies/agents.yaml says for how long (max_ttl)',
+};
+
 async function refusalOf(response: Response): Promise<Failure> {
   const parsed = Problem.safeParse(await response.json().catch(() => null));
   const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${response.status}`;
-  const hints: Record<number, string> = {
-    401: 'the operator key is not one of this edge; keywarden doctor tells which was used',
-    403: 'this operator lacks the role for it',
-  };
-  const hint = hints[response.status];
+  const hint = parsed.success ? HINTS[parsed.data.code] : undefined;
   return new Failure(`the edge refuses: ${said}`, hint === undefined ? [] : [hint]);
 }

@@ -1,5 +1,6 @@
 import { Miniflare, type MiniflareOptions } from 'miniflare';
 import { Failure } from '../failure.ts';
+import { buildConsole } from './console-files.ts';
 import type { EdgePlan } from './edge-plan.ts';
 import { awaitHealth } from './health.ts';
 import { applyMigrations, type Database } from './migrations.ts';
@@ -28,6 +29,7 @@ export class EdgeRuntime {
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
+    buildConsole(options.say);
     this.#settings = readWorkerSettings();
     const { promise, resolve } = Promise.withResolvers<string>();
     this.died = promise;

@@ -8,6 +8,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -71,19 +72,36 @@ export function writePrivateFile(path: string, text: string): void {
   renameSync(draft, path);
 }
 
-/** Makes a directory that only its owner may enter; takes the others' rights from one that is ours already. */
+/**
+ * Makes a directory that only its owner may enter; takes the others' rights from one that is ours already, or empty. Any other
+ * that is open to others is refused: who names /tmp by mistake must not find it closed.
+ */
 export function openPrivateDirectory(path: string): void {
   try {
     makeFolders(path);
-    const { mode } = statSync(path);
-    if ((mode & 0o077) !== 0) chmodSync(path, 0o700);
+    if ((statSync(path).mode & 0o077) === 0) return;
+    const inside = readdirSync(path);
+    if (inside.length > 0 && !inside.some((name) => OURS.has(name)))
+      throw new Error('it is open to others and holds what is not of keywarden');
+    chmodSync(path, 0o700);
   } catch (error) {
     throw new Failure(
       `cannot use the state directory ${path}: ${(error as Error).message}`,
-      'name another with --state DIR',
+      'name another, or a new one, with --state DIR',
     );
   }
 }
+
+/** Something of it is in every directory of ours that is not empty. */
+const OURS: ReadonlySet<string> = new Set([
+  'operator.key',
+  'signing.jwk',
+  'storage',
+  'sessions',
+  'receipts',
+  'demo',
+  'images',
+]);
 
 /** Step by step: Node's recursive mkdir never ends where nothing can be made and the answer is ENOENT, as under /proc. */
 function makeFolders(path: string): void {
