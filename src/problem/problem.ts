@@ -179,7 +179,7 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
         429,
         'rate_limited',
         'Too many requests',
-        `The limit of ${reason.limit} is used up. Try again in ${reason.retryAfterSeconds} s.`,
+        `${reason.limit === 'agent' ? "The agent's own limit" : `The limit of ${reason.limit}`} is used up. Try again in ${reason.retryAfterSeconds} s.`,
         { retryAfterSeconds: reason.retryAfterSeconds, proxyError: 'http_request_denied' },
       );
     case 'fault':

@@ -31,7 +31,11 @@ export function refuse(c: ApiContext, status: number, code: string, message: str
 
 /** All issues of a request at once: `ttl_seconds: Too big: expected number to be <=86400; …`. */
 export const issuesText = (error: z.core.$ZodError): string =>
-  error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${i.message}`).join('; ');
+  error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${wordsOf(i)}`).join('; ');
+
+/** What {@link jsonOf} could not read is null to the schema. */
+const wordsOf = ({ path, message }: z.core.$ZodIssue): string =>
+  path.length === 0 && message.endsWith('received null') ? 'it is no JSON, or larger than 64 KiB' : message;
 
 const MAX_BODY_BYTES = 65_536;
 
