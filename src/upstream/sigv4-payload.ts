@@ -33,7 +33,12 @@ export async function payloadOf(
     );
   }
   if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, headers } });
-  const bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
+  let bytes: Uint8Array | null;
+  try {
+    bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
+  } catch {
+    return err(request.bodyFault?.() ?? fault('client_cancelled', 'before its body had come whole'));
+  }
   if (bytes === null) {
     return err(
       fault(

@@ -58,7 +58,7 @@ export async function injectSigV4(
 
   const headers = new Headers(request.headers);
   for (const name of CLIENT_SIGNING_FIELDS) headers.delete(name);
-  const decoded = decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, headers });
+  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, headers });
   if (!decoded.ok) return decoded;
   const payload = await payloadOf(decoded.value, s3);
   if (!payload.ok) return payload;
