@@ -1,5 +1,5 @@
 import type { Denial } from '../denial.ts';
-import type { Fault } from '../fault.ts';
+import type { Fault, UnsignableReason } from '../fault.ts';
 
 /**
  * What a client may know of a no: the one wall for words. Rich reasons go to the audit row, these go out.
@@ -212,9 +212,24 @@ function bodyProblem(why: Extract<Denial, { kind: 'body_refused' }>['why']): Pub
   );
 }
 
-function faultProblem({ code, retryable }: Fault): PublicProblem {
+const UNSIGNABLE: Readonly<Record<UnsignableReason, string>> = {
+  scope:
+    'Neither the policy nor the request names the region and the service that it is to be signed for. Sign it with AWS Signature Version 4, with any keys, or have an operator set both in the policy.',
+  path: 'The path holds a bare +, which services read differently. Send %2B for a plus and %20 for a space.',
+  query: 'The query holds a broken percent-escape, a value without a name, or a parameter twice.',
+  escapes: 'The path or the query holds characters that must be percent-encoded.',
+  body_coding:
+    'The header fields do not say how the body is coded. An aws-chunked body needs x-amz-content-sha256 with one of the STREAMING- forms and x-amz-decoded-content-length; any other body needs neither.',
+  body_malformed:
+    'The aws-chunked body is malformed, cut off, or not as long as x-amz-decoded-content-length says. No complete request was sent to the service.',
+  body_digest: "x-amz-content-sha256 must be the body's SHA-256 in lower-case hex, or UNSIGNED-PAYLOAD.",
+  body_length: 'The body is too large to be hashed here. Send its SHA-256 in x-amz-content-sha256.',
+};
+
+function faultProblem(fault: Fault): PublicProblem {
+  const { code, retryable } = fault;
   const later = retryable ? { retryAfterSeconds: 1 } : {};
-  switch (code) {
+  switch (fault.code) {
     case 'upstream_unreachable':
       return problem(
         502,
@@ -260,13 +275,9 @@ function faultProblem({ code, retryable }: Fault): PublicProblem {
         proxyError: 'connection_terminated',
       });
     case 'request_unsignable':
-      return problem(
-        400,
-        code,
-        'Request cannot be signed',
-        "The body comes in a form that the service's signature scheme cannot take. Send it with a Content-Length, not streamed.",
-        { proxyError: 'http_request_error' },
-      );
+      return problem(400, code, 'Request cannot be signed', UNSIGNABLE[fault.why], {
+        proxyError: 'http_request_error',
+      });
     case 'ledger_unavailable':
       return problem(503, code, 'Ledger unavailable', 'The call could not be recorded, so it was not made.', {
         ...later,

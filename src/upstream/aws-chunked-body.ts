@@ -1,4 +1,4 @@
-import { type Fault, fault } from '../fault.ts';
+import { type Fault, fault, unsignable } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
 import { ofKnownLength } from './known-length.ts';
@@ -33,13 +33,13 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   const saysCoded = codings.some((coding) => coding.toLowerCase() === 'aws-chunked');
   // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
   if (!payload.startsWith('STREAMING-'))
-    return saysCoded ? unsignable('the body is aws-chunked without saying how') : ok(request);
+    return saysCoded ? contradictory('the body is aws-chunked without saying how') : ok(request);
   const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
-  if (form === undefined) return unsignable('this form of aws-chunked is not known');
+  if (form === undefined) return contradictory('this form of aws-chunked is not known');
   const length = request.headers.get('x-amz-decoded-content-length') ?? '';
-  if (!/^\d{1,15}$/.test(length)) return unsignable('an aws-chunked body needs x-amz-decoded-content-length');
+  if (!/^\d{1,15}$/.test(length)) return contradictory('an aws-chunked body needs x-amz-decoded-content-length');
   const decodedLength = Number(length);
-  if (request.body === null) return unsignable('an aws-chunked body is announced and there is none');
+  if (request.body === null) return contradictory('an aws-chunked body is announced and there is none');
 
   const headers = new Headers(request.headers);
   for (const name of CODED_FIELDS) headers.delete(name);
@@ -98,5 +98,5 @@ async function decodedWhole(
   return ok(bytes);
 }
 
-const malformed = (why: string): Fault => fault('request_unsignable', `the aws-chunked body is malformed: ${why}`);
-const unsignable = (detail: string): Result<never, Fault> => err(fault('request_unsignable', detail));
+const malformed = (why: string): Fault => unsignable('body_malformed', `the aws-chunked body is malformed: ${why}`);
+const contradictory = (detail: string): Result<never, Fault> => err(unsignable('body_coding', detail));

@@ -3,7 +3,7 @@ import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RawResponse } from '../support/raw.ts';
 import { upload } from '../support/upstream.ts';
-import { AWS_ID, AWS_SECRET, rowsOf, startWorld, VARS, type World } from './world.ts';
+import { AWS_ID, AWS_SECRET, rowOf, rowsOf, startWorld, VARS, type World } from './world.ts';
 
 let world: World;
 let token: string;
@@ -12,22 +12,26 @@ beforeAll(async () => {
     policies: (origin) =>
       Object.fromEntries(
         // S3 sends the body on as it comes; any other service has it gathered, to sign its hash.
-        ['s3', 'glacier'].map((service) => [
+        [
+          ['s3', ', region: us-east-1, service: s3'],
+          ['glacier', ', region: us-east-1, service: glacier'],
+          ['open', ''],
+        ].map(([service, scope]) => [
           `${service}.yaml`,
           `service: ${service}
 origin: ${origin}
-credential: { scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET, region: us-east-1, service: ${service} }
+credential: { scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET${scope} }
 errors: s3
 timeout: 5s
 capabilities:
-  put: { allow: "PUT /{path+}" }
+  put: { allow: ["PUT /{path+}", "GET /{path+}"] }
 `,
         ]),
       ),
     vars: VARS,
   });
   world.upstream.handle(upload());
-  token = await world.token(['s3:put', 'glacier:put']);
+  token = await world.token(['s3:put', 'glacier:put', 'open:put']);
 }, 120_000);
 afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
@@ -79,13 +83,13 @@ describe.each(['s3', 'glacier'])('an aws-chunked upload to %s', (service) => {
     const response = await put(service, length, body);
     expect(response.status).toBe(400);
     expect(response.headers['content-type']).toBe('application/xml');
+    expect(response.body.toString()).toContain('The aws-chunked body is malformed, cut off, or not as long as');
     for (const seen of world.upstream.seen) expect(await seen.received).toBe('broken');
-    await expect
-      .poll(async () => (await rowsOf(world, response)).map((row) => [row.event, row.reason]), { timeout: 8_000 })
-      .toEqual([
-        ['call.admitted', null],
-        ['call.failed', 'request_unsignable'],
-      ]);
+    expect(await rowOf(world, response, 'call.failed')).toMatchObject({
+      reason: 'request_unsignable',
+      detail: { why: expect.stringMatching(/^the aws-chunked body is malformed: /) },
+    });
+    expect((await rowsOf(world, response)).map((row) => row.event)).toEqual(['call.admitted', 'call.failed']);
     expect(response.wire.includes(AWS_ID) || response.wire.includes(AWS_SECRET)).toBe(false);
   });
 
@@ -109,4 +113,16 @@ it('the unmodified S3 SDK uploads a stream whose length it names: S3 takes no ch
   expect(seen?.headers).toMatchObject({ 'content-length': '5' });
   expect(seen?.headers).not.toHaveProperty('transfer-encoding');
   expect(seen?.body().toString()).toBe('hello');
+});
+
+it('a request for which nobody names region and service hears that, and nothing about a body', async () => {
+  const response = await world.call('open', 'GET', '/bucket/key', { token });
+  expect(response.status).toBe(400);
+  expect(response.body.toString()).toContain('Neither the policy nor the request names the region and the service');
+  expect(response.body.toString()).not.toMatch(/body/i);
+  expect(world.upstream.seen).toEqual([]);
+  expect(await rowOf(world, response, 'call.failed')).toMatchObject({
+    reason: 'request_unsignable',
+    detail: { why: expect.stringContaining('names a region and a service') },
+  });
 });
