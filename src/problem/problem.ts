@@ -235,7 +235,8 @@ function faultProblem(fault: Fault): PublicProblem {
         502,
         code,
         'Upstream unreachable',
-        'The service could not be reached, or it ended the connection before it gave an HTTP answer.',
+        // Not retryable is what may have acted and is not idempotent: to send it again could do it twice.
+        `The service could not be reached, or it ended the connection before it gave an HTTP answer.${retryable ? '' : ' Whether it acted on the request is unknown.'}`,
         { ...later, proxyError: 'destination_unavailable' },
       );
     case 'upstream_protocol_error':
@@ -260,7 +261,9 @@ function faultProblem(fault: Fault): PublicProblem {
         code,
         'Redirect refused',
         'The service redirected to another origin, which the policy does not allow; the credential goes nowhere else.',
-        { proxyError: 'http_response_incomplete' },
+        // Of RFC 9209 §2.3 the type for "its configuration and/or policy settings": the answer was whole and good HTTP,
+        // so that no http_protocol_error or http_response_* is true of it.
+        { proxyError: 'http_request_denied' },
       );
     case 'upstream_coding_unsupported':
       return problem(
