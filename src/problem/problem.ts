@@ -1,5 +1,6 @@
 import type { Denial } from '../denial.ts';
 import type { Fault, UnsignableReason } from '../fault.ts';
+import { METHODS } from '../policy/template.ts';
 
 /**
  * What a client may know of a no: the one wall for words. Rich reasons go to the audit row, these go out.
@@ -16,6 +17,8 @@ export interface PublicProblem {
   readonly challenge: { readonly error: 'invalid_token' | null } | null;
   /** False: an SDK that sends it again by itself, soon, gets the same no, whatever its status usually means. */
   readonly worthRetrying?: boolean;
+  /** For a 405, which must name the methods that there are (RFC 9110 §15.5.6). */
+  readonly allow?: readonly string[];
   /** RFC 9209 §2.3 proxy error type. */
   readonly proxyError: string;
 }
@@ -25,7 +28,7 @@ const problem = (
   code: string,
   title: string,
   message: string,
-  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError' | 'worthRetrying'>> = {},
+  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError' | 'worthRetrying' | 'allow'>> = {},
 ): PublicProblem => ({
   status,
   code,
@@ -34,6 +37,7 @@ const problem = (
   retryAfterSeconds: more.retryAfterSeconds ?? null,
   challenge: more.challenge ?? null,
   worthRetrying: more.worthRetrying ?? true,
+  ...(more.allow === undefined ? {} : { allow: more.allow }),
   proxyError: more.proxyError ?? 'http_request_denied',
 });
 
@@ -79,7 +83,10 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
         'No policy defines this service. GET /v1/capabilities with your token lists what it may use.',
       );
     case 'method_refused':
-      return problem(405, 'method_refused', 'Method refused', 'Keywarden does not forward this method.');
+      // Those that are forwarded at all: which of them the policy allows on this path is told to a token by /v1/capabilities.
+      return problem(405, 'method_refused', 'Method refused', 'Keywarden does not forward this method.', {
+        allow: [...METHODS],
+      });
     case 'path_refused':
       return problem(
         400,
