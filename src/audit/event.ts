@@ -58,6 +58,8 @@ export interface CallOutcome {
   readonly status: number | null;
   /** A fault's code, for `call.failed`. */
   readonly reason: string | null;
+  /** A fault's evidence: what its code leaves open. */
+  readonly why?: string;
   readonly requestBytes: number | null;
   readonly responseBytes: number | null;
   /** From reading the request to the end of the answer. */

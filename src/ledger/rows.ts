@@ -91,7 +91,7 @@ export const outcomeRow = (intent: OpenIntent, outcome: CallOutcome): RowContent
   requestHash: null,
   policyHash: null,
   operator: null,
-  detail: '{}',
+  detail: outcome.why === undefined ? '{}' : JSON.stringify(harmless({ why: outcome.why })),
 });
 
 export const unknownRow = (requestId: string, intent: OpenIntent): RowContent => ({

@@ -26,6 +26,12 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       redirect: 'manual',
       signal: controller.signal,
     });
+    // An answer to a request that never became whole: the upstream may have taken it for a shorter one.
+    const broken = request.bodyFault?.() ?? null;
+    if (broken !== null) {
+      abort();
+      return err(broken);
+    }
     if (response.status === 101 || response.webSocket) {
       abort();
       return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
@@ -33,6 +39,8 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     return ok({ injected, response, abort, deadline });
   } catch {
     deadline.clear();
+    const broken = request.bodyFault?.() ?? null;
+    if (broken !== null) return err(broken);
     // The runtime's message may quote the URL, which under the query scheme holds the credential: only our words go on.
     if (deadline.passed) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
     if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));

@@ -46,6 +46,7 @@ export function recordFailure(call: Call, principal: Principal, fault: Fault): v
       event: 'call.failed',
       status: null,
       reason: fault.code,
+      why: fault.detail,
       responseBytes: null,
       redactions: 0,
     }),
@@ -95,7 +96,7 @@ export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): v
 
 function outcomeOf(
   call: Call,
-  end: Pick<CallOutcome, 'event' | 'status' | 'reason' | 'responseBytes' | 'redactions'>,
+  end: Pick<CallOutcome, 'event' | 'status' | 'reason' | 'why' | 'responseBytes' | 'redactions'>,
 ): CallOutcome {
   const now = Date.now();
   const length = call.request.headers.get('content-length');

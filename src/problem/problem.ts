@@ -1,5 +1,6 @@
 import type { Denial } from '../denial.ts';
-import type { Fault } from '../fault.ts';
+import type { Fault, UnsignableReason } from '../fault.ts';
+import { METHODS } from '../policy/template.ts';
 
 /**
  * What a client may know of a no: the one wall for words. Rich reasons go to the audit row, these go out.
@@ -16,6 +17,8 @@ export interface PublicProblem {
   readonly challenge: { readonly error: 'invalid_token' | null } | null;
   /** False: an SDK that sends it again by itself, soon, gets the same no, whatever its status usually means. */
   readonly worthRetrying?: boolean;
+  /** For a 405, which must name the methods that there are (RFC 9110 §15.5.6). */
+  readonly allow?: readonly string[];
   /** RFC 9209 §2.3 proxy error type. */
   readonly proxyError: string;
 }
@@ -25,7 +28,7 @@ const problem = (
   code: string,
   title: string,
   message: string,
-  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError' | 'worthRetrying'>> = {},
+  more: Partial<Pick<PublicProblem, 'retryAfterSeconds' | 'challenge' | 'proxyError' | 'worthRetrying' | 'allow'>> = {},
 ): PublicProblem => ({
   status,
   code,
@@ -34,6 +37,7 @@ const problem = (
   retryAfterSeconds: more.retryAfterSeconds ?? null,
   challenge: more.challenge ?? null,
   worthRetrying: more.worthRetrying ?? true,
+  ...(more.allow === undefined ? {} : { allow: more.allow }),
   proxyError: more.proxyError ?? 'http_request_denied',
 });
 
@@ -79,7 +83,10 @@ export function problemOf(reason: Denial | Fault): PublicProblem {
         'No policy defines this service. GET /v1/capabilities with your token lists what it may use.',
       );
     case 'method_refused':
-      return problem(405, 'method_refused', 'Method refused', 'Keywarden does not forward this method.');
+      // Those that are forwarded at all: which of them the policy allows on this path is told to a token by /v1/capabilities.
+      return problem(405, 'method_refused', 'Method refused', 'Keywarden does not forward this method.', {
+        allow: [...METHODS],
+      });
     case 'path_refused':
       return problem(
         400,
@@ -212,15 +219,31 @@ function bodyProblem(why: Extract<Denial, { kind: 'body_refused' }>['why']): Pub
   );
 }
 
-function faultProblem({ code, retryable }: Fault): PublicProblem {
+const UNSIGNABLE: Readonly<Record<UnsignableReason, string>> = {
+  scope:
+    'Neither the policy nor the request names the region and the service that it is to be signed for. Sign it with AWS Signature Version 4, with any keys, or have an operator set both in the policy.',
+  path: 'The path holds a bare +, which services read differently. Send %2B for a plus and %20 for a space.',
+  query: 'The query holds a broken percent-escape, a value without a name, or a parameter twice.',
+  escapes: 'The path or the query holds characters that must be percent-encoded.',
+  body_coding:
+    'The header fields do not say how the body is coded. An aws-chunked body needs x-amz-content-sha256 with one of the STREAMING- forms and x-amz-decoded-content-length; any other body needs neither.',
+  body_malformed:
+    'The aws-chunked body is malformed, cut off, or not as long as x-amz-decoded-content-length says. No complete request was sent to the service.',
+  body_digest: "x-amz-content-sha256 must be the body's SHA-256 in lower-case hex, or UNSIGNED-PAYLOAD.",
+  body_length: 'The body is too large to be hashed here. Send its SHA-256 in x-amz-content-sha256.',
+};
+
+function faultProblem(fault: Fault): PublicProblem {
+  const { code, retryable } = fault;
   const later = retryable ? { retryAfterSeconds: 1 } : {};
-  switch (code) {
+  switch (fault.code) {
     case 'upstream_unreachable':
       return problem(
         502,
         code,
         'Upstream unreachable',
-        'The service could not be reached, or it ended the connection before it gave an HTTP answer.',
+        // Not retryable is what may have acted and is not idempotent: to send it again could do it twice.
+        `The service could not be reached, or it ended the connection before it gave an HTTP answer.${retryable ? '' : ' Whether it acted on the request is unknown.'}`,
         { ...later, proxyError: 'destination_unavailable' },
       );
     case 'upstream_protocol_error':
@@ -245,7 +268,9 @@ function faultProblem({ code, retryable }: Fault): PublicProblem {
         code,
         'Redirect refused',
         'The service redirected to another origin, which the policy does not allow; the credential goes nowhere else.',
-        { proxyError: 'http_response_incomplete' },
+        // Of RFC 9209 §2.3 the type for "its configuration and/or policy settings": the answer was whole and good HTTP,
+        // so that no http_protocol_error or http_response_* is true of it.
+        { proxyError: 'http_request_denied' },
       );
     case 'upstream_coding_unsupported':
       return problem(
@@ -260,13 +285,9 @@ function faultProblem({ code, retryable }: Fault): PublicProblem {
         proxyError: 'connection_terminated',
       });
     case 'request_unsignable':
-      return problem(
-        400,
-        code,
-        'Request cannot be signed',
-        "The body comes in a form that the service's signature scheme cannot take. Send it with a Content-Length, not streamed.",
-        { proxyError: 'http_request_error' },
-      );
+      return problem(400, code, 'Request cannot be signed', UNSIGNABLE[fault.why], {
+        proxyError: 'http_request_error',
+      });
     case 'ledger_unavailable':
       return problem(503, code, 'Ledger unavailable', 'The call could not be recorded, so it was not made.', {
         ...later,

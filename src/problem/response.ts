@@ -30,6 +30,7 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
     'x-content-type-options': 'nosniff',
   });
   if (p.retryAfterSeconds !== null) headers.set('retry-after', String(p.retryAfterSeconds));
+  if (p.allow !== undefined) headers.set('allow', p.allow.join(', '));
   if (p.challenge !== null) setChallenges(headers, p.challenge.error, context.shape);
   for (const [name, value] of Object.entries(context.fields ?? {})) headers.set(name, value);
   // The vendors' SDKs retry by status; a no stays a no.

@@ -1,6 +1,7 @@
-import { type Fault, fault } from '../fault.ts';
+import { type Fault, fault, unsignable } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
+import { ofKnownLength } from './known-length.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 
 /** The values of `x-amz-content-sha256` that announce a coded body, and whether trailers follow it. */
@@ -22,22 +23,23 @@ const CODED_FIELDS = [
  * A request whose `aws-chunked` body, if it has one, is decoded: its chunks are signed with the client's placeholder, and
  * we could sign them again only with the body's hashes. The outgoing body has a known length, since S3 takes no other.
  *
- * @returns The request as it is when its body is not coded; `request_unsignable` when its fields contradict each other.
+ * @returns The request as it is when its body is not coded; `request_unsignable` when its fields contradict each other or
+ *   the body is at hand and malformed. A stream that turns out so while it is sent errors, and `bodyFault` says why.
  */
-export function decodeAwsChunkedBody(request: OutgoingRequest): Result<OutgoingRequest, Fault> {
+export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Result<OutgoingRequest, Fault>> {
   const payload = request.headers.get('x-amz-content-sha256') ?? '';
   const codings = (request.headers.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
   const others = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
   const saysCoded = codings.some((coding) => coding.toLowerCase() === 'aws-chunked');
   // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
   if (!payload.startsWith('STREAMING-'))
-    return saysCoded ? unsignable('the body is aws-chunked without saying how') : ok(request);
+    return saysCoded ? contradictory('the body is aws-chunked without saying how') : ok(request);
   const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
-  if (form === undefined) return unsignable('this form of aws-chunked is not known');
+  if (form === undefined) return contradictory('this form of aws-chunked is not known');
   const length = request.headers.get('x-amz-decoded-content-length') ?? '';
-  if (!/^\d{1,15}$/.test(length)) return unsignable('an aws-chunked body needs x-amz-decoded-content-length');
+  if (!/^\d{1,15}$/.test(length)) return contradictory('an aws-chunked body needs x-amz-decoded-content-length');
   const decodedLength = Number(length);
-  if (request.body === null) return unsignable('an aws-chunked body is announced and there is none');
+  if (request.body === null) return contradictory('an aws-chunked body is announced and there is none');
 
   const headers = new Headers(request.headers);
   for (const name of CODED_FIELDS) headers.delete(name);
@@ -45,25 +47,56 @@ export function decodeAwsChunkedBody(request: OutgoingRequest): Result<OutgoingR
   else headers.set('content-encoding', others.join(', '));
 
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
-  if (!(request.body instanceof Uint8Array)) {
-    return ok({
-      ...request,
-      headers,
-      body: request.body.pipeThrough(awsChunkedStream(decoder)),
-      bodyLength: decodedLength,
-    });
+  const { body } = request;
+  // An empty object is complete before the first byte of its body, so that it is sent after the last.
+  if (body instanceof Uint8Array || decodedLength === 0) {
+    const decoded = await decodedWhole(decoder, body instanceof Uint8Array ? [body] : body);
+    return decoded.ok ? ok({ ...request, headers, body: decoded.value, bodyLength: decodedLength }) : decoded;
   }
-  const decoded = decoder.push(request.body);
-  if (!decoded.ok) return unsignable(`the aws-chunked body is malformed: ${decoded.error}`);
-  const ended = decoder.end();
-  if (!ended.ok) return unsignable(`the aws-chunked body is malformed: ${ended.error}`);
-  const body = new Uint8Array(decodedLength);
-  let at = 0;
-  for (const piece of decoded.value) {
-    body.set(piece, at);
-    at += piece.length;
-  }
-  return ok({ ...request, headers, body, bodyLength: decodedLength });
+  let broken: Fault | null = null;
+  const decoded = body.pipeThrough(
+    awsChunkedStream(decoder, (why) => {
+      broken = malformed(why);
+    }),
+  );
+  return ok({
+    ...request,
+    headers,
+    body: ofKnownLength(decoded, decodedLength),
+    bodyLength: decodedLength,
+    bodyFault: () => broken,
+  });
 }
 
-const unsignable = (detail: string): Result<never, Fault> => err(fault('request_unsignable', detail));
+async function decodedWhole(
+  decoder: AwsChunkedDecoder,
+  coded: AsyncIterable<Uint8Array> | readonly Uint8Array[],
+): Promise<Result<Uint8Array, Fault>> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of coded) {
+      const decoded = decoder.push(chunk);
+      if (!decoded.ok) return err(malformed(decoded.error));
+      for (const piece of decoded.value) {
+        pieces.push(piece);
+        length += piece.length;
+      }
+    }
+  } catch {
+    return err(fault('client_cancelled', 'before its body had come whole'));
+  }
+  const ended = decoder.end();
+  if (!ended.ok) return err(malformed(ended.error));
+  // Only now: before the end the length is but the client's word.
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return ok(bytes);
+}
+
+const malformed = (why: string): Fault => unsignable('body_malformed', `the aws-chunked body is malformed: ${why}`);
+const contradictory = (detail: string): Result<never, Fault> => err(unsignable('body_coding', detail));

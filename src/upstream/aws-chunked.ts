@@ -114,18 +114,33 @@ export class AwsChunkedDecoder {
 
 /**
  * The decoder as a stream. What is malformed errors the stream, with a text that quotes nothing of the body, so that the
- * upstream never sees a complete request.
+ * upstream never sees a complete request: the last bytes are held back until the coded body has ended as it must, since
+ * with a known length they alone would make the request complete.
+ *
+ * @param onMalformed  Told before the stream errors: an error does not always come through to whoever sends the stream.
  */
-export function awsChunkedStream(decoder: AwsChunkedDecoder): TransformStream<Uint8Array, Uint8Array> {
+export function awsChunkedStream(
+  decoder: AwsChunkedDecoder,
+  onMalformed: (why: string) => void = () => {},
+): TransformStream<Uint8Array, Uint8Array> {
+  let last: Uint8Array | null = null;
+  const malformed = (why: string): never => {
+    onMalformed(why);
+    throw new TypeError(`aws-chunked: ${why}`);
+  };
   return new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       const decoded = decoder.push(chunk);
-      if (!decoded.ok) return controller.error(new TypeError(`aws-chunked: ${decoded.error}`));
-      for (const piece of decoded.value) controller.enqueue(piece);
+      if (!decoded.ok) return malformed(decoded.error);
+      for (const piece of decoded.value) {
+        if (last !== null) controller.enqueue(last);
+        last = piece;
+      }
     },
     flush(controller) {
       const ended = decoder.end();
-      if (!ended.ok) controller.error(new TypeError(`aws-chunked: ${ended.error}`));
+      if (!ended.ok) return malformed(ended.error);
+      if (last !== null) controller.enqueue(last);
     },
   });
 }

@@ -1,4 +1,5 @@
 import type { CanonicalPath } from '../access.ts';
+import type { Fault } from '../fault.ts';
 
 /** A request on its way to the upstream, before and after injection. */
 export interface OutgoingRequest {
@@ -14,4 +15,6 @@ export interface OutgoingRequest {
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   /** Exact length when known. */
   readonly bodyLength: number | null;
+  /** What was found wrong with a streamed body while it was read; null when nothing was, so far. */
+  readonly bodyFault?: () => Fault | null;
 }

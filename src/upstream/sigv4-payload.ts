@@ -1,4 +1,4 @@
-import { type Fault, fault } from '../fault.ts';
+import { type Fault, fault, unsignable } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 
@@ -29,15 +29,20 @@ export async function payloadOf(
   if (claimed !== null && SHA256_HEX.test(claimed)) return ok({ sha256: claimed, request: { ...request, headers } });
   if (claimed !== null && claimed !== UNSIGNED_PAYLOAD) {
     return err(
-      fault('request_unsignable', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'),
+      unsignable('body_digest', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'),
     );
   }
   if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, headers } });
-  const bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
+  let bytes: Uint8Array | null;
+  try {
+    bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
+  } catch {
+    return err(request.bodyFault?.() ?? fault('client_cancelled', 'before its body had come whole'));
+  }
   if (bytes === null) {
     return err(
-      fault(
-        'request_unsignable',
+      unsignable(
+        'body_length',
         `a body of more than ${MAX_SIGNED_BODY_BYTES} bytes needs an x-amz-content-sha256 to be signed`,
       ),
     );

@@ -1,5 +1,5 @@
 import type { CanonicalPath } from '../access.ts';
-import { type Fault, fault } from '../fault.ts';
+import { type Fault, unsignable } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /**
@@ -32,10 +32,7 @@ export function sigV4Path(path: CanonicalPath, s3: boolean): Result<CanonicalPat
   if (!s3) return ok(path);
   if (path.includes('+')) {
     return err(
-      fault(
-        'request_unsignable',
-        'a bare + in the path of an object is ambiguous: send %2B for a plus, %20 for a space',
-      ),
+      unsignable('path', 'a bare + in the path of an object is ambiguous: send %2B for a plus, %20 for a space'),
     );
   }
   return ok(path.replace(/[^A-Za-z0-9\-._~/%]/g, escapeOf) as CanonicalPath);
@@ -56,11 +53,10 @@ export function sigV4Query(query: string, s3: boolean): Result<string, Fault> {
     const equals = pair.indexOf('=');
     const name = decoded(equals === -1 ? pair : pair.slice(0, equals));
     const value = equals === -1 ? '' : decoded(pair.slice(equals + 1));
-    if (name === null || value === null)
-      return err(fault('request_unsignable', 'the query holds a broken percent-escape'));
-    if (name === '') return err(fault('request_unsignable', 'the query holds a value without a name'));
+    if (name === null || value === null) return err(unsignable('query', 'the query holds a broken percent-escape'));
+    if (name === '') return err(unsignable('query', 'the query holds a value without a name'));
     if (PRESIGNED.has(name.toLowerCase())) continue;
-    if (s3 && names.has(name)) return err(fault('request_unsignable', 'a query parameter comes twice'));
+    if (s3 && names.has(name)) return err(unsignable('query', 'a query parameter comes twice'));
     names.add(name);
     pairs.push(equals === -1 ? uriEncode(name) : `${uriEncode(name)}=${uriEncode(value)}`);
   }

@@ -76,6 +76,17 @@ describe("a denial in a service's own shape", () => {
 });
 
 describe('what is said outside', () => {
+  it('an unreachable upstream may have acted, and whoever cannot send it again harmlessly hears so', () => {
+    const words = (retryable: boolean): string => problemOf(fault('upstream_unreachable', 'x', retryable)).message;
+    expect(words(false)).toMatch(/Whether it acted on the request is unknown\.$/);
+    expect(words(true)).not.toContain('acted');
+  });
+  it('a refused redirect is a matter of policy, not of a broken answer (RFC 9209 §2.3)', () => {
+    const response = problemResponse(fault('upstream_redirect_refused', 'x'), context('problem'));
+    expect(response.headers.get('proxy-status')).toBe(
+      'keywarden; error=http_request_denied; details="upstream_redirect_refused"',
+    );
+  });
   it('all failures of a presented token look alike', async () => {
     const kinds = [
       { kind: 'token_malformed', why: 'x' },

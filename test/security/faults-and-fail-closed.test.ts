@@ -53,6 +53,19 @@ describe("threat 27: a broken upstream is a fault with an outcome row, in the se
     expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_unreachable' });
   });
 
+  it('whether an upstream that broke off acted on a POST is unknown, and the answer says so; a GET may be sent again', async () => {
+    world.upstream.handle(reset());
+    const fields = ['Content-Type: application/json'];
+    const post = await world.call('bank', 'POST', '/v1/refunds', { token, fields, body: '{"amount":1}' });
+    const get = await world.call('bank', 'GET', '/v1/balance', { token });
+    world.upstream.handle(json({ ok: true }));
+    expect([post.status, get.status]).toEqual([502, 502]);
+    expect(post.body.toString()).toContain('Whether it acted on the request is unknown.');
+    expect(post.headers).not.toHaveProperty('retry-after');
+    expect(get.body.toString()).not.toContain('acted');
+    expect(get.headers).toHaveProperty('retry-after');
+  });
+
   it.each<[string, Handler, string]>([
     ['breaks off', reset('x'.repeat(100)), 'upstream_protocol_error'],
     ['falls silent', stall('x'.repeat(100)), 'upstream_timeout'],

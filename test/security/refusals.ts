@@ -237,6 +237,9 @@ export function refusals(name: string, the: () => World, good: GoodRequest): voi
       if (response.headers['keywarden-request-id'] !== undefined)
         await expectRefused(the(), response, status, status === 405 ? 'method_refused' : 'operation_unknown');
       else expect([400, 501]).toContain(response.status);
+      // RFC 9110 §15.5.6: a 405 names the methods that there are.
+      if (response.status === 405)
+        expect(response.headers['allow']).toBe('GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
     });
 
     it.each<[string, string]>([

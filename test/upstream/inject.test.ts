@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CanonicalPath } from '../../src/access.ts';
+import type { UnsignableReason } from '../../src/fault.ts';
 import { sha256Hex } from '../../src/lib/digest.ts';
 import type { CredentialSpec } from '../../src/policy/ruled.ts';
 import { Credential, type Credentials } from '../../src/upstream/credential.ts';
@@ -52,9 +53,9 @@ const injected = async (
   if (!done.ok) throw new Error(`${done.error.code}: ${done.error.detail}`);
   return done.value;
 };
-const refused = async (spec: CredentialSpec, given: OutgoingRequest) => {
+const refused = async (spec: CredentialSpec, why: UnsignableReason, given: OutgoingRequest) => {
   const done = await inject(spec, aws, given, { now: NOW });
-  expect(done).toMatchObject({ ok: false, error: { code: 'request_unsignable' } });
+  expect(done).toMatchObject({ ok: false, error: { code: 'request_unsignable', why } });
 };
 const stream = (...chunks: (string | Uint8Array)[]) =>
   new ReadableStream<Uint8Array>({
@@ -239,30 +240,39 @@ describe('SigV4', () => {
       { numRuns: 200 },
     );
   });
-  for (const [what, given] of Object.entries({
-    'a bare + in a key': request({ path: '/b/a+b' }),
-    'a parameter twice': request({ query: 'prefix=a&prefix=b' }),
-    'a parameter twice, once escaped': request({ query: 'prefix=a&pre%66ix=b' }),
-    'a broken escape': request({ query: 'prefix=%zz' }),
-    'text that is no UTF-8': request({ query: 'prefix=%ff' }),
-    'a value without a name': request({ query: '=x' }),
-    'an unknown payload mode': request({
-      method: 'PUT',
-      body: stream('x'),
-      headers: { 'x-amz-content-sha256': 'NONE' },
-    }),
-    'an unknown streaming mode': request({
-      method: 'PUT',
-      body: stream('x'),
-      headers: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' },
-    }),
-    'aws-chunked without a mode': request({
-      method: 'PUT',
-      body: stream('x'),
-      headers: { 'content-encoding': 'aws-chunked' },
-    }),
+  for (const [what, [why, given]] of Object.entries<[UnsignableReason, OutgoingRequest]>({
+    'a bare + in a key': ['path', request({ path: '/b/a+b' })],
+    'a parameter twice': ['query', request({ query: 'prefix=a&prefix=b' })],
+    'a parameter twice, once escaped': ['query', request({ query: 'prefix=a&pre%66ix=b' })],
+    'a broken escape': ['query', request({ query: 'prefix=%zz' })],
+    'text that is no UTF-8': ['query', request({ query: 'prefix=%ff' })],
+    'a value without a name': ['query', request({ query: '=x' })],
+    'an unknown payload mode': [
+      'body_digest',
+      request({
+        method: 'PUT',
+        body: stream('x'),
+        headers: { 'x-amz-content-sha256': 'NONE' },
+      }),
+    ],
+    'an unknown streaming mode': [
+      'body_coding',
+      request({
+        method: 'PUT',
+        body: stream('x'),
+        headers: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' },
+      }),
+    ],
+    'aws-chunked without a mode': [
+      'body_coding',
+      request({
+        method: 'PUT',
+        body: stream('x'),
+        headers: { 'content-encoding': 'aws-chunked' },
+      }),
+    ],
   })) {
-    it(`refuses ${what}`, () => refused(s3, given));
+    it(`refuses ${what}`, () => refused(s3, why, given));
   }
   it('a stream to S3 is unsigned, or carries the digest that the client made', async () => {
     const digest = sha256Hex('body');
@@ -294,7 +304,11 @@ describe('SigV4', () => {
     expect(streamed.headers.get('authorization')).toBe(whole.headers.get('authorization'));
     expect(streamed.headers.has('x-amz-content-sha256')).toBe(false);
     expect(streamed.bodyLength).toBe(4);
-    await refused(dynamo, request({ method: 'POST', body: stream(new Uint8Array(MAX_SIGNED_BODY_BYTES), 'x') }));
+    await refused(
+      dynamo,
+      'body_length',
+      request({ method: 'POST', body: stream(new Uint8Array(MAX_SIGNED_BODY_BYTES), 'x') }),
+    );
   });
   it('a session token is sent and signed', async () => {
     const out = await injected(s3, { ...aws, sessionToken: new Credential('session-token') }, request());
@@ -311,7 +325,7 @@ describe('SigV4', () => {
     expect(
       (await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).headers.get('authorization'),
     ).toContain('/us-east-1/s3/');
-    await refused(open, request());
+    await refused(open, 'scope', request());
   });
   it('decodes an aws-chunked upload and says the length of what is in it', async () => {
     const out = await injected(

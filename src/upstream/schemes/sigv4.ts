@@ -1,5 +1,5 @@
 import { AwsV4Signer } from 'aws4fetch';
-import { type Fault, fault } from '../../fault.ts';
+import { type Fault, unsignable } from '../../fault.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import type { CredentialSpec } from '../../policy/ruled.ts';
 import { decodeAwsChunkedBody } from '../aws-chunked-body.ts';
@@ -44,8 +44,8 @@ export async function injectSigV4(
   const service = spec.service ?? scope?.service;
   if (region === undefined || service === undefined) {
     return err(
-      fault(
-        'request_unsignable',
+      unsignable(
+        'scope',
         'neither the policy nor the client names a region and a service: sign the request with SigV4, or set them in the policy',
       ),
     );
@@ -58,7 +58,7 @@ export async function injectSigV4(
 
   const headers = new Headers(request.headers);
   for (const name of CLIENT_SIGNING_FIELDS) headers.delete(name);
-  const decoded = decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, headers });
+  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, headers });
   if (!decoded.ok) return decoded;
   const payload = await payloadOf(decoded.value, s3);
   if (!payload.ok) return payload;
@@ -110,7 +110,7 @@ export async function signSigV4(
     signer.url.pathname !== request.path ||
     signer.url.search.slice(1) !== request.query
   ) {
-    return err(fault('request_unsignable', 'the path or the query holds characters that must be percent-encoded'));
+    return err(unsignable('escapes', 'the path or the query holds characters that must be percent-encoded'));
   }
   signer.hexBodyHash = async () => sha256;
   const headers = new Headers(request.headers);
