@@ -56,6 +56,28 @@ describe('npm start', () => {
     await until(() => all.every((pid) => !isAlive(pid)), 5_000);
   });
 
+  it('a second one on the same state directory ends with one error, and the first still answers', async () => {
+    const { text, over } = await begin();
+    const second = spawnSync(process.execPath, ['scripts/start.ts', '--state', place.path], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect(second.status).not.toBe(0);
+    expect(second.stderr).toContain(
+      `keywarden: error: another keywarden dev (pid ${child?.pid}) already serves this state directory`,
+    );
+    // What is taken is the state directory: a port is not looked for.
+    expect(second.stdout + second.stderr).not.toContain('port');
+    // Long enough for a changed policy to be noticed.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(text()).not.toContain('reloaded');
+    const line = /^ +call with it +(curl .*)$/m.exec(text())?.[1] ?? '';
+    const called = spawnSync('/bin/sh', ['-c', line], { cwd: ROOT, encoding: 'utf8' });
+    expect(JSON.parse(called.stdout)).toMatchObject({ object: 'list' });
+    child?.kill('SIGINT');
+    await over;
+  });
+
   it('the curl line works as it is pasted', async () => {
     const { text, over } = await begin();
     const line = /^ +call with it +(curl .*)$/m.exec(text())?.[1] ?? '';
