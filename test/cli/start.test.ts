@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { descendants, isAlive, ROOT, scratch, until } from './command-line.ts';
@@ -54,6 +54,27 @@ describe('npm start', () => {
     expect(all.length).toBeGreaterThan(1);
     npm.kill('SIGTERM');
     await until(() => all.every((pid) => !isAlive(pid)), 5_000);
+  });
+
+  it('Ctrl-C, which a terminal sends to the whole process group, lets the session of the demo send its receipt', async () => {
+    const npm = spawn('npm', ['start', '--', '--port', '0', '--state', place.path], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    child = npm;
+    let out = '';
+    npm.stdout.on('data', (chunk) => (out += String(chunk)));
+    npm.stderr.on('data', (chunk) => (out += String(chunk)));
+    // The pipes close with the last of them, after npm itself.
+    const over = new Promise((resolve) => npm.once('close', resolve));
+    await until(() => out.includes('npx keywarden dev.') || npm.exitCode !== null, 60_000);
+    const sandboxed = out.includes('The same agent in a sandbox');
+    process.kill(-(npm.pid ?? 0), 'SIGINT');
+    await over;
+    const receipts = existsSync(join(place.path, 'receipts')) ? readdirSync(join(place.path, 'receipts')) : [];
+    expect(receipts.filter((name) => name.endsWith('.json'))).toHaveLength(sandboxed ? 1 : 0);
+    expect(receipts.filter((name) => name.endsWith('.pending'))).toEqual([]);
   });
 
   it('a second one on the same state directory ends with one error, and the first still answers', async () => {
