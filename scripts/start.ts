@@ -7,7 +7,7 @@ import { type FirstSession, firstSession } from '../runner/src/demo/first-sessio
 import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
 import { signInUrl } from '../runner/src/demo/sign-in.ts';
 import { offeredPort } from '../runner/src/edge/address.ts';
-import { type Edge, startEdge } from '../runner/src/edge/start-edge.ts';
+import { claimState, type Edge, type StateClaim, startEdge } from '../runner/src/edge/start-edge.ts';
 import { Failure } from '../runner/src/failure.ts';
 import { inProject } from '../runner/src/project.ts';
 
@@ -21,6 +21,7 @@ const { values } = parseArgs({ options: { port: { type: 'string' }, state: { typ
 const stateDir = resolve(values.state ?? inProject('.keywarden'));
 const say = (line: string): void => note(harmless(line));
 
+let claim: StateClaim | null = null;
 let demo: Demo | null = null;
 let edge: Edge | null = null;
 let session: FirstSession | null = null;
@@ -50,10 +51,13 @@ async function main(): Promise<number> {
     await session?.stop();
     await edge?.stop();
     await demo?.close();
+    claim?.giveBack();
   }
 }
 
 async function begin(): Promise<void> {
+  // Before anything is written: a running edge reads the demo's policies, and would follow them to a gate that closes.
+  claim = claimState(stateDir, say);
   demo = await prepareDemo(join(stateDir, 'demo'));
   const port = await portFor(values.port);
   edge = await startEdge({
@@ -62,6 +66,7 @@ async function begin(): Promise<void> {
     policiesDir: demo.policiesDir,
     varsFile: demo.varsFile,
     stateDir,
+    claim,
     watch: true,
     say,
   });

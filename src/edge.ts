@@ -45,19 +45,27 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   if (parsed !== null && parsed.env === env) return ok(parsed.edge);
   const problems: EnvironmentProblem[] = [];
   const dev = env.KEYWARDEN_MODE === 'dev';
+  const set = (setting: string): string =>
+    dev
+      ? `write ${setting}=… into the file given to keywarden dev --vars`
+      : `set it with "wrangler secret put ${setting}"`;
+
+  const setBoth = dev
+    ? 'write both into the file given to keywarden dev --vars, or remove the URL'
+    : 'set both with "wrangler secret put", or remove the URL';
 
   const keys = await importKeys(env.KEYWARDEN_SIGNING_KEY, env.KEYWARDEN_PREVIOUS_KEY);
   if (!keys.ok) {
     problems.push({
       problem: `${keys.error.setting}: ${keys.error.why}`,
-      mend: `make one with "keywarden keys create" and set it with "wrangler secret put ${keys.error.setting}"`,
+      mend: `make one with "keywarden keys create" and ${set(keys.error.setting)}`,
     });
   }
   const operators = parseOperatorKeys(env.KEYWARDEN_OPERATORS);
   if (!operators.ok) {
     problems.push({
       problem: `KEYWARDEN_OPERATORS: ${operators.error}`,
-      mend: 'make it with "keywarden keys create" and set it with "wrangler secret put KEYWARDEN_OPERATORS"',
+      mend: `make it with "keywarden keys create" and ${set('KEYWARDEN_OPERATORS')}`,
     });
   }
   const access = parseAccessSettings(
@@ -73,12 +81,12 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   }
   const webhook = webhookSettings(env, dev);
   if (webhook.problem !== null) {
-    problems.push({ problem: webhook.problem, mend: 'set both with "wrangler secret put", or remove the URL' });
+    problems.push({ problem: webhook.problem, mend: setBoth });
   }
   problems.push(
     ...missingSecrets(env, bundle).map(({ secret, detail }) => ({
       problem: detail,
-      mend: `wrangler secret put ${secret}`,
+      mend: set(secret),
     })),
   );
   if (retentionDaysOf(env) === 'unreadable') {
@@ -94,9 +102,8 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
       mend: 'mend it in wrangler.toml [vars], or remove it for the defaults',
     });
   const alertWebhook = alertWebhookOf(env, dev);
-  if (!alertWebhook.ok)
-    problems.push({ problem: alertWebhook.error, mend: 'set both with "wrangler secret put", or remove the URL' });
-  const unmigrated = await migrationProblem(env);
+  if (!alertWebhook.ok) problems.push({ problem: alertWebhook.error, mend: setBoth });
+  const unmigrated = await migrationProblem(env, dev);
   if (unmigrated !== null) problems.push(unmigrated);
 
   if (problems.length > 0 || !keys.ok || !operators.ok || !access.ok || !signals.ok || !alertWebhook.ok)
@@ -116,7 +123,7 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   return ok(edge);
 }
 
-async function migrationProblem(env: Env): Promise<EnvironmentProblem | null> {
+async function migrationProblem(env: Env, dev: boolean): Promise<EnvironmentProblem | null> {
   try {
     await env.DB.batch([
       env.DB.prepare('SELECT seq FROM audit LIMIT 1'),
@@ -127,7 +134,9 @@ async function migrationProblem(env: Env): Promise<EnvironmentProblem | null> {
   } catch {
     return {
       problem: 'the D1 database cannot be read or its migrations are not applied',
-      mend: 'run "npx wrangler d1 migrations apply DB --remote"',
+      mend: dev
+        ? 'start keywarden dev again, which applies them; if that does not help, move its state directory (.keywarden, or that of --state) away'
+        : 'run "npx wrangler d1 migrations apply DB --remote"',
     };
   }
 }

@@ -7,6 +7,7 @@ import {
   SessionEndRequest,
   type SessionListResponse,
   SessionQuery,
+  type SessionReceipt,
   SessionReportRequest,
   type SessionReportResponse,
   SessionStartRequest,
@@ -124,7 +125,8 @@ sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
   if (!revoked.ok) return refuse(c, 503, revoked.error.code, 'The tokens could not be revoked. Send it again.');
   const sha256 = sha256Hex(receipt);
   const first = await endSession(c.env.DB, found.session, {
-    endedAt: now,
+    endedAt: endOf(stated, found, now),
+    lastSeenAt: now,
     reason: stated.reason,
     exitCode: stated.exit_code,
     absenceProven: stated.absence.proven,
@@ -142,6 +144,7 @@ sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
       receipt_sha256: sha256,
       exit_code: stated.exit_code,
       signal: stated.signal,
+      ended_at: stated.at.ended,
       duration_ms: stated.at.duration_ms,
       absence_proven: stated.absence.proven,
       written_by: stated.written_by,
@@ -186,6 +189,13 @@ sessions.get('/:id', operatorOnly('audit'), async (c) => {
   const found = await anySession(c);
   return found instanceof Response ? found : c.json(detailOf(found, Date.now()));
 });
+
+/**
+ * When the session ended, by its receipt: which may have waited for hours until an edge took it. The runner's clock may be wrong,
+ * so it counts only between the session's start and now, as this edge saw them.
+ */
+const endOf = (stated: SessionReceipt, { startedAt }: SessionRow, now: number): number =>
+  Math.min(now, Math.max(startedAt, Date.parse(stated.at.ended)));
 
 /** The session that the path names. */
 async function anySession(c: ApiContext): Promise<SessionRow | Response> {

@@ -37,7 +37,7 @@ export async function updateReport(
 
 export type SessionEnd = Pick<
   SessionRow,
-  'endedAt' | 'reason' | 'exitCode' | 'absenceProven' | 'receipt' | 'receiptSha256'
+  'endedAt' | 'lastSeenAt' | 'reason' | 'exitCode' | 'absenceProven' | 'receipt' | 'receiptSha256'
 > & { readonly counters: string | null };
 
 /** The first receipt wins. @returns whether this was the first. */
@@ -45,7 +45,7 @@ export async function endSession(d1: D1Database, session: string, end: SessionEn
   const { counters, ...rest } = end;
   const ended = await drizzle(d1)
     .update(sessions)
-    .set({ ...rest, ...(counters === null ? {} : { counters }), lastSeenAt: end.endedAt ?? 0 })
+    .set({ ...rest, ...(counters === null ? {} : { counters }) })
     .where(and(eq(sessions.session, session), isNull(sessions.endedAt)))
     .returning({ session: sessions.session });
   return ended.length > 0;

@@ -129,6 +129,16 @@ describe('keywarden audit', () => {
     expect(code).toBe(0);
   });
 
+  it('an export into a folder that is missing, or over a file, says which it is', async () => {
+    const missing = await run('audit', 'export', '--out', join(place.path, 'missing/dir/x'));
+    expect(missing.code).toBe(125);
+    expect(missing.stderr).toContain(`the folder ${join(place.path, 'missing/dir')} does not exist`);
+    expect(missing.stderr).toMatch(/hint: make it first: mkdir -p/);
+    const there = await run('audit', 'export', '--out', place.file('there.ndjson', 'x'));
+    expect(there.code).toBe(125);
+    expect(there.stderr).toMatch(/exists already\n.*hint: name a file that does not exist yet/);
+  });
+
   it('an altered, a dropped and a cut export are found without the edge, exit 1', async () => {
     await call(await mint());
     const file = join(place.path, 'audit.ndjson');

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readVars } from '../../runner/src/edge/vars.ts';
 import { begin, type Ended, ended, keywarden, scratch } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
@@ -52,6 +53,49 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     const end = await dev();
     expect(refusal(end)).toEqual(REFUSED);
     expect(end.stderr).toContain('sets LEDGER');
+  });
+
+  it('lines of the vars file that set nothing, and names that are set twice: each with its line, none with its content', async () => {
+    const lines = [
+      `WIDGETS_KEY=${WIDGETS_KEY}`,
+      'sk_live_lol',
+      '=sk_live_3',
+      '',
+      '# A=1',
+      'export WIDGETS_KEY=sk_live_other',
+      'B="sk_live_b" c',
+      "C='sk_live_c",
+    ];
+    place.file('vars.env', lines.join('\n'));
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    for (const problem of [
+      'vars.env:2: it is not NAME=value',
+      'vars.env:3: there is no name before the =',
+      'vars.env:6: WIDGETS_KEY is set already in line 1',
+      'vars.env:7: something follows the quoted value of B',
+      'vars.env:8: the quote before the value of C is never closed',
+    ])
+      expect(end.stderr).toContain(problem);
+    expect(end.stderr).toMatch(/keywarden: hint: one NAME=value a line/);
+    expect(end.stderr).not.toContain('sk_live');
+  });
+
+  it('what .dev.vars may hold is read: comments, export, quotes, several lines, CRLF', () => {
+    const text = [
+      '\uFEFF# first',
+      'A=1',
+      'export B = "two # words" # said',
+      'C=\'[{"id":"x"}]\'',
+      'D="one\nE=two"',
+      "  F=`it's`",
+      'G=',
+      'H=a=b==',
+      'I="x\\ny"',
+    ];
+    const read = { A: '1', B: 'two # words', C: '[{"id":"x"}]', D: 'one\nE=two', F: "it's", H: 'a=b==', I: 'x\ny' };
+    expect(readVars(place.file('lf.env', text.join('\n')))).toEqual(read);
+    expect(readVars(place.file('crlf.env', text.join('\n').replaceAll('\n', '\r\n')))).toEqual(read);
   });
 
   it('a policy is wrong: all problems, with file, line and column', async () => {

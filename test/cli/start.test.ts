@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { descendants, isAlive, ROOT, scratch, until } from './command-line.ts';
@@ -54,6 +54,49 @@ describe('npm start', () => {
     expect(all.length).toBeGreaterThan(1);
     npm.kill('SIGTERM');
     await until(() => all.every((pid) => !isAlive(pid)), 5_000);
+  });
+
+  it('Ctrl-C, which a terminal sends to the whole process group, lets the session of the demo send its receipt', async () => {
+    const npm = spawn('npm', ['start', '--', '--port', '0', '--state', place.path], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    child = npm;
+    let out = '';
+    npm.stdout.on('data', (chunk) => (out += String(chunk)));
+    npm.stderr.on('data', (chunk) => (out += String(chunk)));
+    // The pipes close with the last of them, after npm itself.
+    const over = new Promise((resolve) => npm.once('close', resolve));
+    await until(() => out.includes('npx keywarden dev.') || npm.exitCode !== null, 60_000);
+    const sandboxed = out.includes('The same agent in a sandbox');
+    process.kill(-(npm.pid ?? 0), 'SIGINT');
+    await over;
+    const receipts = existsSync(join(place.path, 'receipts')) ? readdirSync(join(place.path, 'receipts')) : [];
+    expect(receipts.filter((name) => name.endsWith('.json'))).toHaveLength(sandboxed ? 1 : 0);
+    expect(receipts.filter((name) => name.endsWith('.pending'))).toEqual([]);
+  });
+
+  it('a second one on the same state directory ends with one error, and the first still answers', async () => {
+    const { text, over } = await begin();
+    const second = spawnSync(process.execPath, ['scripts/start.ts', '--state', place.path], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect(second.status).not.toBe(0);
+    expect(second.stderr).toContain(
+      `keywarden: error: another keywarden dev (pid ${child?.pid}) already serves this state directory`,
+    );
+    // What is taken is the state directory: a port is not looked for.
+    expect(second.stdout + second.stderr).not.toContain('port');
+    // Long enough for a changed policy to be noticed.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(text()).not.toContain('reloaded');
+    const line = /^ +call with it +(curl .*)$/m.exec(text())?.[1] ?? '';
+    const called = spawnSync('/bin/sh', ['-c', line], { cwd: ROOT, encoding: 'utf8' });
+    expect(JSON.parse(called.stdout)).toMatchObject({ object: 'list' });
+    child?.kill('SIGINT');
+    await over;
   });
 
   it('the curl line works as it is pasted', async () => {

@@ -54,6 +54,15 @@ describe('finding the edge', () => {
     }
   });
 
+  it('a wrong operator key of the environment is mended in the environment, not in a file', async () => {
+    const env = { KEYWARDEN_URL: NOWHERE, KEYWARDEN_OPERATOR_KEY: 'short' };
+    const { code, stderr } = await keywarden(LIST, { cwd: place.path, env });
+    expect(code).toBe(125);
+    expect(stderr).toMatch(/error: the environment variable KEYWARDEN_OPERATOR_KEY holds no operator key/);
+    expect(stderr).toMatch(/hint: set KEYWARDEN_OPERATOR_KEY/);
+    expect(stderr).not.toContain('file');
+  });
+
   it('says that an edge which was there is not running', async () => {
     state('.keywarden');
     const { code, stderr } = await keywarden(LIST, { cwd: place.path });

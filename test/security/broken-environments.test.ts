@@ -55,22 +55,32 @@ describe('threat 27: the Worker itself refuses to serve in a broken environment,
       'without a secret that a policy names',
       without('BANK_KEY'),
       /BANK_KEY is missing/,
-      /wrangler secret put BANK_KEY/,
+      /^write BANK_KEY=… into the file given to keywarden dev --vars$/,
     ],
-    ['with an empty secret', set('BANK_KEY', ''), /BANK_KEY is empty/, /wrangler secret put BANK_KEY/],
+    [
+      'with an empty secret',
+      set('BANK_KEY', ''),
+      /BANK_KEY is empty/,
+      /^write BANK_KEY=… into the file given to keywarden dev --vars$/,
+    ],
     [
       'with a placeholder for a secret',
       set('BANK_KEY', 'changeme'),
       /BANK_KEY is a placeholder/,
-      /wrangler secret put BANK_KEY/,
+      /^write BANK_KEY=… into the file given to keywarden dev --vars$/,
     ],
     [
       'with a secret that would split a header',
       set('BANK_KEY', `${KEY}\r\nX-Evil: 1`),
       /BANK_KEY holds a control character/,
-      /wrangler secret put BANK_KEY/,
+      /^write BANK_KEY=… into the file given to keywarden dev --vars$/,
     ],
-    ['with a secret too short to scrub', set('BANK_KEY', 'abc'), /BANK_KEY is shorter/, /wrangler secret put BANK_KEY/],
+    [
+      'with a secret too short to scrub',
+      set('BANK_KEY', 'abc'),
+      /BANK_KEY is shorter/,
+      /^write BANK_KEY=… into the file given to keywarden dev --vars$/,
+    ],
     ['without a signing key', without('KEYWARDEN_SIGNING_KEY'), /KEYWARDEN_SIGNING_KEY/, /keywarden keys create/],
     [
       'with a signing key that is cut short',
@@ -157,7 +167,7 @@ describe('threat 27: the Worker itself refuses to serve in a broken environment,
     expect(said.problems).toEqual([
       {
         problem: expect.stringMatching(/migrations are not applied/),
-        mend: expect.stringMatching(/wrangler d1 migrations apply/),
+        mend: expect.stringMatching(/start keywarden dev again.*move its state directory/),
       },
     ]);
     expect((await call(the, 'x')).status).toBe(503);
@@ -172,6 +182,15 @@ describe('threat 27: the Worker itself refuses to serve in a broken environment,
     for (const name of ['BANK_KEY', 'KEYWARDEN_SIGNING_KEY', 'KEYWARDEN_OPERATORS', 'KEYWARDEN_ISSUER', 'migrations']) {
       expect(problems.map((p) => p.problem).join('\n')).toContain(name);
     }
+  });
+
+  it('outside keywarden dev the mends are wrangler’s commands', async () => {
+    const the = await start(({ KEYWARDEN_MODE: _, ...env }) => env, { migrated: false });
+    const { problems } = (await (await fetch(`${the.url}/healthz`)).json()) as Health;
+    const mends = problems.map((p) => p.mend).join('\n');
+    expect(mends).toContain('wrangler secret put BANK_KEY');
+    expect(mends).toContain('npx wrangler d1 migrations apply DB --remote');
+    expect(mends).not.toContain('keywarden dev');
   });
 
   it('without keywarden dev and without agents.yaml nobody may mint', async () => {

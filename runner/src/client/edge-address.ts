@@ -1,5 +1,5 @@
 import { Failure } from '../failure.ts';
-import { checkOperatorKey } from '../state/keys.ts';
+import { checkOperatorKey, REMAKE_KEY } from '../state/keys.ts';
 import { readPrivateFile } from '../state/private-file.ts';
 import {
   nearestStateDirectory,
@@ -33,7 +33,11 @@ export function findEdge(
   if (url && key)
     return {
       url: checkedUrl(url),
-      operatorKey: checkOperatorKey(key, 'KEYWARDEN_OPERATOR_KEY'),
+      operatorKey: checkOperatorKey(
+        key,
+        'the environment variable KEYWARDEN_OPERATOR_KEY',
+        'set KEYWARDEN_OPERATOR_KEY to the key of an operator of that edge, or unset it and KEYWARDEN_URL for the nearest .keywarden/',
+      ),
       source: 'KEYWARDEN_URL',
     };
   if (key)
@@ -67,7 +71,11 @@ function fromState(state: StateDirectory): EdgeAddress {
     );
   if (record === null)
     throw new Failure(`no edge is running on ${state.path}`, `start it: keywarden dev --state ${state.path}`);
-  return { url: checkedUrl(record.url), operatorKey: checkOperatorKey(key, state.operatorKeyFile), source: state.path };
+  return {
+    url: checkedUrl(record.url),
+    operatorKey: checkOperatorKey(key, state.operatorKeyFile, REMAKE_KEY),
+    source: state.path,
+  };
 }
 
 /** The operator key travels with every request: over the network only under TLS. */

@@ -39,7 +39,8 @@ export async function firstSession(
       ...['--mount', `${inProject('examples', 'demo-agent')}:/work`, ...nodeInside().mount],
       ...['--', nodeInside().program, '/work/agent.mjs'],
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    // Its own process group: Ctrl-C in the terminal asks us to end it, and it shall be asked once.
+    { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   );
   const ended = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 125)));
   const errors: string[] = [];

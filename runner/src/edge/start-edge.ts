@@ -1,9 +1,10 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { Failure } from '../failure.ts';
 import { takeLock } from '../state/lock.ts';
-import { writePrivateFile } from '../state/private-file.ts';
+import { openPrivateDirectory, writePrivateFile } from '../state/private-file.ts';
 import {
   type EdgeRecord,
+  type LocalKeys,
   openStateDirectory,
   type StateDirectory,
   stateDirectoryAt,
@@ -25,6 +26,16 @@ export interface EdgeOptions {
   readonly watch: boolean;
   /** Says something to people: notes, reloads, the Worker's own log lines. */
   readonly say: (line: string) => void;
+  /** `stateDir`, when it was claimed before; the edge gives it back. */
+  readonly claim?: StateClaim;
+}
+
+/** A state directory that is this process's alone until it is given back. */
+export interface StateClaim {
+  readonly state: StateDirectory;
+  readonly keys: LocalKeys;
+  /** May be called twice. */
+  readonly giveBack: () => void;
 }
 
 export interface Edge {
@@ -41,15 +52,32 @@ export interface Edge {
 const ISSUER = 'https://keywarden.localhost';
 
 /**
+ * Locks a state directory and reads its keys. The lock comes first: whoever does not get it has changed nothing that the edge
+ * which holds it reads.
+ *
+ * @throws Failure when another process has it, or its keys are damaged.
+ */
+export function claimState(stateDir: string, say: (line: string) => void): StateClaim {
+  const state = stateDirectoryAt(stateDir);
+  openPrivateDirectory(state.path);
+  const giveBack = takeLock(state.lockFile);
+  try {
+    const keys = openStateDirectory(state);
+    for (const file of keys.made) say(`made ${file}`);
+    return { state, keys, giveBack };
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+}
+
+/**
  * Starts a local edge: the Worker in workerd, with D1 and Durable Objects kept in the state directory.
  *
  * @throws Failure when anything in its environment is broken; then nothing is left running.
  */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
-  const state = stateDirectoryAt(options.stateDir);
-  const keys = openStateDirectory(state);
-  for (const file of keys.made) options.say(`made ${file}`);
-  const unlock = takeLock(state.lockFile);
+  const { state, keys, giveBack: unlock } = options.claim ?? claimState(options.stateDir, options.say);
   const input: PlanInput = { policiesDir: options.policiesDir, varsFile: options.varsFile, keys, issuer: ISSUER };
   let runtime: EdgeRuntime | null = null;
   try {

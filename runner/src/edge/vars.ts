@@ -6,10 +6,11 @@ import { Failure } from '../failure.ts';
 const TAKEN = new Set(['DB', 'LEDGER', 'DIRECTORY', 'KEYWARDEN_MODE']);
 
 /**
- * Reads a file in `.dev.vars` form (dotenv).
+ * Reads a file in `.dev.vars` form (dotenv): `NAME=value`, with `export` or quotes if wanted, blank lines and comments.
  *
  * @returns name → value; an empty value is left out, since it is no secret.
- * @throws Failure when it cannot be read or binds a taken name. No value is ever in its text.
+ * @throws Failure when it cannot be read, has a line of another form, sets a name twice or a taken one. No value, and nothing of
+ *   a line that could hold one, is ever in its text.
  */
 export function readVars(file: string): Record<string, string> {
   let text: string;
@@ -22,11 +23,62 @@ export function readVars(file: string): Record<string, string> {
     );
   }
   const vars: Record<string, string> = {};
-  for (const [name, value] of Object.entries(parseEnv(text))) {
-    if (value === undefined || value === '') continue;
+  for (const { name, value } of entriesOf(text, file)) {
+    if (value === '') continue;
     if (TAKEN.has(name))
       throw new Failure(`${file} sets ${name}, which keywarden dev sets itself`, `remove ${name} from the file`);
     vars[name] = value;
   }
   return vars;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly value: string;
+  readonly line: number;
+}
+
+/** `parseEnv` skips what it does not understand and lets the last of two win: a secret would be missing, or another, in silence. */
+function entriesOf(text: string, file: string): Entry[] {
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
+  const entries = new Map<string, Entry>();
+  const problems: string[] = [];
+  for (let at = 0; at < lines.length; at += 1) {
+    const line = at + 1;
+    const here = lines[at] ?? '';
+    if (/^\s*(#|$)/.test(here)) continue;
+    const found = /^\s*(?:export\s+)?([\w.-]+)\s*=\s*(.*)$/.exec(here);
+    if (found === null) {
+      problems.push(
+        `${file}:${line}: ${/^\s*=/.test(here) ? 'there is no name before the =' : 'it is not NAME=value'}`,
+      );
+      continue;
+    }
+    const [, name = '', first = ''] = found;
+    let raw = first;
+    const quote = /^['"`]/.exec(first)?.[0];
+    if (quote !== undefined) {
+      // A quoted value may go on over several lines.
+      let last = at;
+      while (raw.indexOf(quote, 1) === -1 && last + 1 < lines.length) raw += `\n${lines[++last]}`;
+      const close = raw.indexOf(quote, 1);
+      if (close === -1) {
+        problems.push(`${file}:${line}: the quote before the value of ${name} is never closed`);
+        continue;
+      }
+      if (!/^\s*(#|$)/.test(raw.slice(close + 1))) {
+        problems.push(`${file}:${last + 1}: something follows the quoted value of ${name}`);
+        continue;
+      }
+      at = last;
+    }
+    const before = entries.get(name);
+    if (before === undefined) entries.set(name, { name, value: parseEnv(`${name}=${raw}`)[name] ?? '', line });
+    else problems.push(`${file}:${line}: ${name} is set already in line ${before.line}`);
+  }
+  if (problems.length > 0)
+    throw new Failure(problems.join('\n'), [
+      'one NAME=value a line, each name once; a comment begins with #, a value of several lines stands in quotes',
+    ]);
+  return [...entries.values()];
 }

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { basename } from 'node:path';
 
 /**
- * Watches the workerd that miniflare starts: which process it is, and that it never outlives us.
+ * Watches the workerd that miniflare starts: which process it is, that it never outlives us, and that it does not end before us.
  *
  * Miniflare kills workerd when Node exits in an orderly way, but nothing does after a SIGKILL of ours: so each workerd
  * gets a guard, a shell that waits for the end of its standard input (the kernel closes it with us) and then kills.
@@ -14,8 +14,10 @@ export class WorkerdWatch {
   readonly #onExit: (child: ChildProcess) => void;
   readonly #onCreated = (message: unknown): void => {
     const child = (message as { process?: ChildProcess }).process;
+    if (child === undefined) return;
+    detachWorkerd(child);
     // Published before the process exists; its pid is known one tick later.
-    if (child !== undefined) queueMicrotask(() => this.#adopt(child));
+    queueMicrotask(() => this.#adopt(child));
   };
 
   /** @param onExit  called when the newest workerd ended, wanted or not. */
@@ -36,7 +38,7 @@ export class WorkerdWatch {
   }
 
   #adopt(child: ChildProcess): void {
-    if (child.pid === undefined || !basename(child.spawnfile ?? '').startsWith('workerd')) return;
+    if (child.pid === undefined || !isWorkerd(child.spawnfile)) return;
     this.#guard?.kill('SIGKILL');
     this.#current = child;
     this.#guard = guard(child.pid);
@@ -48,6 +50,20 @@ export class WorkerdWatch {
       this.#onExit(child);
     });
   }
+}
+
+const isWorkerd = (program: string | undefined): boolean => basename(program ?? '').startsWith('workerd');
+
+/**
+ * Gives workerd a process group of its own: Ctrl-C in the terminal would end it before the sessions that end by the same Ctrl-C
+ * have sent their receipts. Miniflare has no option for it, so the child's own `spawn` is wrapped, which Node calls next.
+ */
+function detachWorkerd(child: ChildProcess): void {
+  const spawning = child as ChildProcess & { spawn?: (options: { file?: string; detached?: boolean }) => unknown };
+  const original = spawning.spawn;
+  if (original === undefined) return;
+  spawning.spawn = (options) =>
+    original.call(child, isWorkerd(options.file) ? { ...options, detached: true } : options);
 }
 
 function guard(pid: number): ChildProcess {

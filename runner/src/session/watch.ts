@@ -3,7 +3,7 @@ import { bootMs } from './boot-clock.ts';
 import type { EndCause } from './end-cause.ts';
 
 export interface Watch {
-  /** Resolves when a second signal comes: no more patience. */
+  /** Resolves when the same signal comes again after a moment: no more patience. */
   readonly impatient: Promise<void>;
   /** The signal that asked for the end; SIGTERM when none did. */
   readonly signal: () => NodeJS.Signals;
@@ -21,6 +21,11 @@ export interface WatchOptions {
 }
 
 const TICK_MS = 250;
+/**
+ * One Ctrl-C may arrive more than once: from the terminal, from a parent that hands it on, and as a SIGTERM from a parent that
+ * cleans up after it. Whoever has lost patience asks again later.
+ */
+const ONE_WISH_MS = 500;
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 /**
@@ -33,8 +38,11 @@ export function watchOver({ timeoutMs, stopFile, cause }: WatchOptions): Watch {
   const leftMs = (): number => began + timeoutMs - bootMs();
   const impatience = Promise.withResolvers<void>();
   let signalled: NodeJS.Signals | null = null;
+  const cameAt = new Map<NodeJS.Signals, number>();
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (signalled !== null) impatience.resolve();
+    const before = cameAt.get(signal);
+    if (before === undefined) cameAt.set(signal, bootMs());
+    else if (bootMs() - before >= ONE_WISH_MS) impatience.resolve();
     signalled ??= signal;
     cause.settle('interrupted');
   };

@@ -74,14 +74,14 @@ export function checkSigningKey(text: string, where: string, mend: string): Sign
   return jwk as unknown as SigningJwk;
 }
 
+/** What to do about a key file of a state directory that holds none. */
+export const REMAKE_KEY = 'delete the file and start keywarden dev again: it makes a new one';
+
 /** @throws Failure when the text cannot be an operator key. */
-export function checkOperatorKey(text: string, where: string): string {
+export function checkOperatorKey(text: string, where: string, mend: string): string {
   const key = text.trim();
   if (!/^[\x21-\x7e]{16,512}$/.test(key)) {
-    throw new Failure(
-      `${where} holds no operator key`,
-      'delete the file and start keywarden dev again: it makes a new one',
-    );
+    throw new Failure(`${where} holds no operator key`, mend);
   }
   return key;
 }

@@ -1,7 +1,14 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
-import { checkOperatorKey, checkSigningKey, makeOperatorKey, makeSigningKey, type SigningJwk } from './keys.ts';
+import {
+  checkOperatorKey,
+  checkSigningKey,
+  makeOperatorKey,
+  makeSigningKey,
+  REMAKE_KEY,
+  type SigningJwk,
+} from './keys.ts';
 import { openPrivateDirectory, readPrivateFile, writePrivateFile } from './private-file.ts';
 
 /** What a running local edge says about itself in `edge.json`. */
@@ -82,7 +89,7 @@ export function openStateDirectory(state: StateDirectory): LocalKeys {
     made.push(state.signingKeyFile);
   }
   return {
-    operatorKey: checkOperatorKey(operatorKey, state.operatorKeyFile),
+    operatorKey: checkOperatorKey(operatorKey, state.operatorKeyFile, REMAKE_KEY),
     signingKey: checkSigningKey(
       signingKey,
       state.signingKeyFile,

@@ -43,6 +43,26 @@ describe('the life of a session as the edge sees it', () => {
     expect((await world.edge.verify()).ok).toBe(true);
   });
 
+  it('a receipt that waited ends its session when it ended, not when it came; its clock counts within what the edge saw', async () => {
+    const ended = async (after: number): Promise<{ startedAt: number; endedAt: number }> => {
+      const id = await world.start(runner);
+      const startedAt = Date.parse((await world.session(id)).started_at);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const { at } = receiptOf(id);
+      const stated = new Date(startedAt + after).toISOString();
+      const receipt = await signed(runner, receiptOf(id, { at: { ...at, ended: stated } }));
+      expect((await world.post(`/v1/sessions/${id}/end`, { receipt })).status).toBe(200);
+      const [row] = await world.edge.audit({ session: id });
+      expect(row).toMatchObject({ event: 'session.ended', detail: { ended_at: stated } });
+      return { startedAt, endedAt: Date.parse((await world.session(id)).ended_at ?? '') };
+    };
+    const waited = await ended(100);
+    expect(waited.endedAt).toBe(waited.startedAt + 100);
+    const before = await ended(-60_000);
+    expect(before.endedAt).toBe(before.startedAt);
+    expect((await ended(3_600_000)).endedAt).toBeLessThanOrEqual(Date.now() + 50);
+  });
+
   it('its tokens die with it, at once', async () => {
     const id = await world.start(runner);
     const token = await world.edge.mint('worker', ['bank:read'], { session: id });

@@ -1,7 +1,9 @@
 import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { Failure } from '../../failure.ts';
+import { codeOf } from '../../state/private-file.ts';
 import { note } from '../terminal.ts';
 
 /** Copies the export as it streams, so that its size does not matter. */
@@ -22,7 +24,7 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
   try {
     fd = openSync(file, 'wx', 0o600);
   } catch (error) {
-    throw new Failure(`cannot write ${file}: ${(error as Error).message}`, 'name a file that does not exist yet');
+    throw cannotWrite(file, error);
   }
   let lines = 0;
   try {
@@ -38,4 +40,24 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
     closeSync(fd);
   }
   return Math.max(0, lines - 1);
+}
+
+function cannotWrite(file: string, error: unknown): Failure {
+  const folder = dirname(resolve(file));
+  switch (codeOf(error)) {
+    case 'EEXIST':
+      return new Failure(`${file} exists already`, 'name a file that does not exist yet');
+    case 'ENOENT':
+      return new Failure(
+        `cannot write ${file}: the folder ${folder} does not exist`,
+        `make it first: mkdir -p ${folder}`,
+      );
+    case 'ENOTDIR':
+      return new Failure(`cannot write ${file}: ${folder} is no folder`, 'name a file in a folder that exists');
+    default:
+      return new Failure(
+        `cannot write ${file}: ${(error as Error).message}`,
+        'name a file in a folder that you may write',
+      );
+  }
 }
