@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readVars } from '../../runner/src/edge/vars.ts';
-import { begin, type Ended, ended, keywarden, scratch } from './command-line.ts';
+import { begin, type Ended, ended, keywarden, scratch, dev as serve } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
 let place: ReturnType<typeof scratch>;
@@ -127,6 +127,25 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     } finally {
       taken.close();
     }
+  });
+
+  it('the local database is damaged: its directory is named, and moving it away mends it', async () => {
+    const args = ['--policies', 'policies', '--vars', 'vars.env'];
+    const state = join(place.path, 'state');
+    await (await serve(args, state, { cwd: place.path })).stop();
+    const d1 = join(state, 'storage/d1');
+    for (const name of readdirSync(d1, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.sqlite') || name.endsWith('metadata.sqlite')) continue;
+      writeFileSync(join(d1, name), 'no database '.repeat(500));
+      for (const suffix of ['-wal', '-shm']) rmSync(join(d1, name + suffix), { force: true });
+    }
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toContain(`error: the local database in ${join(state, 'storage')} cannot be read`);
+    expect(end.stderr).toContain(`mv ${join(state, 'storage')} `);
+    expect(end.stderr).not.toContain('bug of keywarden');
+    renameSync(join(state, 'storage'), join(state, 'storage.damaged'));
+    await (await serve(args, state, { cwd: place.path })).stop();
   });
 
   it('the address is not one of this machine', async () => {

@@ -7,19 +7,17 @@ export const stateOption = (): Option =>
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** `90s`, `15m`, `1h` or `1d`. A bare number is refused: who writes 15 may well mean minutes. */
+/** `90s`, `15m`, `1h`, `1d`, or a bare number of seconds, as the help says. */
 export function parseDuration(text: string): number {
-  if (/^\d+$/.test(text))
-    throw new InvalidArgumentError(`It has no unit: write ${text}s (seconds), ${text}m (minutes) or ${text}h (hours).`);
-  const match = /^(\d{1,9})([smhd])$/.exec(text);
-  const seconds = match === null ? 0 : Number(match[1]) * (UNITS[match[2] ?? ''] ?? 0);
+  const match = /^(\d{1,9})([smhd])?$/.exec(text);
+  const seconds = match === null ? 0 : Number(match[1]) * (UNITS[match[2] ?? 's'] ?? 0);
   if (seconds < 1) throw new InvalidArgumentError('Write a time as 90s, 15m or 1h.');
   return seconds;
 }
 
 /** An instant as RFC 3339 in UTC: `1h` (ago) or a date that says its zone. */
 export function parseInstant(text: string): string {
-  if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() - parseDuration(text) * 1000).toISOString();
+  if (/^\d+[smhd]?$/.test(text)) return new Date(Date.now() - parseDuration(text) * 1000).toISOString();
   const at = /(Z|[+-]\d\d:\d\d)$/.test(text) || /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(text) : new Date(Number.NaN);
   if (Number.isNaN(at.getTime())) throw new InvalidArgumentError('Write 1h (that long ago) or 2026-01-31T12:00:00Z.');
   return at.toISOString();

@@ -106,9 +106,24 @@ export class EdgeRuntime {
   async #migrate(): Promise<void> {
     for (const database of this.#settings.databases) {
       const db = await this.#miniflare?.getD1Database(database.binding);
-      const applied = await applyMigrations(db as unknown as Database, database.migrations, database.migrationsTable);
+      const applied = await applyMigrations(
+        db as unknown as Database,
+        database.migrations,
+        database.migrationsTable,
+      ).catch((error: unknown) => {
+        throw error instanceof Failure ? error : this.#unreadable(error as Error);
+      });
       if (applied.length > 0) this.#options.say(`applied ${applied.length} migrations to ${database.binding}`);
     }
+  }
+
+  /** D1 tells no more than `internal error` about a damaged file. */
+  #unreadable(error: Error): Failure {
+    const { storage } = this.#options;
+    return new Failure(`the local database in ${storage} cannot be read: ${error.message}`, [
+      // All of it: ledgers without the database that they were written to would not fit the new one.
+      `if it is damaged, move it away: mv ${storage} ${storage}.damaged; a new one is made at the next start, and the keys stay`,
+    ]);
   }
 
   async #optionsFor(plan: EdgePlan): Promise<MiniflareOptions> {

@@ -33,7 +33,7 @@ export function tokenCommand(): Command {
       'what it allows, as in stripe:read_balance; repeatable, several, or comma-separated',
       collectNames,
     )
-    .option('--ttl <time>', 'how long it lives: 90s, 15m, 1h; at most 24h (default: 15m)', parseDuration)
+    .option('--ttl <time>', 'how long it lives: 90s (or 90), 15m, 1h; at most 24h (default: 15m)', parseDuration)
     .option('--session <id>', 'the session it belongs to')
     .addOption(stateOption())
     .option('--json', 'print { token, agent_id, capabilities, expires_at, token_id }')
