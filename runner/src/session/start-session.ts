@@ -19,6 +19,12 @@ export interface Opened {
   unfollow: (() => void) | null;
 }
 
+/**
+ * PID 1's own deadline comes after the runner's: it is for a runner that is dead or stopped. One that lives ends the session
+ * itself, and so knows why an agent that makes its end look well has ended.
+ */
+const SECOND_KILLER_MS = 250;
+
 /** Up to the running agent. What was opened stands in `open` even when this throws. */
 export async function startSession(
   plan: SessionPlan,
@@ -38,7 +44,7 @@ export async function startSession(
 
   const { graceMs } = file.lease;
   // By the clock that nobody sets: the wall clock may have been set since the lease, and PID 1 counts what is left from now on.
-  const deadlineAt = Date.now() + Math.max(1, watch.leftMs());
+  const deadlineAt = Date.now() + Math.max(1, watch.leftMs()) + SECOND_KILLER_MS;
   const starting = plan.backend.start(
     {
       ...plan.sandbox,
