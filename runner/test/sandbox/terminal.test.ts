@@ -6,7 +6,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 const CLI = new URL('../../bin/keywarden.js', import.meta.url).pathname;
 const state = mkdtempSync(join(tmpdir(), 'keywarden-terminal-'));
-afterAll(() => rmSync(state, { recursive: true, force: true }));
+// The killed runner's empty control groups are the next call's to remove.
+afterAll(() => {
+  spawnSync(process.execPath, [CLI, 'sweep', '--state', state]);
+  rmSync(state, { recursive: true, force: true });
+});
 
 /** A terminal of 33 lines and 111 columns, in which a person types; later it is 44 by 122. */
 const PERSON = `
