@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{architecture,approvals,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
+            'test/{architecture,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
           ],
           exclude: ['test/ledger/worker/**'],
           // Properties over thousands of cases: how long they take is the machine's affair.

@@ -32,6 +32,7 @@ import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry, type Pushed
 import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { findCut, removeRows } from './prune.ts';
 import { PUSH_BATCH, pushRows } from './push.ts';
+import { type Load, mayPushWait } from './push-delay.ts';
 import { limitStates, pruneRate } from './rate.ts';
 import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
 
@@ -47,10 +48,6 @@ const PUSH_DELAY_MS = 1_000;
 /** Turns of the event loop, of about a millisecond each, that a group stays open. */
 const MAX_TICKS = 8;
 const PUSH_BACKOFF_MAX_MS = 30_000;
-/** With so many rows waiting the push is put off to a quiet moment: it shares one thread with the calls. At most so long. */
-const BUSY_ROWS = 500;
-const QUIET_MS = 250;
-const MAX_PUSH_AGE_MS = 10_000;
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
 const LATE_OUTCOME_KEPT_MS = 86_400_000;
@@ -68,7 +65,7 @@ interface Job {
  *
  * Calls that arrive while a group becomes durable form the next one: one transaction takes all their decisions, rows and
  * chained hashes. No answer leaves before they are durable: the object's output gate holds every message until what was written
- * before it is on disk, and breaks the object when that fails (docs/decisions/0005).
+ * before it is on disk, and breaks the object when that fails (docs/decisions/0009).
  */
 export class Ledger extends DurableObject<LedgerEnv> {
   readonly #log: LedgerLog;
@@ -204,7 +201,7 @@ export class Ledger extends DurableObject<LedgerEnv> {
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
     await this.#closeOverdue();
-    if (this.#isBusy()) {
+    if (mayPushWait(this.#load())) {
       this.#scheduleBy(Date.now() + PUSH_DELAY_MS);
       return;
     }
@@ -213,16 +210,15 @@ export class Ledger extends DurableObject<LedgerEnv> {
     this.#scheduleNext();
   }
 
-  /** Calls come one after another, and their rows may wait. Readers flush before they read, whatever this says. */
-  #isBusy(): boolean {
+  #load(): Load {
     const now = Date.now();
-    return (
-      this.#waitingRows >= BUSY_ROWS &&
-      this.#waitingRows < this.#maxWaitingRows / 4 &&
-      this.#failures === 0 &&
-      now - this.#committedAt < QUIET_MS &&
-      now - this.#waitingSince < MAX_PUSH_AGE_MS
-    );
+    return {
+      waitingRows: this.#waitingRows,
+      maxWaitingRows: this.#maxWaitingRows,
+      failures: this.#failures,
+      sinceCommitMs: now - this.#committedAt,
+      waitingMs: now - this.#waitingSince,
+    };
   }
 
   #name(): string {
