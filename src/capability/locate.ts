@@ -1,4 +1,5 @@
 import type { Denial } from '../denial.ts';
+import type { Fields } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /** Where, besides the well-known places, this service's client puts the vendor's key. */
@@ -24,7 +25,7 @@ const looksLikeToken = (s: string): boolean => s.startsWith('eyJ') && s.includes
  * Exactly one distinct token may come. Two different ones are `token_ambiguous`: which of them a
  * second reader would believe is unknown (threat 14).
  */
-export function locateToken(headers: Headers, query: string, places: TokenPlaces): Result<string, Denial> {
+export function locateToken(fields: Pick<Fields, 'get'>, query: string, places: TokenPlaces): Result<string, Denial> {
   const found = new Map<string, string>();
   let somethingElse = false;
   const offer = (place: string, value: string): void => {
@@ -33,13 +34,13 @@ export function locateToken(headers: Headers, query: string, places: TokenPlaces
     else somethingElse = true;
   };
 
-  const authorization = headers.get('authorization');
+  const authorization = fields.get('authorization') ?? null;
   if (authorization !== null) {
     const bare = places.header === 'authorization' ? withoutPrefix(authorization.trim(), places.prefix) : authorization;
     for (const value of authorizationValues(bare)) offer('authorization', value);
   }
   for (const name of places.header === null ? KEY_HEADERS : [...KEY_HEADERS, places.header]) {
-    const value = name === 'authorization' ? null : headers.get(name);
+    const value = name === 'authorization' ? null : (fields.get(name) ?? null);
     if (value !== null) offer(name, name === places.header ? withoutPrefix(value.trim(), places.prefix) : value.trim());
   }
   if (query !== '') {

@@ -1,4 +1,5 @@
 import type { Fault } from '../fault.ts';
+import { type FieldMap, fieldsOf, recordOf } from '../lib/fields.ts';
 import { ok, type Result } from '../lib/result.ts';
 import { setRateLimitFields } from '../problem/rate-limit.ts';
 import { REQUEST_ID_FIELD } from '../problem/response.ts';
@@ -16,21 +17,27 @@ const BODILESS = new Set([204, 205, 304]);
  *
  * A body that is whole in its first chunk is scrubbed and sent with its length; any other streams, chunk by chunk.
  *
+ * @param more   Further fields of ours.
  * @param onEnd Called once, when the answer has been sent whole, broke off, or was cancelled by the client.
  */
-export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void): Promise<Result<Response, Fault>> {
+export async function answer(
+  forwarded: Forwarded,
+  more: Readonly<Record<string, string>>,
+  onEnd: (end: BodyEnd) => void,
+): Promise<Result<Response, Fault>> {
   const { injected, response } = forwarded;
   const { authorized, limits } = injected.admitted;
   const { call, policy } = authorized;
   const scrubber = policy.response.scrub ? scrubberOf(injected.credentials) : null;
 
-  const coding = decodable(response.headers.get('content-encoding'));
+  const upstream = fieldsOf(response.headers);
+  const coding = decodable(upstream.get('content-encoding') ?? null);
   if (!coding.ok && response.body !== null) {
     forwarded.abort();
     return coding;
   }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
-  const fields = responseFields(response.headers, {
+  const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,
     upstreamUrl: `${injected.request.origin}${injected.request.path}`,
@@ -38,7 +45,7 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
     redirects: policy.response.redirects,
     status: response.status,
     cache: policy.response.cache,
-    decoded: !bodiless && isCoded(response.headers),
+    decoded: !bodiless && isCoded(upstream),
     keepLength: call.request.method === 'HEAD',
   });
   if (!fields.ok) {
@@ -49,28 +56,29 @@ export async function answer(forwarded: Forwarded, onEnd: (end: BodyEnd) => void
   const statusText = scrubbedStatusText(response.statusText, scrubber);
   const redactions = clean.hits + statusText.hits;
 
-  const headers = new Headers();
-  for (const [name, value] of clean.fields) headers.set(name, value);
-  headers.set(REQUEST_ID_FIELD, call.requestId);
-  headers.set('proxy-status', `keywarden; received-status=${response.status}`);
-  setRateLimitFields(headers, limits);
-  const init = { status: response.status, statusText: statusText.text, headers };
+  const outgoing = clean.fields;
+  outgoing.set(REQUEST_ID_FIELD, call.requestId);
+  outgoing.set('proxy-status', `keywarden; received-status=${response.status}`);
+  setRateLimitFields(outgoing, limits);
+  for (const [name, value] of Object.entries(more)) outgoing.set(name, value);
+  const made = (body: BodyInit | null): Response =>
+    new Response(body, { status: response.status, statusText: statusText.text, headers: recordOf(outgoing) });
 
   if (bodiless) {
     forwarded.deadline.clear();
     onEnd({ bytes: 0, redactions, reason: null });
-    return ok(new Response(null, init));
+    return ok(made(null));
   }
   const body = await streamScrubbed(forwarded, {
     scrubber,
     redactions,
-    length: lengthOf(response.headers),
-    coded: isCoded(response.headers),
+    length: lengthOf(upstream),
+    coded: isCoded(upstream),
     onEnd,
   });
   if (!body.ok) return body;
-  if (body.value.length !== null) headers.set('content-length', String(body.value.length));
-  return ok(new Response(body.value.body, init));
+  if (body.value.length !== null) outgoing.set('content-length', String(body.value.length));
+  return ok(made(body.value.body));
 }
 
 /** Nearly always `OK` or the like, in which no credential can be. */
@@ -79,12 +87,12 @@ function scrubbedStatusText(text: string, scrubber: Scrubber | null): { readonly
 }
 
 /** The body's exact length on the wire, or null when it is unknown or a coding will be undone. */
-function lengthOf(headers: Headers): number | null {
-  const length = headers.get('content-length');
-  return length === null || !/^\d{1,15}$/.test(length) || isCoded(headers) ? null : Number(length);
+function lengthOf(fields: FieldMap): number | null {
+  const length = fields.get('content-length');
+  return length === undefined || !/^\d{1,15}$/.test(length) || isCoded(fields) ? null : Number(length);
 }
 
-const isCoded = (headers: Headers): boolean => {
-  const coding = headers.get('content-encoding');
-  return coding !== null && coding.trim().toLowerCase() !== 'identity';
+const isCoded = (fields: FieldMap): boolean => {
+  const coding = fields.get('content-encoding');
+  return coding !== undefined && coding.trim().toLowerCase() !== 'identity';
 };

@@ -8,7 +8,7 @@ import type { Authenticated, Call } from './call.ts';
 
 /** Step 1: who speaks? The token is taken from wherever the service's SDK puts the vendor's key. */
 export async function authenticate(call: Call, edge: Edge): Promise<Result<Authenticated, Denial>> {
-  const token = locateToken(call.request.headers, call.query, placesOf(call.policy?.credential ?? null));
+  const token = locateToken(call.fields, call.query, placesOf(call.policy?.credential ?? null));
   if (!token.ok) return token;
   const cached = edge.verifiedTokens.get(token.value, call.startedAt);
   if (cached !== undefined) return ok({ call, principal: cached, token: token.value } as Authenticated);

@@ -3,6 +3,7 @@ import type { GrantedApproval } from '../approvals/contract.ts';
 import type { Principal } from '../capability/principal.ts';
 import type { Env } from '../env.ts';
 import type { LimitState } from '../ledger/contract.ts';
+import type { FieldMap } from '../lib/fields.ts';
 import type { ApprovalSpec, CapabilityPolicy, ServicePolicy } from '../policy/ruled.ts';
 import type { Credentials } from '../upstream/credential.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
@@ -22,6 +23,8 @@ declare const injected: unique symbol;
 /** A call as received; nothing about it is trusted. */
 export interface Call {
   readonly request: Request;
+  /** Its header section. */
+  readonly fields: FieldMap;
   readonly env: Env;
   readonly ctx: ExecutionContext;
   /** UUIDv7; ours, never the client's: a client that chose it could be charged once for many calls. */

@@ -1,4 +1,5 @@
 import { type Fault, fault } from '../fault.ts';
+import { recordOf } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
 import type { Forwarded, Injected } from './call.ts';
@@ -21,7 +22,7 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
   try {
     const response = await fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
       method: request.method,
-      headers: request.headers,
+      headers: recordOf(request.fields),
       body: request.body,
       redirect: 'manual',
       signal: controller.signal,

@@ -34,7 +34,7 @@ export async function hold(authorized: Authorized, edge: Edge): Promise<Result<H
 
   const question = questionOf(authorized, approval, edge);
   const ask = { question, shown: shownOf(authorized, approval, edge), requestId: call.requestId };
-  const wait = waitOf(call.request.headers.get('prefer'));
+  const wait = waitOf(call.fields.get('prefer') ?? null);
   const deadline = Date.now() + wait.ms;
   const capability = question.capability;
   for (let after: string | null = null; ; ) {

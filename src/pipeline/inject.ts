@@ -12,7 +12,7 @@ export async function inject(admitted: Admitted): Promise<Result<Injected, Fault
   if (!credentials.ok) return err(credentials.error);
   const request = await injectCredential(policy.credential, credentials.value, outgoing, {
     now: call.startedAt,
-    scope: parseSigV4Scope(call.request.headers.get('authorization')),
+    scope: policy.credential.scheme === 'sigv4' ? parseSigV4Scope(call.fields.get('authorization') ?? null) : null,
   });
   if (!request.ok) return err(request.error);
   return ok({ admitted, request: request.value, credentials: credentials.value } as Injected);

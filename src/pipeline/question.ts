@@ -69,7 +69,7 @@ function patternOf(
     ['operation', operation],
     ['origin', outgoing.origin],
     ['method', outgoing.method],
-    ['content-type', outgoing.headers.get('content-type') ?? ''],
+    ['content-type', outgoing.fields.get('content-type') ?? ''],
   ];
   for (const name of spec.alike.same) {
     if (name === 'path' || name === 'query') {
@@ -101,11 +101,11 @@ export function shownOf({ call, capability, outgoing, policy }: Authorized, need
     because: needed.spec.when,
     method: outgoing.method,
     url: `${outgoing.origin}${shownText(outgoing.path, mask, 2000)}${query}`,
-    headers: boundFields(outgoing.headers)
+    headers: boundFields(outgoing.fields)
       .filter(([name]) => !DULL.has(name))
       .slice(0, MAX_FIELDS)
       .map(([name, value]) => ({ name, value: shownHeader(name, value, mask) })),
-    body: shownBodyOf(outgoing.headers.get('content-type'), needed, mask),
+    body: shownBodyOf(outgoing.fields.get('content-type') ?? null, needed, mask),
     pattern:
       patternOf(outgoing, needed)?.map(([name, value]) => ({
         name,

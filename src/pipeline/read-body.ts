@@ -2,6 +2,7 @@ import type { BodyValue } from '../access.ts';
 import type { BodyRefusal, Denial } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { parseBody } from '../policy/body.ts';
+import type { Call } from './call.ts';
 
 /** A body that a rule needed: the bytes go on as they came, the value (or why there is none) is what the rules see. */
 export interface BodyRead {
@@ -13,14 +14,14 @@ export interface BodyRead {
  * Reads a body whole, within a bound, and parses it strictly. A body over the bound is denied,
  * never judged by its first part (threat 16).
  */
-export async function readBody(request: Request, maxBytes: number): Promise<Result<BodyRead, Denial>> {
-  const declared = Number(request.headers.get('content-length') ?? '0');
+export async function readBody({ request, fields }: Call, maxBytes: number): Promise<Result<BodyRead, Denial>> {
+  const declared = Number(fields.get('content-length') ?? '0');
   if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
   const bytes = await collect(request.body, maxBytes);
   if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
   return ok({
     bytes,
-    parsed: parseBody(bytes, request.headers.get('content-type'), request.headers.get('content-encoding')),
+    parsed: parseBody(bytes, fields.get('content-type') ?? null, fields.get('content-encoding') ?? null),
   });
 }
 

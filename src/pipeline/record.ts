@@ -99,11 +99,11 @@ function outcomeOf(
   end: Pick<CallOutcome, 'event' | 'status' | 'reason' | 'why' | 'responseBytes' | 'redactions'>,
 ): CallOutcome {
   const now = Date.now();
-  const length = call.request.headers.get('content-length');
+  const length = call.fields.get('content-length');
   return {
     requestId: call.requestId,
     at: now,
-    requestBytes: length !== null && /^\d{1,15}$/.test(length) ? Number(length) : null,
+    requestBytes: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null,
     durationMs: now - call.startedAt,
     ...end,
   };

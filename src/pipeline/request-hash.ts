@@ -1,4 +1,5 @@
 import { sha256Hex } from '../lib/digest.ts';
+import type { Fields } from '../lib/fields.ts';
 
 /**
  * Binds a record to exactly one request: SHA-256 over method, origin, path, query and, when it was read, the body's digest.
@@ -23,8 +24,8 @@ const UNBOUND =
   /^(user-agent|accept-encoding|content-length|date|idempotency-key|traceparent|tracestate|baggage|sentry-trace|x-b3-.*|x-request-id|x-client-request-id|x-correlation-id|x-stripe-client-(telemetry|user-agent)|x-stainless-.*|x-goog-api-client|x-amz-date|x-amz-user-agent|amz-sdk-(invocation-id|request))$/;
 
 /** The fields that an approval binds, by name. */
-export const boundFields = (headers: Headers): (readonly [name: string, value: string])[] =>
-  [...headers].filter(([name]) => !UNBOUND.test(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+export const boundFields = (fields: Fields): (readonly [name: string, value: string])[] =>
+  [...fields].filter(([name]) => !UNBOUND.test(name)).sort(([a], [b]) => (a < b ? -1 : 1));
 
 /**
  * Binds an approval: to one agent in one session, by one capability under one policy, for one request to the byte, with its
@@ -38,11 +39,11 @@ export function bindingOf(parts: {
   readonly origin: string;
   readonly path: string;
   readonly query: string;
-  readonly headers: Headers;
+  readonly fields: Fields;
   readonly body: Uint8Array;
   readonly policyHash: string;
 }): string {
-  const { agent, session, capability, method, origin, path, query, headers, body, policyHash } = parts;
+  const { agent, session, capability, method, origin, path, query, fields, body, policyHash } = parts;
   return sha256Hex(
     JSON.stringify([
       'keywarden.approval.1',
@@ -53,7 +54,7 @@ export function bindingOf(parts: {
       origin,
       path,
       query,
-      boundFields(headers),
+      boundFields(fields),
       sha256Hex(body),
       policyHash,
     ]),

@@ -42,7 +42,7 @@ export async function run(call: Call, edge: Edge): Promise<Outcome> {
   if (!authenticated.ok) return refused(await recordDenial(call, edge, authenticated.error, null));
   const { principal } = authenticated.value;
 
-  const authorized = await authorize(authenticated.value, edge);
+  const authorized = await authorize(authenticated.value);
   if (!authorized.ok) return refused(await recordDenial(call, edge, authorized.error, principal));
 
   const held = await hold(authorized.value, edge);
@@ -63,9 +63,8 @@ export async function run(call: Call, edge: Edge): Promise<Outcome> {
   const forwarded = await forward(injected.value);
   if (!forwarded.ok) return failed(forwarded.error);
 
-  const answered = await answer(forwarded.value, (end) => recordAnswer(forwarded.value, end));
+  const answered = await answer(forwarded.value, fields, (end) => recordAnswer(forwarded.value, end));
   if (!answered.ok) return failed(answered.error);
-  for (const [name, value] of Object.entries(fields)) answered.value.headers.set(name, value);
   return { kind: 'answered', response: answered.value };
 
   function failed(fault: Fault): Outcome {

@@ -1,6 +1,7 @@
 import { uuidV7 } from '../capability/mint.ts';
 import type { Edge } from '../edge.ts';
 import type { Env } from '../env.ts';
+import { fieldsOf } from '../lib/fields.ts';
 import type { Call } from '../pipeline/call.ts';
 import { run } from '../pipeline/run.ts';
 import { serviceOf } from '../policy/service.ts';
@@ -42,6 +43,7 @@ export async function proxy(
   const policy = serviceOf(edge.bundle, parts.service);
   const call: Call = {
     request,
+    fields: fieldsOf(request.headers),
     env,
     ctx,
     requestId: uuidV7(startedAt),

@@ -27,8 +27,8 @@ const CODED_FIELDS = [
  *   the body is at hand and malformed. A stream that turns out so while it is sent errors, and `bodyFault` says why.
  */
 export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Result<OutgoingRequest, Fault>> {
-  const payload = request.headers.get('x-amz-content-sha256') ?? '';
-  const codings = (request.headers.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
+  const payload = request.fields.get('x-amz-content-sha256') ?? '';
+  const codings = (request.fields.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
   const others = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
   const saysCoded = codings.some((coding) => coding.toLowerCase() === 'aws-chunked');
   // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
@@ -36,22 +36,22 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
     return saysCoded ? contradictory('the body is aws-chunked without saying how') : ok(request);
   const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
   if (form === undefined) return contradictory('this form of aws-chunked is not known');
-  const length = request.headers.get('x-amz-decoded-content-length') ?? '';
+  const length = request.fields.get('x-amz-decoded-content-length') ?? '';
   if (!/^\d{1,15}$/.test(length)) return contradictory('an aws-chunked body needs x-amz-decoded-content-length');
   const decodedLength = Number(length);
   if (request.body === null) return contradictory('an aws-chunked body is announced and there is none');
 
-  const headers = new Headers(request.headers);
-  for (const name of CODED_FIELDS) headers.delete(name);
-  if (others.length === 0) headers.delete('content-encoding');
-  else headers.set('content-encoding', others.join(', '));
+  const fields = new Map(request.fields);
+  for (const name of CODED_FIELDS) fields.delete(name);
+  if (others.length === 0) fields.delete('content-encoding');
+  else fields.set('content-encoding', others.join(', '));
 
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
   const { body } = request;
   // An empty object is complete before the first byte of its body, so that it is sent after the last.
   if (body instanceof Uint8Array || decodedLength === 0) {
     const decoded = await decodedWhole(decoder, body instanceof Uint8Array ? [body] : body);
-    return decoded.ok ? ok({ ...request, headers, body: decoded.value, bodyLength: decodedLength }) : decoded;
+    return decoded.ok ? ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength }) : decoded;
   }
   let broken: Fault | null = null;
   const decoded = body.pipeThrough(
@@ -61,7 +61,7 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   );
   return ok({
     ...request,
-    headers,
+    fields,
     body: ofKnownLength(decoded, decodedLength),
     bodyLength: decodedLength,
     bodyFault: () => broken,

@@ -22,7 +22,7 @@ export class Credential {
   }
 
   /** Whether this is the credential with that value; lets a cache notice a rotated secret without revealing the old one. */
-  holds(value: string): boolean {
+  holds(value: unknown): boolean {
     return this.#value === value;
   }
 

@@ -1,5 +1,6 @@
 import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
+import type { FieldMap, Fields } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
 import { isClientOnly, METHOD_OVERRIDES, RANGES } from './client-fields.ts';
@@ -33,21 +34,19 @@ export interface RequestFieldOptions {
  * `Accept-Encoding` becomes `identity`: an uncoded answer can be scrubbed and keeps its length. An upstream that codes
  * all the same is decoded by the runtime, if it can be.
  *
- * @returns A new `Headers`, or a `header_refused` denial that names the field and never its value.
+ * @returns New fields, or a `header_refused` denial that names the field and never its value.
  */
-export function requestFields(incoming: Headers, options: RequestFieldOptions): Result<Headers, Denial> {
-  // One walk over the runtime's object; the rest works on the copy.
-  const fields = [...incoming];
-  const refusal = refusalOf(incoming, fields);
+export function requestFields(incoming: Fields, options: RequestFieldOptions): Result<FieldMap, Denial> {
+  const refusal = refusalOf(incoming);
   if (refusal !== null) return err(refusal);
-  const hopByHop = hopByHopOf(incoming.get('connection'));
+  const hopByHop = hopByHopOf(incoming.get('connection') ?? null);
   const dropped = new Set(options.dropHeaders);
   if (options.credential.scheme === 'header') dropped.add(options.credential.header.toLowerCase());
-  const passed = new Headers();
+  const passed: FieldMap = new Map();
   let count = 0;
   let size = 0;
   const { token } = options;
-  for (const [name, value] of fields) {
+  for (const [name, value] of incoming) {
     if (hopByHop(name) || isClientOnly(name) || dropped.has(name)) continue;
     if (RANGES.has(name) && !options.ranges) continue;
     // RFC 9110 §5.5 allows more; two readers agree on these only.
@@ -58,7 +57,7 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
     if (kept === '' && value !== '') continue;
     count++;
     size += name.length + kept.length;
-    passed.append(name, kept);
+    passed.set(name, kept);
   }
   if (count > MAX_REQUEST_FIELDS) return err(refused('*', `more than ${MAX_REQUEST_FIELDS} fields`));
   if (size > MAX_REQUEST_FIELD_BYTES) return err(refused('*', `more than ${MAX_REQUEST_FIELD_BYTES} bytes of fields`));
@@ -69,20 +68,20 @@ export function requestFields(incoming: Headers, options: RequestFieldOptions): 
   return ok(passed);
 }
 
-function refusalOf(incoming: Headers, fields: readonly (readonly [string, string])[]): Denial | null {
-  for (const [name] of fields) {
+function refusalOf(incoming: Fields): Denial | null {
+  for (const [name] of incoming) {
     if (METHOD_OVERRIDES.has(name)) return refused(name, 'it would change the method that the policy decides about');
     if (name === 'upgrade' || name.startsWith('sec-websocket-')) {
       return refused('upgrade', 'protocol upgrades are not forwarded');
     }
   }
-  const expect = incoming.get('expect');
+  const expect = incoming.get('expect') ?? null;
   if (expect !== null && expect.trim().toLowerCase() !== '100-continue')
     return refused('expect', 'only 100-continue is known');
-  const coding = incoming.get('transfer-encoding');
+  const coding = incoming.get('transfer-encoding') ?? null;
   if (coding !== null && coding.trim().toLowerCase() !== 'chunked')
     return refused('transfer-encoding', 'only chunked is known');
-  const length = incoming.get('content-length');
+  const length = incoming.get('content-length') ?? null;
   if (length !== null && !/^\d{1,15}$/.test(length)) return refused('content-length', 'it is not one number');
   if (length !== null && coding !== null) return refused('content-length', 'it comes with transfer-encoding');
   return null;
@@ -151,9 +150,6 @@ function isUpstreamOnly(name: string): boolean {
   return only;
 }
 
-/** A message's fields by lower-case name; what was sent twice is joined (RFC 9110 §5.3). */
-export type FieldMap = Map<string, string>;
-
 export interface ResponseFieldOptions extends PublicPlace {
   readonly status: number;
   /** Whether the policy lets the upstream's caching fields pass. */
@@ -173,9 +169,8 @@ export interface ResponseFieldOptions extends PublicPlace {
  *
  * @returns The fields; or an `upstream_redirect_refused` fault when a 3xx points where the policy does not allow.
  */
-export function responseFields(upstream: Headers, options: ResponseFieldOptions): Result<FieldMap, Fault> {
-  const hopByHop = hopByHopOf(upstream.get('connection'));
-  // One walk over the runtime's object: every call of it costs more than all that is done with the copy.
+export function responseFields(upstream: Fields, options: ResponseFieldOptions): Result<FieldMap, Fault> {
+  const hopByHop = hopByHopOf(upstream.get('connection') ?? null);
   const passed: FieldMap = new Map();
   for (const [name, value] of upstream) {
     if (hopByHop(name) || isUpstreamOnly(name) || (options.decoded && OF_CODED_BYTES.has(name))) continue;

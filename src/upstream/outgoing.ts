@@ -1,5 +1,6 @@
 import type { CanonicalPath } from '../access.ts';
 import type { Fault } from '../fault.ts';
+import type { FieldMap } from '../lib/fields.ts';
 
 /** A request on its way to the upstream, before and after injection. */
 export interface OutgoingRequest {
@@ -10,7 +11,7 @@ export interface OutgoingRequest {
   /** Without `?`; empty when none. */
   readonly query: string;
   /** Already emptied of every client credential and hop-by-hop field by `fields.ts`. */
-  readonly headers: Headers;
+  readonly fields: FieldMap;
   /** Bytes when a rule read the body, a stream otherwise, null when there is none. */
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   /** Exact length when known. */

@@ -50,18 +50,17 @@ const known = new WeakMap<object, Map<string, Credentials>>();
  * @returns The credentials, or an `environment_broken` fault that names the first bad secret and its mend.
  */
 export function readCredentials(env: object, spec: CredentialSpec): Result<Credentials, Fault> {
-  const values: string[] = [];
-  for (const name of secretNamesOf(spec)) {
-    const value = read(env, name);
-    const problem = problemWith(name, value);
-    if (problem !== null) return err(fault('environment_broken', problem));
-    values.push(value as string);
-  }
+  const names = secretNamesOf(spec);
+  const values = names.map((name) => read(env, name));
   const cache = cacheOf(env);
-  const key = `${spec.scheme} ${secretNamesOf(spec).join(' ')}`;
+  const key = `${spec.scheme} ${names.join(' ')}`;
   const before = cache.get(key);
   if (before !== undefined && holds(before, values)) return ok(before);
-  const credentials = credentialsOf(values);
+  for (const [i, name] of names.entries()) {
+    const problem = problemWith(name, values[i]);
+    if (problem !== null) return err(fault('environment_broken', problem));
+  }
+  const credentials = credentialsOf(values as string[]);
   cache.set(key, credentials);
   return ok(credentials);
 }
@@ -93,7 +92,6 @@ function problemWith(name: string, value: unknown): string | null {
   if (typeof value !== 'string') return say('is not a text binding');
   if (value === '') return say('is empty');
   if (value.trim() !== value) return say('begins or ends with white space');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(value)) return say('holds a control character');
   if (!/^[\x20-\x7e]*$/.test(value)) return say('holds a character outside printable ASCII');
   if (PLACEHOLDER.test(value)) return say('is a placeholder, not a credential');
@@ -109,14 +107,12 @@ function credentialsOf(values: readonly string[]): Credentials {
   return { kind: 'aws', accessKeyId: first as Credential, secretAccessKey: second, sessionToken: third ?? null };
 }
 
-function holds(credentials: Credentials, values: readonly string[]): boolean {
+function holds(credentials: Credentials, values: readonly unknown[]): boolean {
   const held =
     credentials.kind === 'single'
       ? [credentials.secret]
       : [credentials.accessKeyId, credentials.secretAccessKey, credentials.sessionToken];
-  return held.every((credential, i) =>
-    credential === null ? values[i] === undefined : credential.holds(values[i] ?? ''),
-  );
+  return held.every((credential, i) => (credential === null ? values[i] === undefined : credential.holds(values[i])));
 }
 
 function cacheOf(env: object): Map<string, Credentials> {

@@ -20,19 +20,20 @@ export async function payloadOf(
   request: OutgoingRequest,
   s3: boolean,
 ): Promise<Result<{ readonly sha256: string; readonly request: OutgoingRequest }, Fault>> {
-  const headers = new Headers(request.headers);
-  const claimed = headers.get('x-amz-content-sha256');
-  headers.delete('x-amz-content-sha256');
+  const fields = new Map(request.fields);
+  const claimed = fields.get('x-amz-content-sha256');
+  fields.delete('x-amz-content-sha256');
   const { body } = request;
-  if (body === null) return ok({ sha256: await sha256Of(new Uint8Array(0)), request: { ...request, headers } });
-  if (body instanceof Uint8Array) return ok({ sha256: await sha256Of(body), request: { ...request, headers } });
-  if (claimed !== null && SHA256_HEX.test(claimed)) return ok({ sha256: claimed, request: { ...request, headers } });
-  if (claimed !== null && claimed !== UNSIGNED_PAYLOAD) {
+  if (body === null) return ok({ sha256: await sha256Of(new Uint8Array(0)), request: { ...request, fields } });
+  if (body instanceof Uint8Array) return ok({ sha256: await sha256Of(body), request: { ...request, fields } });
+  if (claimed !== undefined && SHA256_HEX.test(claimed))
+    return ok({ sha256: claimed, request: { ...request, fields } });
+  if (claimed !== undefined && claimed !== UNSIGNED_PAYLOAD) {
     return err(
       unsignable('body_digest', 'x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor UNSIGNED-PAYLOAD'),
     );
   }
-  if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, headers } });
+  if (s3) return ok({ sha256: UNSIGNED_PAYLOAD, request: { ...request, fields } });
   let bytes: Uint8Array | null;
   try {
     bytes = await gathered(body, MAX_SIGNED_BODY_BYTES);
@@ -47,7 +48,7 @@ export async function payloadOf(
       ),
     );
   }
-  return ok({ sha256: await sha256Of(bytes), request: { ...request, headers, body: bytes, bodyLength: bytes.length } });
+  return ok({ sha256: await sha256Of(bytes), request: { ...request, fields, body: bytes, bodyLength: bytes.length } });
 }
 
 async function sha256Of(bytes: Uint8Array): Promise<string> {

@@ -28,7 +28,7 @@ describe('what an approval is bound to (threat 24)', () => {
     origin: 'https://bank.example',
     path: '/v1/payments',
     query: 'a=1',
-    headers: new Headers({ 'content-type': 'application/json', 'stripe-version': '2026-01-01' }),
+    fields: new Headers({ 'content-type': 'application/json', 'stripe-version': '2026-01-01' }),
     body: new TextEncoder().encode('{"amount":1}'),
     policyHash: 'p',
   };
@@ -46,14 +46,14 @@ describe('what an approval is bound to (threat 24)', () => {
     ['what stands in the path moved to the query', { path: '/v1', query: '/payments?a=1' }],
     ['body', { body: new TextEncoder().encode('{"amount":2}') }],
     ['policy', { policyHash: 'q' }],
-    ['content type', { headers: new Headers({ 'content-type': 'text/plain', 'stripe-version': '2026-01-01' }) }],
-    ['a field less', { headers: new Headers({ 'content-type': 'application/json' }) }],
-    ['a field more', { headers: new Headers([...request.headers, ['x-account', 'b']]) }],
+    ['content type', { fields: new Headers({ 'content-type': 'text/plain', 'stripe-version': '2026-01-01' }) }],
+    ['a field less', { fields: new Headers({ 'content-type': 'application/json' }) }],
+    ['a field more', { fields: new Headers([...request.fields, ['x-account', 'b']]) }],
   ])('%s', (_, change) => expect(bindingOf({ ...request, ...change })).not.toBe(base));
 
   it('not to what SDKs fill anew on each attempt', () => {
-    const headers = new Headers([
-      ...request.headers,
+    const fields = new Headers([
+      ...request.fields,
       ['user-agent', 'x'],
       ['idempotency-key', 'stripe-node-retry-1'],
       ['x-stainless-retry-count', '1'],
@@ -61,7 +61,7 @@ describe('what an approval is bound to (threat 24)', () => {
       ['traceparent', '00-1'],
       ['x-request-id', '1'],
     ]);
-    expect(bindingOf({ ...request, headers })).toBe(base);
-    expect(boundFields(headers).map(([name]) => name)).toEqual(['content-type', 'stripe-version']);
+    expect(bindingOf({ ...request, fields })).toBe(base);
+    expect(boundFields(fields).map(([name]) => name)).toEqual(['content-type', 'stripe-version']);
   });
 });

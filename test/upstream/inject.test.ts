@@ -32,7 +32,7 @@ const s3: CredentialSpec = {
 };
 
 const request = (
-  more: Partial<Omit<OutgoingRequest, 'path' | 'headers'>> & { path?: string; headers?: Record<string, string> } = {},
+  more: Partial<Omit<OutgoingRequest, 'path' | 'fields'>> & { path?: string; fields?: Record<string, string> } = {},
 ): OutgoingRequest => ({
   method: 'GET',
   origin: 'https://api.vendor.test',
@@ -41,7 +41,7 @@ const request = (
   bodyLength: null,
   ...more,
   path: (more.path ?? '/v1/a') as CanonicalPath,
-  headers: new Headers(more.headers ?? { accept: '*/*' }),
+  fields: new Map(Object.entries(more.fields ?? { accept: '*/*' })),
 });
 const injected = async (
   spec: CredentialSpec,
@@ -68,23 +68,19 @@ const stream = (...chunks: (string | Uint8Array)[]) =>
 
 describe('schemes', () => {
   it('bearer', async () =>
-    expect((await injected({ scheme: 'bearer', secret: 'K' }, single, request())).headers.get('authorization')).toBe(
+    expect((await injected({ scheme: 'bearer', secret: 'K' }, single, request())).fields.get('authorization')).toBe(
       `Bearer ${KEY}`,
     ));
   it('header, with a prefix', async () => {
     const out = await injected({ scheme: 'header', header: 'X-Auth', secret: 'K', prefix: 'Key ' }, single, request());
-    expect(Object.fromEntries(out.headers)).toEqual({ accept: '*/*', 'x-auth': `Key ${KEY}` });
+    expect(Object.fromEntries(out.fields)).toEqual({ accept: '*/*', 'x-auth': `Key ${KEY}` });
   });
   it('basic, the secret as password or as user name', async () => {
     expect(
-      (await injected({ scheme: 'basic', secret: 'K', username: 'me' }, single, request())).headers.get(
-        'authorization',
-      ),
+      (await injected({ scheme: 'basic', secret: 'K', username: 'me' }, single, request())).fields.get('authorization'),
     ).toBe(`Basic ${Buffer.from(`me:${KEY}`).toString('base64')}`);
     expect(
-      (await injected({ scheme: 'basic', secret: 'K', username: null }, single, request())).headers.get(
-        'authorization',
-      ),
+      (await injected({ scheme: 'basic', secret: 'K', username: null }, single, request())).fields.get('authorization'),
     ).toBe(`Basic ${Buffer.from(`${KEY}:`).toString('base64')}`);
   });
   it('query', async () => {
@@ -103,7 +99,7 @@ describe('schemes', () => {
       { scheme: 'query', param: 'k', secret: 'K' },
     ] as const)
       await injected(spec, single, given);
-    expect([...given.headers]).toEqual([['accept', '*/*']]);
+    expect([...given.fields]).toEqual([['accept', '*/*']]);
     expect(given.query).toBe('');
   });
   it('refuses credentials that do not fit the scheme', async () => {
@@ -122,7 +118,7 @@ describe('schemes', () => {
       { scheme: 'basic', secret: 'K', username: 'me' },
       { scheme: 'basic', secret: 'K', username: null },
     ] as const) {
-      const sent = (await injected(spec, single, request())).headers.get('authorization') as string;
+      const sent = (await injected(spec, single, request())).fields.get('authorization') as string;
       expect(scrubberOf(single).text(`you sent ${sent}`).hits).toBe(1);
     }
     expect(
@@ -139,7 +135,7 @@ describe('schemes', () => {
       ranges: false,
     });
     if (!fields.ok) throw new Error('refused');
-    expect((await injected(spec, single, { ...request(), headers: fields.value })).headers.get('authorization')).toBe(
+    expect((await injected(spec, single, { ...request(), fields: fields.value })).fields.get('authorization')).toBe(
       `Bearer ${KEY}`,
     );
   });
@@ -183,7 +179,7 @@ describe('SigV4', () => {
       request({
         path: '/bucket/a%20b',
         query: 'list-type=2&X-Amz-Signature=abc&x-amz-credential=evil&prefix=a+b',
-        headers: {
+        fields: {
           'x-amz-date': '20200101T000000Z',
           'x-amz-security-token': 'client',
           authorization: 'AWS4-HMAC-SHA256 …'.slice(0, 16),
@@ -192,10 +188,10 @@ describe('SigV4', () => {
       }),
     );
     expect(out.query).toBe('list-type=2&prefix=a%20b');
-    expect(out.headers.get('x-amz-date')).toBe('20260102T030405Z');
-    expect(out.headers.get('x-amz-security-token')).toBeNull();
-    expect(out.headers.get('x-amz-content-sha256')).toBe(sha256Hex(''));
-    expect(out.headers.get('authorization')).toMatch(
+    expect(out.fields.get('x-amz-date')).toBe('20260102T030405Z');
+    expect(out.fields.get('x-amz-security-token')).toBeUndefined();
+    expect(out.fields.get('x-amz-content-sha256')).toBe(sha256Hex(''));
+    expect(out.fields.get('authorization')).toMatch(
       /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/20260102\/us-east-1\/s3\/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=[0-9a-f]{64}$/,
     );
   });
@@ -252,7 +248,7 @@ describe('SigV4', () => {
       request({
         method: 'PUT',
         body: stream('x'),
-        headers: { 'x-amz-content-sha256': 'NONE' },
+        fields: { 'x-amz-content-sha256': 'NONE' },
       }),
     ],
     'an unknown streaming mode': [
@@ -260,7 +256,7 @@ describe('SigV4', () => {
       request({
         method: 'PUT',
         body: stream('x'),
-        headers: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' },
+        fields: { 'x-amz-content-sha256': 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD' },
       }),
     ],
     'aws-chunked without a mode': [
@@ -268,7 +264,7 @@ describe('SigV4', () => {
       request({
         method: 'PUT',
         body: stream('x'),
-        headers: { 'content-encoding': 'aws-chunked' },
+        fields: { 'content-encoding': 'aws-chunked' },
       }),
     ],
   })) {
@@ -277,7 +273,7 @@ describe('SigV4', () => {
   it('a stream to S3 is unsigned, or carries the digest that the client made', async () => {
     const digest = sha256Hex('body');
     expect(
-      (await injected(s3, aws, request({ method: 'PUT', body: stream('body'), bodyLength: 4 }))).headers.get(
+      (await injected(s3, aws, request({ method: 'PUT', body: stream('body'), bodyLength: 4 }))).fields.get(
         'x-amz-content-sha256',
       ),
     ).toBe('UNSIGNED-PAYLOAD');
@@ -286,23 +282,23 @@ describe('SigV4', () => {
         await injected(
           s3,
           aws,
-          request({ method: 'PUT', body: stream('body'), headers: { 'x-amz-content-sha256': digest } }),
+          request({ method: 'PUT', body: stream('body'), fields: { 'x-amz-content-sha256': digest } }),
         )
-      ).headers.get('x-amz-content-sha256'),
+      ).fields.get('x-amz-content-sha256'),
     ).toBe(digest);
     const bytes = request({
       method: 'PUT',
       body: new TextEncoder().encode('body'),
-      headers: { 'x-amz-content-sha256': sha256Hex('other') },
+      fields: { 'x-amz-content-sha256': sha256Hex('other') },
     });
-    expect((await injected(s3, aws, bytes)).headers.get('x-amz-content-sha256')).toBe(digest);
+    expect((await injected(s3, aws, bytes)).fields.get('x-amz-content-sha256')).toBe(digest);
   });
   it('for another service a stream is gathered, within a bound', async () => {
     const dynamo: CredentialSpec = { ...s3, service: 'dynamodb' };
     const streamed = await injected(dynamo, aws, request({ method: 'POST', body: stream('bo', 'dy') }));
     const whole = await injected(dynamo, aws, request({ method: 'POST', body: new TextEncoder().encode('body') }));
-    expect(streamed.headers.get('authorization')).toBe(whole.headers.get('authorization'));
-    expect(streamed.headers.has('x-amz-content-sha256')).toBe(false);
+    expect(streamed.fields.get('authorization')).toBe(whole.fields.get('authorization'));
+    expect(streamed.fields.has('x-amz-content-sha256')).toBe(false);
     expect(streamed.bodyLength).toBe(4);
     await refused(
       dynamo,
@@ -312,18 +308,18 @@ describe('SigV4', () => {
   });
   it('a session token is sent and signed', async () => {
     const out = await injected(s3, { ...aws, sessionToken: new Credential('session-token') }, request());
-    expect(out.headers.get('x-amz-security-token')).toBe('session-token');
-    expect(out.headers.get('authorization')).toContain(
+    expect(out.fields.get('x-amz-security-token')).toBe('session-token');
+    expect(out.fields.get('authorization')).toContain(
       'SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,',
     );
   });
   it('takes region and service from the client only where the policy leaves them open', async () => {
     const open: CredentialSpec = { ...s3, region: null, service: null };
     expect(
-      (await injected(open, aws, request(), { region: 'eu-west-1', service: 's3' })).headers.get('authorization'),
+      (await injected(open, aws, request(), { region: 'eu-west-1', service: 's3' })).fields.get('authorization'),
     ).toContain('/eu-west-1/s3/');
     expect(
-      (await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).headers.get('authorization'),
+      (await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).fields.get('authorization'),
     ).toContain('/us-east-1/s3/');
     await refused(open, 'scope', request());
   });
@@ -335,7 +331,7 @@ describe('SigV4', () => {
         method: 'PUT',
         body: stream('4\r\nab', 'cd\r\n2\r\nef\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n'),
         bodyLength: 60,
-        headers: {
+        fields: {
           'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
           'x-amz-decoded-content-length': '6',
           'x-amz-trailer': 'x-amz-checksum-crc32',
@@ -347,11 +343,11 @@ describe('SigV4', () => {
     );
     expect(await new Response(out.body as ReadableStream).text()).toBe('abcdef');
     expect(out.bodyLength).toBe(6);
-    expect(out.headers.get('content-encoding')).toBe('gzip');
+    expect(out.fields.get('content-encoding')).toBe('gzip');
     for (const name of ['x-amz-trailer', 'x-amz-decoded-content-length', 'x-amz-sdk-checksum-algorithm'])
-      expect(out.headers.has(name)).toBe(false);
-    expect(out.headers.get('x-amz-content-sha256')).toBe('UNSIGNED-PAYLOAD');
-    expect(out.headers.get('authorization')).toContain('x-amz-meta-a');
+      expect(out.fields.has(name)).toBe(false);
+    expect(out.fields.get('x-amz-content-sha256')).toBe('UNSIGNED-PAYLOAD');
+    expect(out.fields.get('authorization')).toContain('x-amz-meta-a');
   });
 });
 

@@ -9,7 +9,6 @@ import type { OutgoingRequest } from '../outgoing.ts';
 export function injectBasic(username: string | null, secret: Credential, request: OutgoingRequest): OutgoingRequest {
   const pair = username === null ? `${secret.reveal()}:` : `${username}:${secret.reveal()}`;
   const octets = new TextEncoder().encode(pair);
-  const headers = new Headers(request.headers);
-  headers.set('authorization', `Basic ${btoa(String.fromCharCode(...octets))}`);
-  return { ...request, headers };
+  const authorization = `Basic ${btoa(String.fromCharCode(...octets))}`;
+  return { ...request, fields: new Map(request.fields).set('authorization', authorization) };
 }

@@ -3,7 +3,5 @@ import type { OutgoingRequest } from '../outgoing.ts';
 
 /** `Authorization: Bearer <secret>` (RFC 6750 §2.1). */
 export function injectBearer(secret: Credential, request: OutgoingRequest): OutgoingRequest {
-  const headers = new Headers(request.headers);
-  headers.set('authorization', `Bearer ${secret.reveal()}`);
-  return { ...request, headers };
+  return { ...request, fields: new Map(request.fields).set('authorization', `Bearer ${secret.reveal()}`) };
 }

@@ -7,7 +7,5 @@ export function injectHeader(
   secret: Credential,
   request: OutgoingRequest,
 ): OutgoingRequest {
-  const headers = new Headers(request.headers);
-  headers.set(spec.header, spec.prefix + secret.reveal());
-  return { ...request, headers };
+  return { ...request, fields: new Map(request.fields).set(spec.header.toLowerCase(), spec.prefix + secret.reveal()) };
 }

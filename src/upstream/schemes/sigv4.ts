@@ -56,9 +56,9 @@ export async function injectSigV4(
   const query = sigV4Query(request.query, s3);
   if (!query.ok) return query;
 
-  const headers = new Headers(request.headers);
-  for (const name of CLIENT_SIGNING_FIELDS) headers.delete(name);
-  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, headers });
+  const fields = new Map(request.fields);
+  for (const name of CLIENT_SIGNING_FIELDS) fields.delete(name);
+  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, fields });
   if (!decoded.ok) return decoded;
   const payload = await payloadOf(decoded.value, s3);
   if (!payload.ok) return payload;
@@ -90,7 +90,7 @@ export async function signSigV4(
     method: request.method,
     url,
     headers: [
-      ...[...request.headers].filter(([name]) => signs(name)),
+      ...[...request.fields].filter(([name]) => signs(name)),
       ...(s3 ? [['x-amz-content-sha256', sha256]] : []),
     ],
     accessKeyId: credentials.accessKeyId.reveal(),
@@ -113,13 +113,12 @@ export async function signSigV4(
     return err(unsignable('escapes', 'the path or the query holds characters that must be percent-encoded'));
   }
   signer.hexBodyHash = async () => sha256;
-  const headers = new Headers(request.headers);
-  headers.set('authorization', await signer.authHeader());
+  const fields = new Map(request.fields).set('authorization', await signer.authHeader());
   for (const name of ['x-amz-date', 'x-amz-security-token', 'x-amz-content-sha256']) {
     const value = signer.headers.get(name);
-    if (value !== null) headers.set(name, value);
+    if (value !== null) fields.set(name, value);
   }
-  return ok({ ...request, headers });
+  return ok({ ...request, fields });
 }
 
 function keysOf(credentials: AwsCredentials): Map<string, ArrayBuffer> {
