@@ -23,7 +23,8 @@ import {
 } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { issuesText, requestOf } from './request.ts';
 
 export const approvals = new Hono<Api>();
 
@@ -73,22 +74,18 @@ approvals.get('/:id', async (c) => {
 });
 
 approvals.post('/:id/approve', operatorOnly('approve'), async (c) => {
-  const parsed = ApproveRequest.safeParse(await bodyOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { scope = 'once', reason, via = 'api', link } = parsed.data;
+  const parsed = await requestOf(c, ApproveRequest, {});
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { scope = 'once', reason, via = 'api', link } = parsed.value;
   return decide(c, { verdict: 'approve', scope, via, reason: words(reason) }, link ?? null);
 });
 
 approvals.post('/:id/deny', operatorOnly('approve'), async (c) => {
-  const parsed = DenyRequest.safeParse(await bodyOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { reason, via = 'api', link } = parsed.data;
+  const parsed = await requestOf(c, DenyRequest, {});
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { reason, via = 'api', link } = parsed.value;
   return decide(c, { verdict: 'deny', scope: 'once', via, reason: words(reason) }, link ?? null);
 });
-
-/** A decision without words needs no body. */
-const bodyOf = async (c: ApiContext): Promise<unknown> =>
-  c.req.raw.body === null || c.req.header('content-length') === '0' ? {} : jsonOf(c);
 
 const words = (reason: string | undefined): string | null => {
   const said = reason?.trim() ?? '';

@@ -7,7 +7,8 @@ import type { FlushAnswer } from '../ledger/contract.ts';
 import { type AuditListResponse, AuditQuery, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { issuesText } from './request.ts';
 
 const TEXT_SEARCH_MS = 7 * 86_400_000;
 

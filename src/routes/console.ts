@@ -8,7 +8,8 @@ import { type ConsoleSession, type SignInLink, SignInRequest } from '../protocol
 import type { Api } from './context.ts';
 import { noteOperator } from './operator-note.ts';
 import { authenticateOperator, operatorOnly, originOf } from './operator-only.ts';
-import { jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { requestOf } from './request.ts';
 
 /** The page itself: built files, the same for everybody. Who may do what is decided at the API. */
 export const consolePages = new Hono<Api>();
@@ -56,20 +57,20 @@ consoleApi.post('/session', async (c) => {
     return refuse(c, 403, 'origin_refused', 'Only the console of this edge may sign in here.');
   if (transportOf(c.req.url) === 'open')
     return refuse(c, 403, 'tls_required', 'A key does not travel in the clear: open the console under https.');
-  const parsed = SignInRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', 'Send {"key"} or {"link"}.');
+  const parsed = await requestOf(c, SignInRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', 'Send {"key"} or {"link"}.');
   const now = Date.now();
   const keySha256 =
-    'key' in parsed.data ? sha256Hex(parsed.data.key) : await redeemLink(c.env.DB, parsed.data.link, now);
+    'key' in parsed.value ? sha256Hex(parsed.value.key) : await redeemLink(c.env.DB, parsed.value.link, now);
   const operator = keySha256 === null ? undefined : c.get('edge').operators.get(keySha256);
   if (operator === undefined || keySha256 === null) {
     await noteOperator(c, {
       event: 'operator.denied',
       operator: null,
-      reason: 'key' in parsed.data ? 'operator_key_invalid' : 'sign_in_link_invalid',
+      reason: 'key' in parsed.value ? 'operator_key_invalid' : 'sign_in_link_invalid',
       detail: { method: c.req.method, path: c.req.path },
     });
-    return 'key' in parsed.data
+    return 'key' in parsed.value
       ? refuse(c, 401, 'operator_key_invalid', 'This is no operator key of this edge.')
       : refuse(c, 401, 'sign_in_link_invalid', 'The link was used, or is too old. Sign in with an operator key.');
   }
@@ -78,7 +79,7 @@ consoleApi.post('/session', async (c) => {
   const noted = await noteOperator(c, {
     event: 'console.signed_in',
     operator: operator.id,
-    reason: 'key' in parsed.data ? 'key' : 'link',
+    reason: 'key' in parsed.value ? 'key' : 'link',
   });
   if (!noted.ok) return refuse(c, 503, noted.error.code, 'The sign-in could not be recorded; nobody was signed in.');
   await insertConsoleSession(c.env.DB, code, keySha256, now, expiresAt);

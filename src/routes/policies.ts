@@ -4,7 +4,8 @@ import type { OperationRule, RateSpec } from '../policy/ruled.ts';
 import { ExplainRequest, type ExplainResponse, type PoliciesResponse } from '../protocol.ts';
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { requestOf } from './request.ts';
 
 export const policies = new Hono<Api>();
 
@@ -47,9 +48,9 @@ policies.get('/', (c) => {
 
 /** Would this agent with these capabilities be allowed this request, and why? Nothing is sent, nothing is recorded. */
 policies.post('/explain', async (c) => {
-  const parsed = ExplainRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { agent_id, capabilities, service, method, target, headers = {}, body } = parsed.data;
+  const parsed = await requestOf(c, ExplainRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { agent_id, capabilities, service, method, target, headers = {}, body } = parsed.value;
   const edge = c.get('edge');
   const given = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
   if (body !== undefined && !given.has('content-type')) given.set('content-type', 'application/json');

@@ -1,4 +1,3 @@
-import type * as z from 'zod/mini';
 import { REQUEST_ID_FIELD } from '../problem/response.ts';
 import { shapeOf } from '../problem/shapes.ts';
 import type { ApiContext } from './context.ts';
@@ -27,25 +26,4 @@ export function refuse(c: ApiContext, status: number, code: string, message: str
   };
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="keywarden operators"';
   return new Response(shaped.body, { status, headers });
-}
-
-/** All issues of a request at once: `ttl_seconds: Too big: expected number to be <=86400; …`. */
-export const issuesText = (error: z.core.$ZodError): string =>
-  error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${wordsOf(i)}`).join('; ');
-
-/** What {@link jsonOf} could not read is null to the schema. */
-const wordsOf = ({ path, message }: z.core.$ZodIssue): string =>
-  path.length === 0 && message.endsWith('received null') ? 'it is no JSON, or larger than 64 KiB' : message;
-
-const MAX_BODY_BYTES = 65_536;
-
-/** Reads a JSON request body of our own API; null when it is none or too large. */
-export async function jsonOf(c: ApiContext): Promise<unknown> {
-  const text = await c.req.text();
-  if (text.length > MAX_BODY_BYTES) return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

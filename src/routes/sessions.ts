@@ -26,7 +26,8 @@ import {
 } from '../sessions/store.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { issuesText, requestOf } from './request.ts';
 import { noteOf, revokeAll } from './session-effects.ts';
 import { detailOf, jsonOfSession } from './session-json.ts';
 
@@ -36,9 +37,9 @@ export const sessions = new Hono<Api>();
 const CLOCK_SKEW_MS = 60_000;
 
 sessions.post('/', operatorOnly('mint'), async (c) => {
-  const parsed = SessionStartRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const request = parsed.data;
+  const parsed = await requestOf(c, SessionStartRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const request = parsed.value;
   const now = Date.now();
   const deadlineAt = Date.parse(request.deadline_at);
   if (deadlineAt <= now - CLOCK_SKEW_MS || deadlineAt > now + MAX_TTL_SECONDS * 1000 + CLOCK_SKEW_MS) {
@@ -95,10 +96,10 @@ sessions.post('/', operatorOnly('mint'), async (c) => {
 sessions.post('/:id/report', operatorOnly('mint'), async (c) => {
   const found = await ownSession(c);
   if (found instanceof Response) return found;
-  const parsed = SessionReportRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const parsed = await requestOf(c, SessionReportRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   if (found.endedAt !== null) return refuse(c, 409, 'session_ended', 'The session has ended; its receipt counts.');
-  const { sequence, counters } = parsed.data;
+  const { sequence, counters } = parsed.value;
   await updateReport(c.env.DB, found.session, { sequence, counters: JSON.stringify(counters), at: Date.now() });
   return c.json({
     session_id: found.session,
@@ -110,9 +111,9 @@ sessions.post('/:id/report', operatorOnly('mint'), async (c) => {
 sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
   const found = await ownSession(c);
   if (found instanceof Response) return found;
-  const parsed = SessionEndRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { receipt } = parsed.data;
+  const parsed = await requestOf(c, SessionEndRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { receipt } = parsed.value;
   const verified = await verifyReceipt(receipt, found.key as never);
   if (!verified.ok) return refuse(c, 400, 'receipt_invalid', `This is no receipt of this session: ${verified.error}.`);
   const stated = verified.value;

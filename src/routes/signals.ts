@@ -8,7 +8,8 @@ import { bucketSecondsOf, DURATION_BOUNDS } from '../signals/settings.ts';
 import { watchSignals } from '../signals/watch.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { issuesText, requestOf } from './request.ts';
 
 export const signals = new Hono<Api>();
 
@@ -30,9 +31,9 @@ signals.get('/', operatorOnly('audit'), async (c) => {
 
 /** A screen's alert, by the runner that announced the session. */
 signals.post('/screen', operatorOnly('mint'), async (c) => {
-  const parsed = ScreenReport.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { session_id, report_id, rule, count } = parsed.data;
+  const parsed = await requestOf(c, ScreenReport);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { session_id, report_id, rule, count } = parsed.value;
   const session = await findSession(c.env.DB, session_id);
   if (session === null) return refuse(c, 404, 'session_unknown', 'No such session was announced here.');
   if (session.startedBy !== c.get('operator').id)

@@ -30,7 +30,8 @@ import {
 import type { Api, ApiContext } from './context.ts';
 import { noteOperator } from './operator-note.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { issuesText, requestOf } from './request.ts';
 
 /**
  * The kill switch for a service or for everything. A call costs nothing more for it: placing it revokes every token that
@@ -83,9 +84,9 @@ stops.get('/preview', operatorOnly('audit', 'approve', 'mint'), async (c) => {
 });
 
 stops.post('/', operatorOnly('approve'), async (c) => {
-  const parsed = StopRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const request = parsed.data;
+  const parsed = await requestOf(c, StopRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const request = parsed.value;
   const { bundle } = c.get('edge');
   const service = request.scope === 'service' ? request.service : null;
   if (service !== null && serviceOf(bundle, service) === null)
@@ -139,9 +140,9 @@ stops.post('/', operatorOnly('approve'), async (c) => {
 });
 
 stops.post('/lift', operatorOnly('approve'), async (c) => {
-  const parsed = StopScope.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const scope = parsed.data;
+  const parsed = await requestOf(c, StopScope);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const scope = parsed.value;
   const service = scope.scope === 'service' ? scope.service : null;
   // Recorded first: nobody lifts a stop without a trace.
   const noted = await noteOperator(c, {

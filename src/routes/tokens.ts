@@ -11,17 +11,18 @@ import { closestOf } from '../policy/spelling.ts';
 import { MAX_TTL_SECONDS, MintRequest, type MintResponse, RevokeRequest, type RevokeResponse } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
-import { issuesText, jsonOf, refuse } from './refuse.ts';
+import { refuse } from './refuse.ts';
+import { requestOf } from './request.ts';
 
 export const tokens = new Hono<Api>();
 
 tokens.post('/', operatorOnly('mint'), async (c) => {
-  const parsed = MintRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const parsed = await requestOf(c, MintRequest);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const edge = c.get('edge');
-  const { agent_id: agent, session_id: session = null } = parsed.data;
-  const capabilities = [...new Set(parsed.data.capabilities)];
-  const asked = parsed.data.ttl_seconds ?? null;
+  const { agent_id: agent, session_id: session = null } = parsed.value;
+  const capabilities = [...new Set(parsed.value.capabilities)];
+  const asked = parsed.value.ttl_seconds ?? null;
 
   const known = capabilityIndex(edge.bundle);
   const unknown = capabilities.filter((name) => !known.has(name));
@@ -110,8 +111,8 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
 });
 
 tokens.post('/revoke', operatorOnly('mint'), async (c) => {
-  const parsed = RevokeRequest.safeParse(await jsonOf(c));
-  if (!parsed.success) {
+  const parsed = await requestOf(c, RevokeRequest);
+  if (!parsed.ok) {
     return refuse(
       c,
       400,
@@ -119,7 +120,7 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
       'Send exactly one of {"token_id"}, {"token"}, {"session_id"}, {"agent_id"}.',
     );
   }
-  const request = parsed.data;
+  const request = parsed.value;
   const now = Date.now();
   const until = now + MAX_TTL_SECONDS * 1000;
   if ('session_id' in request) {

@@ -75,6 +75,8 @@ function refusalOf(incoming: Fields): Denial | null {
       return refused('upgrade', 'protocol upgrades are not forwarded');
     }
   }
+  // RFC 9112 §3.2: a server must refuse it. The runtime joins the two.
+  if (incoming.get('host')?.includes(',')) return refused('host', 'it comes twice');
   const expect = incoming.get('expect') ?? null;
   if (expect !== null && expect.trim().toLowerCase() !== '100-continue')
     return refused('expect', 'only 100-continue is known');

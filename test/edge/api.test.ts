@@ -95,6 +95,22 @@ describe('POST /v1/tokens', () => {
     for (const part of ['agent_id', 'capabilities', 'ttl_seconds', 'extra']) expect(message).toContain(part);
   });
 
+  it.each([
+    [
+      'a member that comes twice',
+      '{"agent_id":"a","agent_id":"b","capabilities":["bank:read"]}',
+      'a member comes twice',
+    ],
+    ['no JSON', 'agent_id=a', 'it is no JSON'],
+    ['nothing', '', 'it is no JSON'],
+    ['too much', `{"agent_id":"${'a'.repeat(70_000)}"}`, 'larger than 64 KiB'],
+    ['a list', '[]', 'request: '],
+  ])('reads a request in one way or not at all: %s', async (_, body, message) => {
+    const response = await edge.operate('/v1/tokens', { method: 'POST', body });
+    expect(response.status).toBe(400);
+    expect(((await response.json()) as { message: string }).message).toContain(message);
+  });
+
   it('suggests the capability that was meant', async () => {
     const response = await post('/v1/tokens', { agent_id: 'a', capabilities: ['bank:raed'] });
     expect(((await response.json()) as { message: string }).message).toContain('did you mean bank:read?');

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { compilePolicies } from '../../src/policy/compile.ts';
-import { rawRequest, sendRaw } from '../support/raw.ts';
+import { type RawResponse, rawRequest, sendRaw } from '../support/raw.ts';
 import { echo } from '../support/upstream.ts';
-import { ALL, expectPassed, rowOf, startWorld, type World } from './world.ts';
+import { ALL, expectPassed, expectRefused, rowOf, startWorld, type World } from './world.ts';
 
 interface Row {
   readonly path: string;
@@ -102,11 +102,19 @@ describe("threat 5: the dialled host is the policy's, whatever Host says", () =>
     }
   });
 
-  it('two Host fields, absolute-form with another host, and CONNECT', async () => {
+  it('two Host fields are refused (RFC 9112 §3.2)', async () => {
+    const own = `Host: 127.0.0.1:${world.edge.port}`;
+    for (const other of [own, 'Host: evil.example']) {
+      world.upstream.forget();
+      const response = await send('/proxy/bank/v1/balance', [own, other, auth()]);
+      await expectRefused(world, response as RawResponse, 400, 'header_refused');
+    }
+  });
+
+  it('absolute-form with another host, and CONNECT', async () => {
     world.upstream.handle(echo());
     const own = `Host: 127.0.0.1:${world.edge.port}`;
     const tries: [string, string, readonly string[]][] = [
-      ['GET', '/proxy/bank/v1/balance', [own, 'Host: evil.example', auth()]],
       ['GET', 'http://evil.example/proxy/bank/v1/balance', [own, auth()]],
       ['GET', 'http://evil.example/v1/balance', [own, auth()]],
       ['GET', `http://127.0.0.1:${world.upstream.port}/v1/balance`, [own, auth()]],

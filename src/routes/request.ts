@@ -1,0 +1,34 @@
+import type * as z from 'zod/mini';
+import type { BodyRefusal } from '../denial.ts';
+import { err, ok, type Result } from '../lib/result.ts';
+import { parseStrictJson } from '../policy/json-body.ts';
+import type { ApiContext } from './context.ts';
+
+const MAX_BODY_BYTES = 65_536;
+
+/**
+ * Reads the JSON body of a request of our own API, as strictly as an agent's: of two members with one name another reader might
+ * believe the other.
+ *
+ * @param absent  What stands for no body; left out where there must be one.
+ * @returns The request, or all that is wrong with it.
+ */
+export async function requestOf<T>(c: ApiContext, schema: z.ZodMiniType<T>, absent?: T): Promise<Result<T, string>> {
+  const text = await c.req.text();
+  if (text === '' && absent !== undefined) return ok(absent);
+  if (text.length > MAX_BODY_BYTES) return err('request: it is larger than 64 KiB');
+  const json = parseStrictJson(text);
+  if (!json.ok) return err(`request: ${WORDS[json.error] ?? 'it is no JSON'}`);
+  const parsed = schema.safeParse(json.value);
+  return parsed.success ? ok(parsed.data) : err(issuesText(parsed.error));
+}
+
+const WORDS: Partial<Record<BodyRefusal, string>> = {
+  duplicate_key: 'a member comes twice',
+  too_deep: 'it is nested too deeply',
+  number_not_finite: 'a number is too large',
+};
+
+/** All issues of a request at once: `ttl_seconds: Too big: expected number to be <=86400; …`. */
+export const issuesText = (error: z.core.$ZodError): string =>
+  error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${i.message}`).join('; ');
