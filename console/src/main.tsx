@@ -1,3 +1,4 @@
+import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ConsoleSession } from '../../src/protocol.ts';
@@ -49,16 +50,20 @@ const Brand = () => (
   </a>
 );
 
+/** Why the link in the address did not sign in. */
+const linkRefused = signal<string | null>(null);
+
 function SignIn() {
   const [key, setKey] = useState('');
-  const [error, setError] = useState<string | null>(null);
+  const [failed, setFailed] = useState<string | null>(null);
+  const error = failed ?? linkRefused.value;
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     try {
       me.value = await post<ConsoleSession>('/v1/console/session', { key: key.trim() });
       setKey('');
     } catch (failure) {
-      setError((failure as Error).message);
+      setFailed((failure as Error).message);
     }
   };
   return (
@@ -255,6 +260,7 @@ function App() {
 
 async function begin(): Promise<void> {
   const link = /^#signin=([A-Za-z0-9_-]{43})$/.exec(location.hash)?.[1];
+  linkRefused.value = null;
   if (link !== undefined) {
     // Out of the address, and so of the history, before anything else.
     history.replaceState(null, '', '/console/');
@@ -263,7 +269,7 @@ async function begin(): Promise<void> {
       me.value = await post<ConsoleSession>('/v1/console/session', { link });
       return;
     } catch (error) {
-      complain(error);
+      linkRefused.value = (error as Error).message;
     }
   }
   try {
@@ -272,6 +278,9 @@ async function begin(): Promise<void> {
     complain(error);
     me.value = { operator: null, roles: [], groups: [], by: null, expires_at: null };
   }
+  const { operator } = me.value;
+  if (linkRefused.value !== null && operator !== null)
+    say(`The sign-in link was not taken (used, or too old): you are still signed in as ${operator}.`);
 }
 
 addEventListener('keydown', onKey);

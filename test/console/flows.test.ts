@@ -56,6 +56,9 @@ describe('signing in', () => {
     const second = await (await world.browser.newContext()).newPage();
     await second.goto(`${world.edge.url}/console/#signin=${link}`);
     await second.getByLabel('Operator key').waitFor();
+    await second.getByText('The link was used, or is too old').waitFor();
+    await first.goto(`${world.edge.url}/console/#signin=${link}`);
+    await first.getByText('you are still signed in as').waitFor();
     for (const page of [first, second]) await close(page);
   });
 });
