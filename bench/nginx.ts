@@ -16,7 +16,7 @@ export interface Nginx {
  * which the load generator counts as an error: so every single call proves that the credential was injected.
  */
 export function startUpstream(directory: string, credential: string): Promise<Nginx> {
-  const body = '{"object":"charge","pad":"'.padEnd(BODY_BYTES - 2, '.') + '"}';
+  const body = `${'{"object":"charge","pad":"'.padEnd(BODY_BYTES - 2, '.')}"}`;
   return start(
     directory,
     (port) => `

@@ -78,7 +78,6 @@ describe('reading secrets', () => {
     'your-api-key': 'your-api-key',
     xxxxxxxx: 'xxxxxxxx',
     'replace-me': 'replace-me',
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a template that nobody filled in is what is meant
     '${VENDOR_KEY}': '${VENDOR_KEY}',
     'sk_test_...': 'sk_test_...',
     'key-goes-here': 'key-goes-here',
