@@ -10,6 +10,8 @@ export interface Load {
   readonly waitingMs: number;
 }
 
+/** How long rows are gathered before they are pushed. */
+export const PUSH_DELAY_MS = 1_000;
 const BUSY_ROWS = 500;
 const QUIET_MS = 250;
 const MAX_WAIT_MS = 10_000;
