@@ -66,7 +66,7 @@ export async function answer(
 
   if (bodiless) {
     forwarded.deadline.clear();
-    onEnd({ bytes: 0, redactions, reason: null });
+    onEnd({ bytes: 0, redactions, fault: null });
     return ok(made(null));
   }
   const body = await streamScrubbed(forwarded, {

@@ -61,9 +61,10 @@ export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): v
     call.ctx,
     principal.agent,
     outcomeOf(call, {
-      event: end.reason === null ? 'call.completed' : 'call.failed',
+      event: end.fault === null ? 'call.completed' : 'call.failed',
       status: response.status,
-      reason: end.reason,
+      reason: end.fault?.code ?? null,
+      ...(end.fault === null ? {} : { why: end.fault.detail }),
       responseBytes: end.bytes,
       redactions: end.redactions,
     }),

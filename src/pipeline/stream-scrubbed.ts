@@ -1,4 +1,4 @@
-import { type Fault, type FaultCode, fault } from '../fault.ts';
+import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { Scrubber, ScrubRun } from '../upstream/scrub/scrubber.ts';
 import type { Call, Forwarded } from './call.ts';
@@ -9,7 +9,7 @@ export interface BodyEnd {
   readonly bytes: number;
   readonly redactions: number;
   /** Null when it ended as it should. */
-  readonly reason: FaultCode | null;
+  readonly fault: Fault | null;
 }
 
 export interface BodyOptions {
@@ -66,7 +66,7 @@ async function wholeScrubbed(
     const bytes = new Uint8Array(await response.arrayBuffer());
     if (bytes.byteLength !== length) return err(fault('upstream_protocol_error', 'the body ended early'));
     const clean = options.scrubber?.bytes(bytes) ?? { bytes, hits: 0 };
-    options.onEnd({ bytes: clean.bytes.byteLength, redactions: options.redactions + clean.hits, reason: null });
+    options.onEnd({ bytes: clean.bytes.byteLength, redactions: options.redactions + clean.hits, fault: null });
     return ok({ body: clean.bytes, length: clean.bytes.byteLength });
   } catch {
     if (deadline.passed) return err(fault('upstream_timeout', `silent for ${idleTimeoutMs} ms`));
@@ -87,7 +87,7 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
   const pipe = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
   const writer = pipe.writable.getWriter();
   let bytes = 0;
-  let reason: FaultCode | null = null;
+  let broken: Fault | null = null;
   const clientGone = (): boolean => call.request.signal.aborted;
 
   const write = async (chunks: readonly Uint8Array[]): Promise<boolean> => {
@@ -96,7 +96,7 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
         await writer.write(chunk);
       } catch {
         // Nobody reads any more.
-        reason = 'client_cancelled';
+        broken = CLIENT_GONE;
         source.abort();
         return false;
       }
@@ -108,9 +108,9 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
     for (;;) {
       const read = await source.read();
       if (!read.ok) {
-        reason = clientGone() ? 'client_cancelled' : read.error.code;
+        broken = clientGone() ? CLIENT_GONE : read.error;
         // The client must see a broken body, not a short one that looks whole.
-        await writer.abort(new Error(reason)).catch(() => undefined);
+        await writer.abort(new Error(broken.code)).catch(() => undefined);
         return;
       }
       if (read.value === null) {
@@ -120,9 +120,13 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
       if (!(await write(scrub?.push(read.value) ?? [read.value]))) return;
     }
   };
-  call.ctx.waitUntil(pump().finally(() => onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), reason })));
+  call.ctx.waitUntil(
+    pump().finally(() => onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), fault: broken })),
+  );
   return { body: pipe.readable, length };
 }
+
+const CLIENT_GONE = fault('client_cancelled', 'before the answer had been sent whole');
 
 /** Bytes asked for at once; the runtime gives what has come. */
 const READ_BYTES = 65_536;

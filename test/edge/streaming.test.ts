@@ -158,6 +158,7 @@ describe('the client goes away', () => {
     await until('the outcome row', async () => (await edge.audit({ request_id: id })).length === 2, 15_000);
     const [outcome] = await edge.audit({ request_id: id });
     expect(outcome).toMatchObject({ event: 'call.failed', reason: 'client_cancelled', status: 200 });
+    expect(outcome?.detail).toEqual({ why: 'before the answer had been sent whole' });
   });
 
   // workerd learns of a mere FIN only when it writes (a client may half-close and still read); a reset it sees at once.
