@@ -223,3 +223,44 @@ describe('threats 18 and 19: nothing is tunnelled', () => {
     expect(Buffer.concat(received).toString()).not.toMatch(/^HTTP\/1\.1 2/);
   });
 });
+
+describe("an upstream's field values pass as they came", () => {
+  const utf8 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+  it.each([
+    ['UTF-8', utf8('Größe 日本')],
+    ['odd punctuation', '"a", b; c="d,e" \\'],
+    ['nothing', ''],
+  ])('%s', async (_, value) => {
+    world.upstream.handle((_req, res) => res.setHeader('x-said', value).end('{}'));
+    const response = await world.call('bank', 'GET', '/v1/balance', { token });
+    expect(response.status).toBe(200);
+    expect(response.headers['x-said']).toBe(value);
+  });
+
+  it('Latin-1 leaves as UTF-8, with the same letters', async () => {
+    world.upstream.handle((_req, res) => res.setHeader('x-said', 'Gr\xf6\xdfe').end('{}'));
+    const response = await world.call('bank', 'GET', '/v1/balance', { token });
+    expect(response.headers['x-said']).toBe(utf8('Größe'));
+  });
+
+  it('fields that came several times come in their order', async () => {
+    world.upstream.handle((_req, res) => res.setHeader('x-said', ['one', 'two', 'three']).end('{}'));
+    const response = await world.call('bank', 'GET', '/v1/balance', { token });
+    expect(response.headers['x-said']).toBe('one, two, three');
+  });
+
+  it('__proto__ and constructor are names like any other', async () => {
+    world.upstream.handle((_req, res) => {
+      res.setHeader('__proto__', 'p').setHeader('constructor', 'c').end('{}');
+    });
+    const response = await world.call('bank', 'GET', '/v1/balance', {
+      token,
+      fields: ['__proto__: p', 'constructor: c'],
+    });
+    expect(response.status).toBe(200);
+    for (const raw of [response.rawHeaders, world.upstream.seen[0]?.rawHeaders ?? []]) {
+      const names = raw.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
+      expect(names).toEqual(expect.arrayContaining(['__proto__', 'constructor']));
+    }
+  });
+});
