@@ -37,6 +37,11 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       abort();
       return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
     }
+    // RFC 9110 §15: there are no others, and the runtime could not pass one on.
+    if (response.status > 599) {
+      abort();
+      return err(fault('upstream_protocol_error', `the status ${response.status} is none of HTTP's`));
+    }
     return ok({ injected, response, abort, deadline });
   } catch {
     deadline.clear();
