@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AUDIT_EVENTS } from '../../src/audit/event.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -114,6 +115,32 @@ describe('POST /v1/tokens', () => {
   it('is closed without an operator key, and the refusal is on record', async () => {
     expect((await fetch(`${edge.url}/v1/tokens`, { method: 'POST', body: '{}' })).status).toBe(401);
     expect((await edge.audit({ event: 'operator.denied' })).length).toBeGreaterThan(0);
+  });
+});
+
+describe('GET /v1/audit', () => {
+  it.each([
+    ['event=nope', /^event: an event is one of call\.admitted, .*operator\.denied$/],
+    ['event=', /^event: an event is one of/],
+    ['decision=maybe', /^decision: .*"allow"\|"deny"/],
+    ['since=tomorrow', /^since: a time is written 2026-01-31T12:00:00Z$/],
+    ['until=2026-02-30T00:00:00Z', /^until: a time is written 2026-01-31T12:00:00Z$/],
+    ['limit=0', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=1.5', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=abc', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=1001', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['agent=no%20one', /^agent: an agent id is/],
+    ['evnt=call.denied', /^request: .*"evnt"/],
+    ['event=nope&limit=0', /^event: .*; limit: /],
+  ])('?%s is a 400 that names the parameter and what it may be', async (query, detail) => {
+    const response = await edge.operate(`/v1/audit?${query}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'request_invalid', detail: expect.stringMatching(detail) });
+  });
+
+  it('takes every event that a row may be of', async () => {
+    for (const event of AUDIT_EVENTS) expect((await edge.operate(`/v1/audit?event=${event}`)).status, event).toBe(200);
   });
 });
 
