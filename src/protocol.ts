@@ -2,6 +2,8 @@ import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { AUDIT_EVENTS } from './audit/event.ts';
 
+export { CLOCK_TOLERANCE_SECONDS } from './capability/claims.ts';
+
 // The small build of zod has no words of its own; a precise message is worth its 2 KB.
 z.config(en());
 
@@ -353,6 +355,8 @@ export type ApprovalEvent = z.infer<typeof ApprovalEvent>;
 
 export const Health = z.object({
   status: z.enum(['ok', 'broken']),
+  /** By the clock that tokens are judged with. */
+  now: z.iso.datetime(),
   policy_hash: z.string(),
   services: z.array(z.string()),
   notes: z.array(z.string()),

@@ -183,6 +183,7 @@ describe('keywarden doctor', () => {
       secrets: 'ok',
       'state directory': 'ok',
       edge: 'ok',
+      clock: 'ok',
       'operator key': 'ok',
     });
     expect(code).toBe(0);

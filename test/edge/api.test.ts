@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_EVENTS } from '../../src/audit/event.ts';
+import type { Health } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -145,6 +146,13 @@ describe('GET /v1/audit', () => {
 });
 
 describe('what is public', () => {
+  it('/healthz tells the time', async () => {
+    const before = Date.now();
+    const { now } = (await (await fetch(`${edge.url}/healthz`)).json()) as Health;
+    expect(now).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    expect(Math.abs(Date.parse(now) - before)).toBeLessThan(2_000);
+  });
+
   it('the JWKS has public parts only', async () => {
     const { keys } = (await (await fetch(`${edge.url}/.well-known/jwks.json`)).json()) as {
       keys: Record<string, string>[];
