@@ -32,7 +32,9 @@ export function readExportLine(line: string): ExportLine {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    return { ...NOTHING, problems: [`is no JSON: ${(error as Error).message}`] };
+    // The engine counts lines, too: within this one.
+    const why = (error as Error).message.replace(/ \(line \d+ column \d+\)$/, '');
+    return { ...NOTHING, problems: [`is no JSON: ${why}`] };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { ...NOTHING, problems: ['is no JSON object'] };
@@ -175,4 +177,4 @@ function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, MAX_SHOWN)) : String(value);
 }
 
-const cutOf = (line: string, at: number): string => (at < line.length ? line.slice(at, at + 16) : 'nothing');
+const cutOf = (line: string, at: number): string => (at < line.length ? `\`${line.slice(at, at + 16)}\`` : 'nothing');
