@@ -33,19 +33,22 @@ app.use('*', async (c, next) => {
 
 app.get('/healthz', async (c) => {
   const edge = await edgeOf(c.env);
-  const services = Object.keys(bundle.services);
+  const same = {
+    now: new Date().toISOString(),
+    policy_hash: bundle.hash,
+    services: Object.keys(bundle.services),
+  };
   const health: Health = edge.ok
     ? {
         status: 'ok',
-        policy_hash: bundle.hash,
-        services,
+        ...same,
         notes:
           edge.value.dev && bundle.agents.source === 'absent'
             ? ['no agents.yaml: any agent may hold anything (keywarden dev only)']
             : [],
         problems: [],
       }
-    : { status: 'broken', policy_hash: bundle.hash, services, notes: [], problems: [...edge.error] };
+    : { status: 'broken', ...same, notes: [], problems: [...edge.error] };
   return c.json(health, edge.ok ? 200 : 503);
 });
 

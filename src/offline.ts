@@ -1,6 +1,6 @@
 /** What works without an edge, for the CLI: policies, audit exports, finding a secret in what a program prints. */
 
-export { type ExportVerification, verifyExport } from './audit/verify.ts';
+export { type ExportProblem, type ExportVerification, type LineRead, verifyExport } from './audit/verify.ts';
 export {
   type CompileOptions,
   compilePolicies,

@@ -1,5 +1,8 @@
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
+import { AUDIT_EVENTS } from './audit/event.ts';
+
+export { CLOCK_TOLERANCE_SECONDS } from './capability/claims.ts';
 
 // The small build of zod has no words of its own; a precise message is worth its 2 KB.
 z.config(en());
@@ -153,20 +156,28 @@ export const AuditRowJson = z.object({
 });
 export type AuditRowJson = z.infer<typeof AuditRowJson>;
 
+/** The events that rows are of. A row's own `event` is any text: a later edge may know more of them. */
+export const AuditEvent = z.enum(AUDIT_EVENTS, `an event is one of ${AUDIT_EVENTS.join(', ')}`);
+
+const auditTime = z.iso.datetime('a time is written 2026-01-31T12:00:00Z');
+const auditLimit = 'a limit is a whole number from 1 to 1000';
+
 export const AuditQuery = z.strictObject({
   agent: z.optional(AgentId),
   session: z.optional(SessionId),
   capability: z.optional(CapabilityName),
   service: z.optional(z.string()),
-  event: z.optional(z.string()),
+  event: z.optional(AuditEvent),
   decision: z.optional(z.enum(['allow', 'deny'])),
   reason: z.optional(z.string()),
   request_id: z.optional(z.string()),
   /** Any part of the path, the reason, the operator, the request id or the detail; at most 200 characters. */
   text: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
-  since: z.optional(z.iso.datetime()),
-  until: z.optional(z.iso.datetime()),
-  limit: z.optional(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(1000))),
+  since: z.optional(auditTime),
+  until: z.optional(auditTime),
+  limit: z.optional(
+    z.coerce.number(auditLimit).check(z.int(auditLimit), z.minimum(1, auditLimit), z.maximum(1000, auditLimit)),
+  ),
   cursor: z.optional(z.string()),
 });
 export type AuditQuery = z.infer<typeof AuditQuery>;
@@ -344,6 +355,8 @@ export type ApprovalEvent = z.infer<typeof ApprovalEvent>;
 
 export const Health = z.object({
   status: z.enum(['ok', 'broken']),
+  /** By the clock that tokens are judged with. */
+  now: z.iso.datetime(),
   policy_hash: z.string(),
   services: z.array(z.string()),
   notes: z.array(z.string()),

@@ -1,6 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import type { ChainHead } from '../ledger/contract.ts';
+import type { ChainCut, ChainHead } from '../ledger/contract.ts';
 import type { AuditRow } from './event.ts';
 
 /** `prevHash` of a ledger's first row, and `hash` of the head of an empty one. */
@@ -100,6 +100,8 @@ export type ChainProblem =
   | { readonly kind: 'duplicated'; readonly ledger: string; readonly seq: number }
   /** A row that the ledger never wrote: its number is beyond the head. */
   | { readonly kind: 'inserted'; readonly ledger: string; readonly seq: number }
+  /** Rows from `seq` on stand where the retention removed all up to `cutSeq`, and are not what it removed. */
+  | { readonly kind: 'planted'; readonly ledger: string; readonly seq: number; readonly cutSeq: number }
   /** Its time is less than that of the row before. */
   | { readonly kind: 'time_reversed'; readonly ledger: string; readonly seq: number }
   /** Rows of a ledger that nobody knows; `seq` is the first. */
@@ -130,6 +132,7 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
   let last = { seq: 0, hash: GENESIS_HASH, at: 0, intact: true };
   let gaps: Gap[] = [];
   let first: AuditRow | null = null;
+  const left = head?.cut === undefined ? null : leftBeforeCut(head.cut);
 
   const late = (row: AuditRow): ChainProblem => {
     const gap = gaps.find((candidate) => row.seq >= candidate.seq && row.seq <= candidate.lastSeq);
@@ -143,8 +146,10 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
     take(row) {
       const problems: ChainProblem[] = [];
       if (head !== null && row.seq > head.seq) return [{ kind: 'inserted', ledger, seq: row.seq }];
-      // Cut already; the removal was interrupted and is done again.
-      if (head?.cut !== undefined && row.seq <= head.cut.seq) return [];
+      if (left !== null && row.seq <= left.cutSeq) {
+        left.take(row);
+        return [];
+      }
       first ??= row;
       const intact = row.ledger === ledger && isIntact(row);
       if (!intact) problems.push({ kind: 'altered', ledger, seq: row.seq });
@@ -164,8 +169,11 @@ export function chainVerifier(ledger: string, head: ChainHead | null = null): Ch
       const problems: ChainProblem[] = [];
       const cut = end?.cut;
       if (cut !== undefined) {
+        // A head that became known only now is an export's, and an export begins after the cut.
+        const planted = left === null ? (first !== null && first.seq <= cut.seq ? first.seq : null) : left.planted();
+        if (planted !== null) problems.push({ kind: 'planted', ledger, seq: planted, cutSeq: cut.seq });
         // What stands before the cut is not missing; but what follows must be linked to it.
-        if (last.seq === 0) last = { seq: cut.seq, hash: cut.hash, at: 0, intact: true };
+        if (last.seq < cut.seq) last = { seq: cut.seq, hash: cut.hash, at: 0, intact: true };
         gaps = gaps.flatMap((gap) => {
           if (gap.lastSeq <= cut.seq) return [];
           return [{ seq: Math.max(gap.seq, cut.seq + 1), lastSeq: gap.lastSeq }];
@@ -215,11 +223,33 @@ export function describeProblem(problem: ChainProblem): string {
       return `${where}: its number occurs twice`;
     case 'inserted':
       return `${where}: inserted: the ledger has not written that many rows`;
+    case 'planted':
+      return `${where}: planted: the ledger's rows up to ${problem.cutSeq} were removed by the retention`;
     case 'time_reversed':
       return `${where}: earlier than the row before it`;
     case 'ledger_unknown':
       return `${where}: a ledger that does not exist`;
   }
+}
+
+/**
+ * Rows that a removal left behind when it was interrupted; they go with the next one. Until then they are listed, so that
+ * they must be the very rows: one piece of the chain whose last is the one at the cut.
+ */
+function leftBeforeCut(cut: ChainCut) {
+  let first: number | null = null;
+  let last = { seq: 0, hash: '' };
+  let whole = true;
+  return {
+    cutSeq: cut.seq,
+    take(row: AuditRow): void {
+      if (!isIntact(row) || (first !== null && (row.seq !== last.seq + 1 || row.prevHash !== last.hash))) whole = false;
+      first ??= row.seq;
+      last = { seq: row.seq, hash: row.hash };
+    },
+    /** The number of the first row, when they are not what was removed. */
+    planted: (): number | null => (whole && last.seq === cut.seq && last.hash === cut.hash ? null : first),
+  };
 }
 
 function isIntact(row: AuditRow): boolean {

@@ -5,31 +5,35 @@
 
 export type AuditDetail = Readonly<Record<string, string | number | boolean | null>>;
 
-export type AuditEventName =
-  | 'call.admitted' // the intent: durable before the credential is read
-  | 'call.denied'
-  | 'call.completed' // the outcome of an admitted call
-  | 'call.failed'
-  | 'call.unknown' // an intent whose outcome never came
-  | 'token.minted'
-  | 'token.refused'
-  | 'token.revoked'
-  | 'credential.echoed' // the upstream's answer held the credential; it was redacted
-  | 'session.started'
-  | 'session.stop_requested'
-  | 'session.ended'
-  | 'approval.requested'
-  | 'approval.approved'
-  | 'approval.denied'
-  | 'approval.expired'
-  | 'approval.used' // in the same commit as the intent that it allowed
-  | 'audit.pruned' // old rows were removed by the retention, after their chain had been verified
-  | 'console.signed_in'
-  | 'console.signed_out'
-  | 'stop.placed' // a service or everything: its tokens are revoked, and none is minted
-  | 'stop.lifted'
-  | 'signal.raised' // a threshold was passed
-  | 'operator.denied';
+/** All events that there are. */
+export const AUDIT_EVENTS = [
+  'call.admitted', // the intent: durable before the credential is read
+  'call.denied',
+  'call.completed', // the outcome of an admitted call
+  'call.failed',
+  'call.unknown', // an intent whose outcome never came
+  'token.minted',
+  'token.refused',
+  'token.revoked',
+  'credential.echoed', // the upstream's answer held the credential; it was redacted
+  'session.started',
+  'session.stop_requested',
+  'session.ended',
+  'approval.requested',
+  'approval.approved',
+  'approval.denied',
+  'approval.expired',
+  'approval.used', // in the same commit as the intent that it allowed
+  'audit.pruned', // old rows were removed by the retention, after their chain had been verified
+  'console.signed_in',
+  'console.signed_out',
+  'stop.placed', // a service or everything: its tokens are revoked, and none is minted
+  'stop.lifted',
+  'signal.raised', // a threshold was passed
+  'operator.denied',
+] as const;
+
+export type AuditEventName = (typeof AUDIT_EVENTS)[number];
 
 /** What an intent or a denied call says. All strings bounded and printable ASCII by the time they are here. */
 export interface CallFields {

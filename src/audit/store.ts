@@ -5,6 +5,7 @@ import type { ChainHead } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { type ChainProblem, chainVerifier, describeProblem } from './chain.ts';
 import type { AuditRow } from './event.ts';
+import { checkpointLineOf, exportLineOf } from './export-line.ts';
 
 /** What to list; every given field must match. Times are Unix ms, both ends included. */
 export interface AuditFilter {
@@ -182,7 +183,7 @@ export async function* exportLines(
     // Written since the heads were read: part of the next export. Or cut, and about to be removed.
     if (head !== undefined && (row.seq > head.seq || row.seq <= (head.cut?.seq ?? 0))) continue;
     rows++;
-    yield JSON.stringify(row);
+    yield exportLineOf(row);
   }
-  yield JSON.stringify({ type: 'checkpoint', jws: await sign({ heads, rows }) });
+  yield checkpointLineOf(await sign({ heads, rows }));
 }

@@ -1,7 +1,16 @@
-import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
-import type { ChainHead } from '../ledger/contract.ts';
+import type { JSONWebKeySet } from 'jose';
 import { type ChainProblem, type ChainVerifier, chainVerifier, describeProblem } from './chain.ts';
-import type { AuditRow } from './event.ts';
+import { type ExportLine, readExportLine } from './export-line.ts';
+import { NO_CHECKPOINT, type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts';
+
+/** What is wrong with an export, and where. */
+export interface ExportProblem {
+  /** From 1; null for what is not there. */
+  readonly line: number | null;
+  readonly ledger: string | null;
+  readonly seq: number | null;
+  readonly problem: string;
+}
 
 /** What the offline verifier found. */
 export interface ExportVerification {
@@ -9,109 +18,99 @@ export interface ExportVerification {
   readonly rows: number;
   readonly ledgers: number;
   /** `verified`: signed by a key of the given JWKS; `unchecked`: no JWKS was given; `missing`: there is no checkpoint. */
-  readonly checkpoint: 'verified' | 'unchecked' | 'missing' | 'bad';
-  readonly problems: readonly { readonly ledger: string; readonly seq: number | null; readonly problem: string }[];
+  readonly checkpoint: ReadCheckpoint['state'];
+  /** Who made the checkpoint and when (RFC 3339), by its own words: an older export is sound, too. */
+  readonly issuer: string | null;
+  readonly issued_at: string | null;
+  readonly problems: readonly ExportProblem[];
 }
+
+/** A line as it was read, without its end, or why it could not be. */
+export type LineRead = string | { readonly unreadable: string };
 
 const MAX_PROBLEMS = 1000;
 
 /**
- * Verifies an export (NDJSON) without the edge: every chain, and the signed checkpoint at its end, without which a cut
- * tail or a missing ledger cannot be noticed.
+ * Verifies an export (NDJSON) without the edge: every line, every chain, and the signed checkpoint at its end, without
+ * which a cut tail or a missing ledger cannot be noticed.
  *
- * @param lines One JSON text each; memory does not grow with their number, but for one state a ledger.
+ * @param lines Memory does not grow with their number, but for one state a ledger.
  * @param jwks  The edge's published keys; null leaves the checkpoint's signature unchecked, and says so.
  */
 export async function verifyExport(
-  lines: AsyncIterable<string> | Iterable<string>,
+  lines: AsyncIterable<LineRead> | Iterable<LineRead>,
   jwks: JSONWebKeySet | null,
 ): Promise<ExportVerification> {
   const verifiers = new Map<string, ChainVerifier>();
-  const problems: { ledger: string; seq: number | null; problem: string }[] = [];
-  const tell = (found: readonly ChainProblem[]): void => {
-    for (const p of found) problems.push({ ledger: p.ledger, seq: p.seq, problem: describeProblem(p) });
-  };
+  const problems = problemList();
   let rows = 0;
-  let lineNumber = 0;
-  let jws: string | null = null;
-  for await (const line of lines) {
-    lineNumber++;
-    if (line.trim() === '') continue;
-    const parsed = parseLine(line);
-    if (parsed === null || jws !== null) {
-      problems.push({
-        ledger: '',
-        seq: null,
-        problem: `line ${lineNumber}: ${parsed === null ? 'is neither a row nor a checkpoint' : 'stands after the checkpoint'}`,
-      });
-    } else if (typeof parsed === 'string') jws = parsed;
-    else {
-      rows++;
-      let verifier = verifiers.get(parsed.ledger);
-      if (verifier === undefined) {
-        verifier = chainVerifier(parsed.ledger);
-        verifiers.set(parsed.ledger, verifier);
-      }
-      tell(verifier.take(parsed));
+  let line = 0;
+  let sealed: { jws: string; line: number } | null = null;
+  for await (const one of lines) {
+    line++;
+    // Nobody takes an empty line for a record.
+    if (one === '') continue;
+    if (sealed !== null) {
+      problems.tell(line, 'stands after the checkpoint');
+      continue;
     }
-    if (problems.length > MAX_PROBLEMS) break;
+    const read: ExportLine =
+      typeof one === 'string' ? readExportLine(one) : { row: null, jws: null, problems: [one.unreadable] };
+    for (const problem of read.problems) problems.tell(line, problem);
+    if (read.jws !== null) sealed = { jws: read.jws, line };
+    if (read.row === null) continue;
+    rows++;
+    let verifier = verifiers.get(read.row.ledger);
+    if (verifier === undefined) {
+      verifier = chainVerifier(read.row.ledger);
+      verifiers.set(read.row.ledger, verifier);
+    }
+    const { seq } = read.row;
+    for (const found of verifier.take(read.row)) problems.tellChain(found.seq === seq ? line : null, found);
   }
 
-  const { state, heads, counted } = await readCheckpoint(jws, jwks);
-  if (state === 'missing')
-    problems.push({ ledger: '', seq: null, problem: 'there is no checkpoint: the end of the export is cut off' });
-  if (state === 'bad')
-    problems.push({ ledger: '', seq: null, problem: 'the checkpoint is not signed by a key of this edge' });
+  const seal = sealed === null ? NO_CHECKPOINT : await readCheckpoint(sealed.jws, jwks);
+  if (seal.problem !== null) problems.tell(sealed?.line ?? null, seal.problem);
+  const heads = seal.heads ?? [];
   const expected = new Map(heads.map((head) => [head.ledger, head]));
   for (const [ledger, verifier] of verifiers) {
     const head = expected.get(ledger) ?? null;
-    if (state !== 'missing' && head === null) tell([{ kind: 'ledger_unknown', ledger, seq: 1 }]);
-    tell(verifier.finish(head));
+    if (seal.heads !== null && head === null) problems.tellChain(null, { kind: 'ledger_unknown', ledger, seq: 1 });
+    for (const found of verifier.finish(head)) problems.tellChain(null, found);
   }
   for (const head of heads) {
-    if (!verifiers.has(head.ledger)) tell(chainVerifier(head.ledger, head).finish(head));
+    if (verifiers.has(head.ledger)) continue;
+    for (const found of chainVerifier(head.ledger, head).finish(head)) problems.tellChain(null, found);
   }
-  if (counted !== null && counted !== rows && problems.length === 0) {
-    problems.push({ ledger: '', seq: null, problem: `the checkpoint counts ${counted} rows, the export has ${rows}` });
-  }
+  if (seal.rows !== null && seal.rows !== rows && problems.none())
+    problems.tell(null, `the checkpoint counts ${seal.rows} rows, the export has ${rows}`);
   return {
-    ok: problems.length === 0,
+    ok: problems.none(),
     rows,
     ledgers: verifiers.size,
-    checkpoint: state,
-    problems: problems.slice(0, MAX_PROBLEMS),
+    checkpoint: seal.state,
+    issuer: seal.issuer,
+    issued_at: seal.issuedAt,
+    problems: problems.all(),
   };
 }
 
-function parseLine(line: string): AuditRow | string | null {
-  try {
-    const value = JSON.parse(line) as Record<string, unknown>;
-    if (value['type'] === 'checkpoint') return typeof value['jws'] === 'string' ? value['jws'] : null;
-    return typeof value['ledger'] === 'string' && Number.isSafeInteger(value['seq'])
-      ? (value as unknown as AuditRow)
-      : null;
-  } catch {
-    return null;
-  }
+/** Keeps the first problems, and counts them all. */
+function problemList() {
+  const kept: ExportProblem[] = [];
+  let count = 0;
+  const keep = (problem: ExportProblem): void => {
+    count++;
+    if (count <= MAX_PROBLEMS) kept.push(problem);
+  };
+  return {
+    tell: (line: number | null, problem: string): void => keep({ line, ledger: null, seq: null, problem }),
+    tellChain: (line: number | null, found: ChainProblem): void =>
+      keep({ line, ledger: found.ledger, seq: found.seq, problem: describeProblem(found) }),
+    none: (): boolean => count === 0,
+    all(): ExportProblem[] {
+      if (count <= MAX_PROBLEMS) return kept;
+      return [...kept, { line: null, ledger: null, seq: null, problem: `${count - MAX_PROBLEMS} more problems` }];
+    },
+  };
 }
-
-async function readCheckpoint(
-  jws: string | null,
-  jwks: JSONWebKeySet | null,
-): Promise<{ state: ExportVerification['checkpoint']; heads: readonly ChainHead[]; counted: number | null }> {
-  if (jws === null) return { state: 'missing', heads: [], counted: null };
-  try {
-    let payload: Uint8Array;
-    if (jwks === null) payload = Uint8Array.from(atob(base64(jws.split('.')[1] ?? '')), (c) => c.charCodeAt(0));
-    else {
-      if (decodeProtectedHeader(jws).typ !== 'keywarden-checkpoint+jwt') throw new Error('type');
-      payload = (await compactVerify(jws, createLocalJWKSet(jwks), { algorithms: ['EdDSA', 'Ed25519'] })).payload;
-    }
-    const { heads, rows } = JSON.parse(new TextDecoder().decode(payload)) as { heads: ChainHead[]; rows: number };
-    return { state: jwks === null ? 'unchecked' : 'verified', heads, counted: rows };
-  } catch {
-    return { state: 'bad', heads: [], counted: null };
-  }
-}
-
-const base64 = (base64url: string): string => base64url.replaceAll('-', '+').replaceAll('_', '/');

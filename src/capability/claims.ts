@@ -5,7 +5,7 @@ import type { Principal } from './principal.ts';
 /** 24 h: no capability token lives longer, whoever signed it. */
 export const MAX_LIFETIME_SECONDS = 86_400;
 /** How far ahead of ours a minting clock may be. */
-const CLOCK_TOLERANCE_SECONDS = 60;
+export const CLOCK_TOLERANCE_SECONDS = 60;
 const MAX_CAPABILITIES = 256;
 
 const AGENT = /^[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}$/;

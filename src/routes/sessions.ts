@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { isSessionRevoked } from '../db/tokens.ts';
 import { sha256Hex } from '../lib/digest.ts';
 import {
+  CLOCK_TOLERANCE_SECONDS,
   MAX_TTL_SECONDS,
   RunSessionId,
   SessionEndRequest,
@@ -34,7 +35,7 @@ import { detailOf, jsonOfSession } from './session-json.ts';
 export const sessions = new Hono<Api>();
 
 /** Runner's and edge's clocks may differ by this much when a deadline is judged. */
-const CLOCK_SKEW_MS = 60_000;
+const CLOCK_SKEW_MS = CLOCK_TOLERANCE_SECONDS * 1000;
 
 sessions.post('/', operatorOnly('mint'), async (c) => {
   const parsed = await requestOf(c, SessionStartRequest);

@@ -130,6 +130,27 @@ describe('tampering is told by its row', () => {
   });
 });
 
+describe('rows that stand before the cut of the retention', () => {
+  const cutHead = { ...head, cut: { seq: 3, hash: at(2).hash } };
+  const told = (rows: readonly AuditRow[]) => verifyChain([...rows, ...good.slice(3)], cutHead);
+
+  it('are none, or what an interrupted removal left: one piece up to the cut', () => {
+    expect(told([])).toEqual([]);
+    expect(told(good.slice(0, 3))).toEqual([]);
+    expect(told(good.slice(1, 3))).toEqual([]);
+  });
+
+  it.each<[string, AuditRow[]]>([
+    ['an altered one', [{ ...at(1), agent: 'x' }, at(2)]],
+    ['one of another chain', [linked({ ...at(1), agent: 'x' }), at(2)]],
+    ['a new last one', [at(1), linked({ ...at(2), agent: 'x' })]],
+    ['some that do not reach the cut', [at(0), at(1)]],
+    ['some with a gap', [at(0), at(2)]],
+  ])('%s: planted', (_, rows) => {
+    expect(told(rows)).toEqual([{ kind: 'planted', ledger: L, seq: rows[0]?.seq, cutSeq: 3 }]);
+  });
+});
+
 it('memory stays bounded with thousands of gaps, and each of them is told', () => {
   const rows = chainOf(L, 1201).filter((row) => row.seq % 2 === 1);
   const verifier = chainVerifier(L);

@@ -125,7 +125,7 @@ describe('keywarden audit', () => {
 
   it('verify says that nothing was altered, exit 0', async () => {
     const { code, stdout } = await run('audit', 'verify');
-    expect(stdout).toMatch(/ok: nothing was altered, dropped or reordered/);
+    expect(stdout).toMatch(/ok: nothing was altered, dropped, added or reordered/);
     expect(code).toBe(0);
   });
 
@@ -155,7 +155,7 @@ describe('keywarden audit', () => {
     const middle = lines.findIndex((line) => line.includes('call.completed'));
     const altered = await verify(lines.map((line, i) => (i === middle ? line.replace('"demo"', '"evil"') : line)));
     expect(altered.code).toBe(1);
-    expect(altered.stdout).toMatch(/broken: ledger \S+ row \d+/);
+    expect(altered.stdout).toMatch(/^broken: .*changed\.ndjson, line \d+: ledger \S+, row \d+: altered/m);
     expect((await verify(lines.filter((_, i) => i !== middle))).code).toBe(1);
     // The last row and the checkpoint cut off; then the last row alone.
     const rows = lines.filter((line) => line !== '');
@@ -183,6 +183,7 @@ describe('keywarden doctor', () => {
       secrets: 'ok',
       'state directory': 'ok',
       edge: 'ok',
+      clock: 'ok',
       'operator key': 'ok',
     });
     expect(code).toBe(0);

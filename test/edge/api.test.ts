@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AUDIT_EVENTS } from '../../src/audit/event.ts';
+import type { Health } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -133,7 +135,40 @@ describe('POST /v1/tokens', () => {
   });
 });
 
+describe('GET /v1/audit', () => {
+  it.each([
+    ['event=nope', /^event: an event is one of call\.admitted, .*operator\.denied$/],
+    ['event=', /^event: an event is one of/],
+    ['decision=maybe', /^decision: .*"allow"\|"deny"/],
+    ['since=tomorrow', /^since: a time is written 2026-01-31T12:00:00Z$/],
+    ['until=2026-02-30T00:00:00Z', /^until: a time is written 2026-01-31T12:00:00Z$/],
+    ['limit=0', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=1.5', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=abc', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['limit=1001', /^limit: a limit is a whole number from 1 to 1000$/],
+    ['agent=no%20one', /^agent: an agent id is/],
+    ['evnt=call.denied', /^request: .*"evnt"/],
+    ['event=nope&limit=0', /^event: .*; limit: /],
+  ])('?%s is a 400 that names the parameter and what it may be', async (query, detail) => {
+    const response = await edge.operate(`/v1/audit?${query}`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'request_invalid', detail: expect.stringMatching(detail) });
+  });
+
+  it('takes every event that a row may be of', async () => {
+    for (const event of AUDIT_EVENTS) expect((await edge.operate(`/v1/audit?event=${event}`)).status, event).toBe(200);
+  });
+});
+
 describe('what is public', () => {
+  it('/healthz tells the time', async () => {
+    const before = Date.now();
+    const { now } = (await (await fetch(`${edge.url}/healthz`)).json()) as Health;
+    expect(now).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    expect(Math.abs(Date.parse(now) - before)).toBeLessThan(2_000);
+  });
+
   it('the JWKS has public parts only', async () => {
     const { keys } = (await (await fetch(`${edge.url}/.well-known/jwks.json`)).json()) as {
       keys: Record<string, string>[];

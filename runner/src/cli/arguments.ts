@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import * as z from 'zod/mini';
 
 /** Parsers of option values; a bad one is a usage error that names the option. */
 
@@ -15,13 +16,30 @@ export function parseDuration(text: string): number {
   return seconds;
 }
 
-/** An instant as RFC 3339 in UTC: `1h` (ago) or a date that says its zone. */
+const WRITE_INSTANT = 'Write how long ago (90s, 15m, 1h, 7d), a day (2026-01-31) or an instant (2026-01-31T12:00:00Z).';
+const Instant = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
+/** Copied from an edge whose clock is a little ahead. */
+const FUTURE_MS = 60_000;
+
+/** An instant that has been, as RFC 3339 in UTC: `1h` (ago), a day in UTC, or a date and time that says its zone. */
 export function parseInstant(text: string): string {
-  if (/^\d+[smhd]?$/.test(text)) return new Date(Date.now() - parseDuration(text) * 1000).toISOString();
-  const at = /(Z|[+-]\d\d:\d\d)$/.test(text) || /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(text) : new Date(Number.NaN);
-  if (Number.isNaN(at.getTime())) throw new InvalidArgumentError('Write 1h (that long ago) or 2026-01-31T12:00:00Z.');
-  return at.toISOString();
+  const ago = /^\d+[smhd]?$/.test(text);
+  if (!ago && !Instant.safeParse(text).success) throw new InvalidArgumentError(WRITE_INSTANT);
+  const at = ago ? Date.now() - parseDuration(text) * 1000 : Date.parse(text);
+  if (at > Date.now() + FUTURE_MS)
+    throw new InvalidArgumentError('It lies in the future, and nothing is recorded yet.');
+  return new Date(Math.max(0, at)).toISOString();
 }
+
+/** A value of one of the protocol's own shapes, which says itself what it must look like. */
+export const parseAs =
+  (shape: z.ZodMiniType<string>): ((text: string) => string) =>
+  (text) => {
+    const parsed = shape.safeParse(text);
+    if (parsed.success) return parsed.data;
+    const words = parsed.error.issues.map((issue) => issue.message).join('; ');
+    throw new InvalidArgumentError(`${words.charAt(0).toUpperCase()}${words.slice(1)}.`);
+  };
 
 export function parsePort(text: string): number {
   const port = Number(text);

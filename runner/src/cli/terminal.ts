@@ -36,7 +36,7 @@ export function complain(message: string, hints: readonly string[]): void {
   }
 }
 
-type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold' | 'cyan';
+export type Colour = 'green' | 'red' | 'yellow' | 'dim' | 'bold' | 'cyan';
 
 export function coloured(colour: Colour, text: string): string {
   return styleText(colour, text, { stream: process.stdout });
@@ -47,33 +47,20 @@ export function printJson(value: unknown): void {
   print(jsonText(value, 2));
 }
 
-/** JSON escapes little above U+007F, so what could trick a terminal is escaped here; it stays the same JSON. */
+/** JSON of one value, harmless for a terminal. */
 export function jsonText(value: unknown, indent = 0): string {
-  const found = (text: string): string => [...text].map(unicodeEscape).join('');
-  return JSON.stringify(value, null, indent).replace(HARMFUL, found);
+  return harmlessJson(JSON.stringify(value, null, indent));
+}
+
+/** JSON escapes little above U+007F, so what could trick a terminal is escaped here; it stays the same JSON. */
+export function harmlessJson(json: string): string {
+  return json.replace(HARMFUL, (text) => [...text].map(unicodeEscape).join(''));
 }
 
 function unicodeEscape(character: string): string {
   let out = '';
   for (let i = 0; i < character.length; i += 1) out += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
   return out;
-}
-
-/** Columns padded to their widest cell; the last one is left as long as it is. */
-export function printTable(
-  rows: readonly (readonly string[])[],
-  colourOf?: (row: number, column: number) => Colour | null,
-): void {
-  const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  rows.forEach((row, r) => {
-    const cells = row.map((cell, c) => {
-      const padded = c === row.length - 1 ? cell : cell.padEnd(widths[c] ?? 0);
-      const colour = colourOf?.(r, c);
-      return colour ? coloured(colour, padded) : padded;
-    });
-    print(cells.join('  ').trimEnd());
-  });
 }
 
 let outlives = false;

@@ -78,13 +78,18 @@ function fromState(state: StateDirectory): EdgeAddress {
   };
 }
 
+/** Over a network without TLS: whoever stands in between reads and alters. */
+export function isInTheClear(url: URL): boolean {
+  const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(url.hostname);
+  return url.protocol === 'http:' && !local;
+}
+
 /** The operator key travels with every request: over the network only under TLS. */
 function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new Failure(`${text} is no http(s) URL`, 'as in https://keywarden.example.com');
-  const local = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(url.hostname);
-  if (url.protocol === 'http:' && !local) {
+  if (isInTheClear(url)) {
     throw new Failure(`${text} is not encrypted, and the operator key must not travel in the clear`, 'use https://');
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {

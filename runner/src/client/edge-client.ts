@@ -33,9 +33,9 @@ export class EdgeClient {
     return this.#parsed(await this.#send(path, init), schema);
   }
 
-  /** A streamed answer; the caller reads its body. */
-  stream(path: string): Promise<Response> {
-    return this.#send(path, {}, null);
+  /** A streamed answer, chunk by chunk; reading it throws a Failure when it breaks off. */
+  async stream(path: string): Promise<AsyncIterable<Uint8Array>> {
+    return whole((await this.#send(path, {}, null)).body ?? [], this.#address);
   }
 
   async #send(path: string, init: RequestInit, timeoutMs: number | null = TIMEOUT_MS): Promise<Response> {
@@ -69,6 +69,17 @@ export class EdgeClient {
       );
     }
     return parsed.data;
+  }
+}
+
+async function* whole(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  address: EdgeAddress,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw new Failure(`the answer of ${address.url} broke off: ${(error as Error).message}`, 'try again');
   }
 }
 

@@ -3,8 +3,7 @@ import { type EdgeAddress, findEdge } from '../client/edge-address.ts';
 import { EdgeClient } from '../client/edge-client.ts';
 import { Failure } from '../failure.ts';
 import { broken, type Check, fine, skipped } from './check.ts';
-
-const MAX_SKEW_SECONDS = 30;
+import { clockCheck } from './clock.ts';
 
 /** Is the edge there, healthy, of our time, and does it know our operator key? */
 export async function edgeChecks(stateDir: string | undefined): Promise<Check[]> {
@@ -23,9 +22,14 @@ export async function edgeChecks(stateDir: string | undefined): Promise<Check[]>
 
 async function healthCheck(url: string): Promise<Check[]> {
   try {
+    const askedAt = Date.now();
     const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(10_000), redirect: 'manual' });
-    const health = Health.safeParse(await response.json());
-    if (!health.success) return [broken('edge', `${url} answers, but not as an edge`, 'is KEYWARDEN_URL right?')];
+    const answeredAt = Date.now();
+    const health = Health.safeParse(await response.json().catch(() => null));
+    if (!health.success)
+      return [
+        broken('edge', `${url} answers, but not as an edge`, 'is its address right, and is it of the same version?'),
+      ];
     if (health.data.status !== 'ok') {
       return [
         broken(
@@ -35,9 +39,10 @@ async function healthCheck(url: string): Promise<Check[]> {
         ),
       ];
     }
+    const count = health.data.services.length;
     return [
-      fine('edge', `${url} serves ${health.data.services.length} services`),
-      skewCheck(response.headers.get('date')),
+      fine('edge', `${url} serves ${count} ${count === 1 ? 'service' : 'services'}`),
+      clockCheck(Date.parse(health.data.now), askedAt, answeredAt),
     ];
   } catch (error) {
     const cause = (error as Error).cause;
@@ -49,18 +54,6 @@ async function healthCheck(url: string): Promise<Check[]> {
       ),
     ];
   }
-}
-
-function skewCheck(date: string | null): Check {
-  if (date === null || Number.isNaN(Date.parse(date))) return skipped('clock', 'the edge sends no Date');
-  const seconds = Math.round(Math.abs(Date.now() - Date.parse(date)) / 1000);
-  return seconds <= MAX_SKEW_SECONDS
-    ? fine('clock', `within ${Math.max(1, seconds)} s of the edge's`)
-    : broken(
-        'clock',
-        `${seconds} s off the edge's: tokens would look expired or not yet valid`,
-        'set the clock: timedatectl set-ntp true',
-      );
 }
 
 async function keyCheck(address: EdgeAddress): Promise<Check> {

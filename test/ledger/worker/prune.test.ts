@@ -105,18 +105,34 @@ describe('an attacker who can write to D1 cannot have the evidence removed', () 
 });
 
 describe('an interrupted removal', () => {
-  it('is no tampering, and is done again', async () => {
-    const { results } = await env.DB.prepare('SELECT * FROM audit WHERE seq <= 2').all<Record<string, unknown>>();
-    await ledgerOf().prune(later());
-    for (const row of results) {
+  const stored = async (): Promise<Record<string, unknown>[]> =>
+    (await env.DB.prepare('SELECT * FROM audit').all<Record<string, unknown>>()).results;
+  const putBack = async (rows: readonly Record<string, unknown>[]): Promise<void> => {
+    for (const row of rows) {
       const names = Object.keys(row);
       await env.DB.prepare(`INSERT INTO audit (${names}) VALUES (${names.map(() => '?')})`)
         .bind(...Object.values(row))
         .run();
     }
+  };
+
+  it('is no tampering, and is done again', async () => {
+    const rows = await stored();
+    await ledgerOf().prune(later());
+    await putBack(rows);
     expect(await verified()).toMatchObject({ ok: true });
     await ledgerOf().prune(Date.now() - 60_000);
     expect((await seqs()).filter((seq) => seq <= 6)).toEqual([]);
+  });
+
+  it('is no cover for rows that are planted there', async () => {
+    const rows = await stored();
+    await ledgerOf().prune(later());
+    await putBack(rows.map((row) => (row['seq'] === 2 ? { ...row, agent: 'scapegoat' } : row)));
+    expect(await verified()).toMatchObject({
+      ok: false,
+      problems: [{ seq: 1, problem: expect.stringMatching(/planted/) }],
+    });
   });
 
   it('with D1 down removes nothing, and says so', async () => {

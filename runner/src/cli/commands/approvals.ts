@@ -11,7 +11,8 @@ import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { Failure, usage } from '../../failure.ts';
 import { parseCount, stateOption } from '../arguments.ts';
-import { coloured, harmless, harmlessLine, jsonText, note, print, printJson, printTable } from '../terminal.ts';
+import { printTable } from '../table.ts';
+import { coloured, harmless, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
 
 interface Common {
   readonly state?: string;
@@ -110,7 +111,9 @@ async function list(options: ListOptions): Promise<void> {
         one.needed > 1 ? `${one.votes.length}/${one.needed}` : '',
       ].map(harmlessLine),
     );
-  printTable([['ID', 'ASKED', 'STATE', 'AGENT', 'CAPABILITY', 'CALL', ''], ...rows], (r) => (r === 0 ? 'dim' : null));
+  // One decides by these: the end of a call must not be hidden.
+  const heading = ['ID', 'ASKED', 'STATE', 'AGENT', 'CAPABILITY', 'CALL', ''];
+  printTable(rows, { heading, whole: heading.map((_, column) => column) });
   if (page.next_cursor !== null) note('there are more: raise --limit, or narrow it');
 }
 
@@ -183,6 +186,7 @@ function show(one: ApprovalDetail): void {
             row.reason ?? (row.status === null ? '' : String(row.status)),
           ].map(harmlessLine),
         ),
+      { whole: [0, 1] },
     );
   }
   const { once, alike } = one.would_allow;

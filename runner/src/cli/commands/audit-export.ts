@@ -4,19 +4,24 @@ import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { Failure } from '../../failure.ts';
 import { codeOf } from '../../state/private-file.ts';
-import { note } from '../terminal.ts';
+import { harmlessJson, note } from '../terminal.ts';
 
 /** Copies the export as it streams, so that its size does not matter. */
 export async function exportAudit(options: { out?: string; state?: string }): Promise<void> {
-  const response = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
-  if (response.body === null) throw new Failure('the edge sent an empty export');
-  if (options.out === undefined) {
-    for await (const chunk of response.body) {
-      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
-    }
-    return;
+  const bytes = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
+  if (options.out !== undefined) {
+    const rows = await writeNew(options.out, bytes);
+    return note(`wrote ${rows} ${rows === 1 ? 'row' : 'rows'} and the checkpoint to ${options.out}`);
   }
-  note(`wrote ${await writeNew(options.out, response.body)} rows and the checkpoint to ${options.out}`);
+  for await (const chunk of process.stdout.isTTY ? shownOf(bytes) : bytes) {
+    if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  }
+}
+
+/** A terminal gets the same JSON with what could trick it escaped; a file gets every byte as the edge wrote it. */
+async function* shownOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of bytes) yield harmlessJson(decoder.decode(chunk, { stream: true }));
 }
 
 async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<number> {
@@ -35,7 +40,10 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
     fsyncSync(fd);
   } catch (error) {
     unlinkSync(file);
-    throw new Failure(`the export broke off: ${(error as Error).message}`, `nothing is left in ${file}`);
+    throw new Failure(
+      `the export broke off: ${(error as Error).message}`,
+      `${file} was not left half written: try again`,
+    );
   } finally {
     closeSync(fd);
   }

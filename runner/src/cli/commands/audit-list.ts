@@ -1,9 +1,11 @@
 import { AuditListResponse, type AuditRowJson } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
-import { harmlessLine, jsonText, print, printJson, printTable } from '../terminal.ts';
+import { openTable } from '../table.ts';
+import { type Colour, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
 
-export interface ListOptions {
+/** What is asked of the edge. */
+interface Filter {
   readonly agent?: string;
   readonly session?: string;
   readonly capability?: string;
@@ -11,6 +13,9 @@ export interface ListOptions {
   readonly decision?: string;
   readonly event?: string;
   readonly since?: string;
+}
+
+export interface ListOptions extends Filter {
   readonly limit: number;
   readonly follow?: boolean;
   readonly state?: string;
@@ -20,51 +25,67 @@ export interface ListOptions {
 const FOLLOW_EVERY_MS = 1_000;
 
 /** Lists rows, oldest first, since what happened last is what a terminal shows last. */
-export async function listAudit(options: ListOptions): Promise<void> {
-  const client = new EdgeClient(findEdge(options.state));
-  const { agent, session, capability, service, decision, event, since, limit } = options;
-  const query = { agent, session, capability, service, decision, event, since, limit };
-  const first = await client.get('/v1/audit', AuditListResponse, query);
-  if (!options.follow) return options.json ? printJson(first) : printRows(inOrder(first.rows), true);
+export async function listAudit({ follow, state, json, limit, ...filter }: ListOptions): Promise<void> {
+  const client = new EdgeClient(findEdge(state));
+  const first = await client.get('/v1/audit', AuditListResponse, { ...filter, limit });
+  if (follow) return goOn(client, filter, first, json ? printLines : tableOfRows());
+  if (json) return printJson(first);
+  if (first.rows.length === 0) note(`no row fits${filterWords(filter)}`);
+  else tableOfRows()(inOrder(first.rows));
+  if (first.next_cursor !== null) note(`there are older rows: raise --limit (${limit}), or narrow it`);
+  if (first.waiting_rows !== undefined) note(`${first.waiting_rows} rows wait in the ledgers and are not listed yet`);
+}
+
+async function goOn(
+  client: EdgeClient,
+  filter: Filter,
+  first: AuditListResponse,
+  show: (rows: readonly AuditRowJson[]) => void,
+): Promise<never> {
   const seen = new Set<string>();
   let rows = inOrder(first.rows);
-  let from = since;
-  let heading = true;
+  let from = filter.since;
   for (;;) {
     const fresh = rows.filter((row) => !seen.has(nameOf(row)));
     for (const row of fresh) seen.add(nameOf(row));
-    if (options.json) for (const row of fresh) print(jsonText(row));
-    else printRows(fresh, heading);
-    if (fresh.length > 0) heading = false;
+    show(fresh);
     // Rows reach the list in batches, a ledger's older ones after another's newer ones: look back a minute each time.
     const newest = rows.at(-1)?.at;
     if (newest !== undefined) from = new Date(Date.parse(newest) - 60_000).toISOString();
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
-    rows = inOrder((await client.get('/v1/audit', AuditListResponse, { ...query, since: from, limit: 1000 })).rows);
+    rows = inOrder((await client.get('/v1/audit', AuditListResponse, { ...filter, since: from, limit: 1000 })).rows);
   }
 }
 
 const nameOf = (row: AuditRowJson): string => `${row.seq}@${row.ledger}`;
 
+const filterWords = (filter: Filter): string => {
+  const given = Object.entries(filter).map(([name, value]) => `--${name} ${harmlessLine(String(value))}`);
+  return given.length === 0 ? ': nothing is recorded yet' : `: ${given.join(' ')}`;
+};
+
 function inOrder(rows: readonly AuditRowJson[]): AuditRowJson[] {
   return [...rows].sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1));
 }
 
-const COLUMNS = ['TIME', 'AGENT', 'EVENT', 'CAPABILITY', 'CALL', 'STATUS', 'REASON'];
-
-function printRows(rows: readonly AuditRowJson[], heading: boolean): void {
-  const table = rows.map((row) => cellsOf(row).map(harmlessLine));
-  if (heading) table.unshift(COLUMNS);
-  if (table.length > 0) {
-    printTable(table, (r, c) => {
-      if (heading && r === 0) return 'dim';
-      const row = rows[heading ? r - 1 : r];
-      return c === 2 && row !== undefined ? (COLOUR_OF[row.event.split('.')[1] ?? ''] ?? null) : null;
-    });
-  }
+function printLines(rows: readonly AuditRowJson[]): void {
+  for (const row of rows) print(jsonText(row));
 }
 
-const COLOUR_OF: Readonly<Record<string, 'red' | 'green' | 'yellow'>> = {
+function tableOfRows(): (rows: readonly AuditRowJson[]) => void {
+  let shown: readonly AuditRowJson[] = [];
+  const table = openTable({
+    heading: ['TIME', 'AGENT', 'EVENT', 'CAPABILITY', 'RESULT', 'WHAT'],
+    whole: [0, 2],
+    colourOf: (r, c) => (c === 2 ? (COLOUR_OF[shown[r]?.event.split('.')[1] ?? ''] ?? null) : null),
+  });
+  return (rows) => {
+    shown = rows;
+    table(rows.map((row) => cellsOf(row).map(harmlessLine)));
+  };
+}
+
+const COLOUR_OF: Readonly<Record<string, Colour>> = {
   denied: 'red',
   refused: 'red',
   failed: 'yellow',
@@ -74,15 +95,18 @@ const COLOUR_OF: Readonly<Record<string, 'red' | 'green' | 'yellow'>> = {
 };
 
 function cellsOf(row: AuditRowJson): string[] {
-  const query = row.query_names ? `?${row.query_names}` : '';
-  const call = row.method === null ? '' : `${row.method} ${row.service ?? ''}${row.path ?? ''}${query}`;
-  return [
-    row.at,
-    row.agent ?? '-',
-    row.event,
-    row.capability ?? '-',
-    call,
-    row.status === null ? '-' : String(row.status),
-    row.reason ?? '',
-  ];
+  const result = [row.status, row.reason].filter((part) => part !== null).join(' ');
+  return [row.at, row.agent ?? '-', row.event, row.capability ?? '-', result || '-', whatOf(row)];
+}
+
+/** The call; of what is none, who did it and what the row says besides. */
+function whatOf(row: AuditRowJson): string {
+  if (row.method !== null) {
+    const query = row.query_names ? `?${row.query_names}` : '';
+    return `${row.method} ${row.service ?? ''}${row.path ?? ''}${query}`;
+  }
+  const by = row.operator === null ? [] : [`by ${row.operator}`];
+  return [row.service ?? '', ...by, ...Object.entries(row.detail).map(([name, value]) => `${name}=${value}`)]
+    .filter((part) => part !== '')
+    .join(' ');
 }

@@ -1,11 +1,11 @@
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import * as z from 'zod/mini';
 import { AuditVerifyResponse } from '../../../../src/protocol.ts';
-import { type ExportReport, type Jwks, verifyExport } from '../../audit/verify-export.ts';
+import { JwksShape, jwksAt } from '../../audit/jwks.ts';
+import { openExport } from '../../audit/open-export.ts';
+import { type ExportReport, verifyExport } from '../../audit/verify-export.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
-import { EXIT, Failure } from '../../failure.ts';
-import { coloured, harmlessLine, note, print, printJson } from '../terminal.ts';
+import { EXIT } from '../../failure.ts';
+import { coloured, harmlessLine, print, printJson } from '../terminal.ts';
 
 export interface VerifyOptions {
   readonly jwks?: string;
@@ -13,91 +13,67 @@ export interface VerifyOptions {
   readonly json?: boolean;
 }
 
-const JwksShape = z.object({ keys: z.array(z.record(z.string(), z.unknown())) });
-
 /** @returns the exit code: 1 when anything is broken, be it found here or told by the edge. */
 export async function verifyAudit(file: string | undefined, options: VerifyOptions): Promise<number> {
-  if (file !== undefined) return verifyFile(file, options);
+  return file === undefined ? verifyEdge(options) : verifyFile(file, options);
+}
+
+async function verifyEdge(options: VerifyOptions): Promise<number> {
   const client = new EdgeClient(findEdge(options.state));
   const jwks =
     options.jwks === undefined ? await client.get('/.well-known/jwks.json', JwksShape) : await jwksAt(options.jwks);
-  const { body } = await client.stream('/v1/audit/export');
-  if (body === null) throw new Failure('the edge sent an empty export');
   // What the edge says about itself comes second: the rows are judged here first.
-  const here = await verifyExport(body, jwks);
+  const here = await verifyExport(await client.stream('/v1/audit/export'), jwks);
   const edge = await client.get('/v1/audit/verify', AuditVerifyResponse);
-  const ok = sound(here, true) && edge.ok;
+  const ok = here.ok && edge.ok;
   if (options.json)
     printJson({ ...here, ok, edge: { ok: edge.ok, rows: edge.rows, ledgers: edge.ledgers, problems: edge.problems } });
   else {
     report(here, `export of ${client.url}`);
-    for (const problem of edge.problems) printProblem(problem, 'the edge says: ');
-    print(
-      `the edge ${edge.ok ? 'agrees' : 'finds its chain broken'}: ${edge.rows} rows in ${edge.ledgers} ledgers, against their live heads`,
-    );
-    verdict(ok);
+    for (const { problem } of edge.problems) printProblem('the edge says', problem);
+    print(`the edge ${edge.ok ? 'agrees' : 'finds its chain broken'}: ${extentOf(edge)}, against their live heads`);
+    print(ok ? SOUND : BROKEN);
   }
   return ok ? EXIT.ok : EXIT.negative;
 }
 
 async function verifyFile(file: string, options: VerifyOptions): Promise<number> {
-  if (!existsSync(file)) throw new Failure(`there is no file ${file}`, 'make one: keywarden audit export --out FILE');
   const jwks = options.jwks === undefined ? null : await jwksAt(options.jwks);
-  const result = await verifyExport(createReadStream(file), jwks);
-  const ok = sound(result, jwks !== null);
-  if (options.json) printJson({ ...result, ok });
+  const result = await verifyExport(openExport(file), jwks);
+  if (options.json) printJson(result);
   else {
     report(result, file);
-    verdict(ok);
+    print(!result.ok ? BROKEN : jwks === null ? UNPROVEN : SOUND);
   }
-  if (jwks === null) note("the checkpoint's signature was not checked: --jwks FILE|URL names the edge's keys");
-  return ok ? EXIT.ok : EXIT.negative;
+  return result.ok ? EXIT.ok : EXIT.negative;
 }
 
-/** With keys at hand an unsigned or wrongly signed checkpoint is no proof; a cut tail would go unnoticed. */
-function sound(result: ExportReport, keysKnown: boolean): boolean {
-  return result.ok && (keysKnown ? result.checkpoint === 'verified' : result.checkpoint === 'unchecked');
-}
-
-const CHECKPOINT = {
-  verified: 'checkpoint signed by the edge',
-  unchecked: 'checkpoint there, its signature not checked',
-  bad: 'checkpoint NOT signed by a key of the edge',
-  missing: 'checkpoint MISSING: the end may have been cut off',
-} as const;
+const SOUND = `${coloured('green', 'ok')}: nothing was altered, dropped, added or reordered`;
+const BROKEN = `${coloured('red', 'not ok')}: the audit cannot be trusted as it is`;
+const UNPROVEN = `${coloured('yellow', 'ok, but unproven')}: it fits together, but anybody could have made it so; --jwks FILE|URL checks who signed it`;
 
 function report(result: ExportReport, source: string): void {
-  for (const problem of result.problems) printProblem(problem, '');
-  print(`${harmlessLine(source)}: ${result.rows} rows in ${result.ledgers} ledgers; ${CHECKPOINT[result.checkpoint]}`);
+  for (const { line, problem } of result.problems)
+    printProblem(line === null ? source : `${source}, line ${line}`, problem);
+  print(`${harmlessLine(source)}: ${extentOf(result)}; ${harmlessLine(checkpointOf(result))}`);
 }
 
-function printProblem(
-  { ledger, seq, problem }: { ledger: string; seq: number | null; problem: string },
-  from: string,
-): void {
-  print(
-    `${coloured('red', 'broken')}: ${from}ledger ${harmlessLine(ledger)}${seq === null ? '' : ` row ${seq}`}: ${harmlessLine(problem)}`,
-  );
-}
+const extentOf = ({ rows, ledgers }: { rows: number; ledgers: number }): string =>
+  `${rows} ${rows === 1 ? 'row' : 'rows'} in ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`;
 
-function verdict(ok: boolean): void {
-  print(
-    ok
-      ? `${coloured('green', 'ok')}: nothing was altered, dropped or reordered`
-      : `${coloured('red', 'not ok')}: the audit cannot be trusted as it is`,
-  );
-}
-
-async function jwksAt(place: string): Promise<Jwks> {
-  try {
-    const text = /^https?:\/\//.test(place)
-      ? await (await fetch(place, { redirect: 'error', signal: AbortSignal.timeout(10_000) })).text()
-      : readFileSync(place, 'utf8');
-    return JwksShape.parse(JSON.parse(text));
-  } catch (error) {
-    throw new Failure(
-      `${place} holds no JWKS: ${(error as Error).message.split('\n')[0]}`,
-      "the edge's is at /.well-known/jwks.json",
-    );
+function checkpointOf({ checkpoint, issuer, issued_at: at }: ExportReport): string {
+  switch (checkpoint) {
+    case 'verified':
+      return `checkpoint of ${at ?? 'an unknown time'} signed by ${issuer ?? 'the edge'}`;
+    case 'unchecked':
+      return `checkpoint of ${at ?? 'an unknown time'}, its signature NOT CHECKED`;
+    case 'bad':
+      return 'checkpoint NOT VALID';
+    case 'missing':
+      return 'checkpoint MISSING';
   }
+}
+
+function printProblem(where: string, problem: string): void {
+  print(`${coloured('red', 'broken')}: ${harmlessLine(where)}: ${harmlessLine(problem)}`);
 }

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { parseCount, parseInstant, stateOption } from '../arguments.ts';
+import { AgentId, AuditEvent, CapabilityName, SessionId } from '../../../../src/protocol.ts';
+import { parseAs, parseCount, parseInstant, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 import { exportAudit } from './audit-export.ts';
 import { listAudit } from './audit-list.ts';
@@ -16,22 +17,26 @@ export function auditCommand(setExit: SetExit): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('the newest rows, oldest first')
-    .option('--agent <id>', 'only of this agent')
-    .option('--session <id>', 'only of this session')
-    .option('--capability <name>', 'only under this capability')
+    .option('--agent <id>', 'only of this agent', parseAs(AgentId))
+    .option('--session <id>', 'only of this session', parseAs(SessionId))
+    .option('--capability <name>', 'only under this capability', parseAs(CapabilityName))
     .option('--service <name>', 'only to this service')
     .addOption(new Option('--decision <decision>', 'only what was allowed or denied').choices(['allow', 'deny']))
-    .option('--event <event>', 'only this event, as in call.denied')
-    .option('--since <time>', 'only from then on: 1h ago, or 2026-01-31T12:00:00Z', parseInstant)
-    .option('--limit <n>', 'at most so many rows', parseCount, 50)
+    .addOption(new Option('--event <event>', 'only this event').choices(AuditEvent.options))
+    .option('--since <time>', 'only from then on: 1h ago, 2026-01-31, or 2026-01-31T12:00:00Z', parseInstant)
+    .option('--limit <n>', 'at most so many rows, 1 to 1000', parseCount, 50)
     .option('--follow', 'go on with new rows as they come')
     .addOption(stateOption())
     .option('--json', 'print { rows, next_cursor }; with --follow one row a line')
     .addHelpText(
       'after',
       `
+A terminal that is too narrow shows wide columns cut, with … at their ends; into a pipe,
+and with --json, all is whole.
+
 Examples:
   keywarden audit list --since 1h --decision deny
+  keywarden audit list --event token.minted | less -S
   keywarden audit list --agent demo --follow`,
     )
     .action(listAudit);
@@ -39,15 +44,20 @@ Examples:
 
 function verifyCommand(setExit: SetExit): Command {
   return new Command('verify')
-    .description('check that no row was altered, dropped or reordered')
+    .description('check that no row was altered, dropped, added or reordered')
     .argument('[file]', 'an export (NDJSON); without it the edge is asked for one, which is checked here')
     .option('--jwks <file-or-url>', "the edge's public keys, to check an export's signed checkpoint with")
     .addOption(stateOption())
-    .option('--json', 'print { ok, rows, ledgers, problems, … }')
+    .option(
+      '--json',
+      'print { ok, rows, ledgers, checkpoint, issuer, issued_at, problems: [{ line, ledger, seq, problem }], … }',
+    )
     .addHelpText(
       'after',
       `
-Exit code 1 when the chain is broken; each problem is named by ledger and row number.
+Exit code 1 when anything is broken; each problem is named by its line, or by ledger and row.
+Without --jwks a file is only checked for fitting together: who changed it could have made
+the chain and the checkpoint anew. An older export is sound, too: look at the checkpoint's time.
 
 Examples:
   keywarden audit verify

@@ -29,8 +29,8 @@ export function doctorCommand(setExit: SetExit): Command {
     .addHelpText(
       'after',
       `
-Exit code 1 when something that the edge needs is broken. Layers of isolation are only told:
-present or absent, and how to get them.
+Exit code 1 when something that the edge needs is broken; a warning is none. Layers of isolation
+are only told: present or absent, and how to get them.
 
 Example:
   keywarden doctor --json`,
@@ -58,7 +58,14 @@ async function examine(options: DoctorOptions): Promise<number> {
   return sound ? EXIT.ok : EXIT.negative;
 }
 
-const COLOUR = { ok: 'green', broken: 'red', present: 'green', absent: 'yellow', skipped: 'dim' } as const;
+const COLOUR = {
+  ok: 'green',
+  warning: 'yellow',
+  broken: 'red',
+  present: 'green',
+  absent: 'yellow',
+  skipped: 'dim',
+} as const;
 
 function printCheck(check: Check): void {
   print(`${coloured(COLOUR[check.state], check.state.padEnd(8))} ${check.name}: ${harmlessLine(check.detail)}`);

@@ -11,7 +11,8 @@ import { findRunnerState, type RunnerState } from '../../session/runner-state.ts
 import { sessionEdge } from '../../session/session-edge.ts';
 import { isSessionId } from '../../session/session-id.ts';
 import { sweepQuietly } from '../../session/sweep-leases.ts';
-import { harmlessLine, note, print, printJson, printTable } from '../terminal.ts';
+import { printTable } from '../table.ts';
+import { harmlessLine, note, print, printJson } from '../terminal.ts';
 
 import type { CommonOptions, ListOptions } from './sessions.ts';
 
@@ -88,9 +89,11 @@ function printSessions(sessions: readonly SessionJson[]): void {
       s.reason === null ? '' : `${s.reason}${s.absence_proven ? '' : ', something was left'}`,
     ].map(harmlessLine),
   );
-  printTable([COLUMNS, ...rows], (r, c) =>
-    r === 0 ? 'dim' : c === 2 ? (COLOURS[sessions[r - 1]?.state ?? 'ended'] ?? null) : null,
-  );
+  printTable(rows, {
+    heading: COLUMNS,
+    whole: [0, 2, 3],
+    colourOf: (r, c) => (c === 2 ? (COLOURS[sessions[r]?.state ?? 'ended'] ?? null) : null),
+  });
 }
 
 const checkedId = (id: string): string => {
