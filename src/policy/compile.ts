@@ -1,13 +1,12 @@
 import { sha256Hex } from '../lib/digest.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { checkCondition } from './conditions.ts';
 import { patternCovers } from './grants.ts';
-import { agentsPolicyOf, entriesOf, servicePolicyOf } from './normal.ts';
+import { agentsPolicyOf, servicePolicyOf } from './normal.ts';
+import { ruleConditionProblems } from './rule-conditions.ts';
 import type { AgentsPolicy, PolicyBundle, ServicePolicy } from './ruled.ts';
 import { problemsOf } from './schema-problems.ts';
 import { closestOf } from './spelling.ts';
-import { operationsOf } from './template.ts';
-import { agentsSchema, serviceSchema, type WrittenService } from './written.ts';
+import { agentsSchema, serviceSchema } from './written.ts';
 import { type DocumentPath, type PolicyProblem, YamlSource } from './yaml-source.ts';
 
 export type { PolicyProblem } from './yaml-source.ts';
@@ -68,13 +67,13 @@ class Compiler {
       return;
     }
     this.#claimNames(source);
+    this.#problems.push(...ruleConditionProblems(source));
     const schema = serviceSchema(this.#options.allowLoopbackHttp);
     const read = schema.safeParse(source.value);
     if (!read.success) {
       this.#problems.push(...problemsOf(read.error.issues, source, schema));
       return;
     }
-    this.#problems.push(...paramProblems(read.data, source));
     this.#services[read.data.service] ??= servicePolicyOf(read.data);
   }
 
@@ -166,48 +165,4 @@ function canonical(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, item]) => [key, canonical(item)]),
   );
-}
-
-/** A condition that reads a name which its template does not have would deny for ever: that is a mistake. */
-function paramProblems(written: WrittenService, source: YamlSource): PolicyProblem[] {
-  const problems: PolicyProblem[] = [];
-  const check = (when: string | null | undefined, names: ReadonlySet<string>, path: DocumentPath): void => {
-    if (when == null) return;
-    const condition = checkCondition(when);
-    if (!condition.ok) return;
-    for (const name of condition.value.paramNames) {
-      if (names.has(name)) continue;
-      const near = closestOf(name, names);
-      const fix = near
-        ? `did you mean 'params.${near}'?`
-        : names.size > 0
-          ? `the template has ${[...names].join(', ')}`
-          : `write {${name}} into the template`;
-      problems.push(source.problemAt(path, `the template has no {${name}}`, fix, Math.max(when.indexOf(name), 0)));
-    }
-  };
-  const entryWise = (entries: WrittenService['deny'], path: DocumentPath): Set<string> => {
-    const all = new Set<string>();
-    for (const [i, entry] of entriesOf(entries).entries()) {
-      const names = namesOf(entry.match);
-      for (const name of names) all.add(name);
-      check(entry.when, names, [...path, ...(Array.isArray(entries) ? [i] : []), 'when']);
-    }
-    return all;
-  };
-  entryWise(written.deny, ['deny']);
-  for (const [name, capability] of Object.entries(written.capabilities)) {
-    const here: DocumentPath = ['capabilities', name];
-    const names = entryWise(capability.allow, [...here, 'allow']);
-    entryWise(capability.deny, [...here, 'deny']);
-    check(capability.when, names, [...here, 'when']);
-    if (typeof capability.approval === 'object') check(capability.approval.when, names, [...here, 'approval', 'when']);
-  }
-  return problems;
-}
-
-function namesOf(text: string): Set<string> {
-  const rules = operationsOf(text, null);
-  const segments = rules.ok ? (rules.value[0]?.segments ?? []) : [];
-  return new Set(segments.flatMap((segment) => (segment.kind === 'literal' ? [] : [segment.name])));
 }
