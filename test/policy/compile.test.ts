@@ -168,8 +168,8 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
     ['a body beyond memory', serviceYaml(RIGHT, 'max_body: 100MiB\n'), 4, 11, '16MiB'],
     ['a timeout without its unit', serviceYaml(RIGHT, 'timeout: 30\n'), 4, 10, 'text'],
     ['a bad service id', serviceYaml(RIGHT).replace('service: pay', 'service: Pay'), 1, 10, 'lower case'],
-    ['an empty file', '', 1, 1, 'mapping'],
-    ['no YAML', 'service: [', 1, 11, 'correct the syntax'],
+    ['an empty file', '', 1, 1, 'write a policy'],
+    ['no mapping', 'hello', 1, 1, "'field: value'"],
   ])('%s', (_what, text, line, column, fix) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(1);

@@ -1,0 +1,218 @@
+import { Lexer, type YAMLError } from 'yaml';
+
+/** One mistake in a file's YAML, in the words of who writes policies. `offset` counts UTF-16 units. */
+export interface Slip {
+  readonly offset: number;
+  readonly message: string;
+  readonly fix: string;
+}
+
+/** What spoils one value and leaves the rest of the file readable. */
+const LOCAL: ReadonlySet<string> = new Set([
+  'BAD_ALIAS',
+  'BAD_DQ_ESCAPE',
+  'BAD_SCALAR_START',
+  'DUPLICATE_KEY',
+  'NON_STRING_KEY',
+  'TAG_RESOLVE_FAILED',
+]);
+
+/**
+ * The mistakes behind a parser's errors. One mistake makes many errors, since after it the parser takes the rest of the
+ * line, or of the file, for something else: so one a line is told, and none after the first that broke the structure.
+ */
+export function slipsOf(errors: readonly YAMLError[], text: string): Slip[] {
+  // A tab moves what follows into places where it was not meant to be, and those may be complained about before.
+  const tab = errors.find(({ code }) => code === 'TAB_AS_INDENT');
+  if (tab !== undefined) return [slipOf(tab, text)];
+  const slips: Slip[] = [];
+  let line = -1;
+  for (const error of [...errors].sort((a, b) => a.pos[0] - b.pos[0])) {
+    const lineOfError = text.lastIndexOf('\n', error.pos[0] - 1);
+    if (lineOfError === line) continue;
+    line = lineOfError;
+    slips.push(slipOf(error, text));
+    if (!LOCAL.has(error.code)) break;
+  }
+  return slips;
+}
+
+const QUOTE_ALL = 'put the whole value in quotes';
+const ALIGN = 'begin fields of one mapping, and items of one list, in the same column';
+
+function slipOf(error: YAMLError, text: string): Slip {
+  const at = error.pos[0];
+  const slip = (message: string, fix: string, offset = at): Slip => ({ offset, message, fix });
+  const char = text[at] ?? '';
+  switch (error.code) {
+    case 'DUPLICATE_KEY':
+      return slip(`the field ${keyAt(text, at)} stands here a second time`, 'keep one of the two');
+    case 'MULTIPLE_DOCS':
+      return slip('the file holds more than one document', 'one service a file: remove the line ---');
+    case 'TAB_AS_INDENT':
+      return slip('a tab indents this line', 'indent with spaces: YAML takes no tabs there');
+    case 'NON_STRING_KEY':
+      return slip('a key is no string', 'put it in quotes');
+    case 'BAD_ALIAS':
+      return aliasSlip(text, at);
+    case 'TAG_RESOLVE_FAILED':
+      return slip(
+        'a value that begins with ! is a tag in YAML',
+        "put the whole value in single quotes, as in when: '!has(body.x)'",
+      );
+    case 'BAD_SCALAR_START':
+      return slip(`a value cannot begin with ${char} in YAML`, 'put it in quotes');
+    case 'BAD_DQ_ESCAPE':
+      return slip('no such escape within double quotes', 'put the text in single quotes, or double the backslash');
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return /:(\s|$)/.test(lineFrom(text, at))
+        ? slip("a ': ' in a text without quotes begins another field", quoteFix(text, at, QUOTE_ALL))
+        : misaligned(text, text[at] === ' ' ? at : text.indexOf('\n', at) + 1);
+    case 'MULTILINE_IMPLICIT_KEY':
+      return slip("a ':' is missing after a field's name", "write 'name: value'");
+  }
+  // What the parser quotes of the file stands after the colon, and is left out.
+  const words = error.message.replace(/: .*$/s, '');
+  return brokenStructure(error, text) ?? slip(`not YAML: ${words}`, `correct the syntax; ${QUOTE_ALL} if in doubt`);
+}
+
+/** A `*` that was meant as itself: the method of a rule, or everything. */
+export function aliasSlip(text: string, at: number): Slip {
+  const fix = quoteFix(text, at, 'put it in quotes: "*"');
+  return { offset: at, message: 'a value that begins with * is an alias in YAML', fix };
+}
+
+/** Errors that the parser tells apart by their text alone. */
+function brokenStructure({ message, pos }: YAMLError, text: string): Slip | null {
+  const at = pos[0];
+  if (/^Missing closing .quote/.test(message)) {
+    const quoted = quotedEndingAt(text, at);
+    return { offset: quoted?.offset ?? at, message: 'the quote that opens here is never closed', fix: 'close it' };
+  }
+  if (/^Flow (map|sequence) .*end with/.test(message)) {
+    const open = openBracketAt(text, at);
+    const bracket = open === null ? '' : text[open];
+    const fix = `close it with ${bracket === '[' ? ']' : '}'}`;
+    return { offset: open ?? at, message: `the ${bracket} that opens here is never closed`, fix };
+  }
+  if (/^All (mapping|sequence) items/.test(message)) return misaligned(text, at);
+  if (/^Implicit map keys/.test(message))
+    return {
+      offset: firstOfLine(text, at),
+      message: "a ':' is missing after a field's name",
+      fix: "write 'name: value'",
+    };
+  if (/^Unexpected , in/.test(message))
+    return { offset: at, message: 'a comma with nothing before it', fix: 'remove it' };
+  return /at node end$|^Missing , or/.test(message) ? goingOn(text, at) : null;
+}
+
+function misaligned(text: string, at: number): Slip {
+  const offset = firstOfLine(text, at);
+  return /^-[^\s-]/.test(text.slice(offset))
+    ? { offset, message: "a space is missing after the '-'", fix: "write '- ' before each item" }
+    : { offset, message: 'this line is indented otherwise than its neighbours', fix: ALIGN };
+}
+
+/** Text that goes on where YAML has ended the value already. */
+function goingOn(text: string, at: number): Slip {
+  const before = text.slice(0, at).trimEnd();
+  const last = before.at(-1) ?? '';
+  const quoted = /["']/.test(last) ? quotedEndingAt(text, before.length) : null;
+  if (quoted?.source.includes('\n')) {
+    const closes = text.slice(0, before.length).split('\n').length;
+    return {
+      offset: quoted.offset,
+      message: `the quote that opens here closes only in line ${closes}, and more text follows there`,
+      fix: 'close it where its text ends',
+    };
+  }
+  if (quoted !== null) {
+    return {
+      offset: at,
+      message: 'more text follows after the closing quote',
+      fix: `put the whole value in ${last === '"' ? 'single' : 'double'} quotes, as in when: '"a" in query'`,
+    };
+  }
+  const word = /\S*$/.exec(before)?.[0] ?? '';
+  if (word.startsWith('*')) return aliasSlip(text, before.length - word.length);
+  const char = text[at] ?? '';
+  if (/[[\]{}]/.test(char)) {
+    return {
+      offset: at,
+      message: `within [ ] and { }, ${char} ends a text without quotes`,
+      fix: quoteFix(text, at, QUOTE_ALL),
+    };
+  }
+  return {
+    offset: at,
+    message: /[\]}]/.test(last) ? `more text follows after the closing ${last}` : 'more text follows after the value',
+    fix: quoteFix(text, at, QUOTE_ALL),
+  };
+}
+
+const quoteFix = (text: string, at: number, otherwise: string): string => {
+  const rule = ruleAt(text, at);
+  return rule === null ? otherwise : `put the rule in quotes: "${rule}"`;
+};
+
+/** The rule without quotes that stands around an offset: `GET /v1/{id}`. Nothing else of a file is ever repeated. */
+function ruleAt(text: string, at: number): string | null {
+  const start = text.lastIndexOf('\n', at - 1) + 1;
+  for (const match of lineFrom(text, start).matchAll(/(?<![^\s[{,])(\*|[A-Z]+(\|[A-Z]+)*) ?\/[^\s,"']*/g)) {
+    if (start + match.index > at || start + match.index + match[0].length <= at) continue;
+    return withoutStrayBrackets(match[0]).replace(/^\*\//, '* /');
+  }
+  return null;
+}
+
+/** `GET /v1/{id}}]` is `GET /v1/{id}` at the end of a mapping in a list. */
+function withoutStrayBrackets(rule: string): string {
+  const count = (char: string): number => rule.split(char).length - 1;
+  const stray = rule.endsWith(']') || (rule.endsWith('}') && count('}') > count('{'));
+  return stray ? withoutStrayBrackets(rule.slice(0, -1)) : rule.replace(/:$/, '');
+}
+
+const keyAt = (text: string, at: number): string => `'${/^["']?([\w.:-]*\w)/.exec(lineFrom(text, at))?.[1] ?? ''}'`;
+
+function lineFrom(text: string, at: number): string {
+  return /^[^\r\n]*/.exec(text.slice(at))?.[0] ?? '';
+}
+
+/** Where the first line with something on it begins, from the line of an offset on. */
+function firstOfLine(text: string, at: number): number {
+  const start = text.lastIndexOf('\n', at - 1) + 1;
+  return start + (/^([^\S\n]*(#[^\n]*)?\n)*[ ]*/.exec(text.slice(start))?.[0].length ?? 0);
+}
+
+interface Token {
+  readonly offset: number;
+  readonly source: string;
+}
+
+/** What the lexer cuts the text into. Its marks of one control character stand for no text. */
+function* tokensOf(text: string): Generator<Token> {
+  let offset = 0;
+  for (const source of new Lexer().lex(text)) {
+    if (/^[\u0002\u0018\u001f]$/.test(source)) continue;
+    yield { offset, source };
+    offset += source.length;
+  }
+}
+
+function quotedEndingAt(text: string, end: number): Token | null {
+  for (const token of tokensOf(text))
+    if (/^["']/.test(token.source) && token.offset + token.source.length === end) return token;
+  return null;
+}
+
+/** The innermost `[` or `{` that is open at an offset. */
+function openBracketAt(text: string, at: number): number | null {
+  const open: number[] = [];
+  for (const { offset, source } of tokensOf(text)) {
+    if (offset >= at) break;
+    if (source === '[' || source === '{') open.push(offset);
+    if (source === ']' || source === '}') open.pop();
+  }
+  return open.at(-1) ?? null;
+}
