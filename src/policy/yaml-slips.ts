@@ -26,7 +26,7 @@ export function slipsOf(errors: readonly YAMLError[], text: string): Slip[] {
   const tab = errors.find(({ code }) => code === 'TAB_AS_INDENT');
   if (tab !== undefined) return [slipOf(tab, text)];
   const slips: Slip[] = [];
-  let line = -1;
+  let line: number | null = null;
   for (const error of [...errors].sort((a, b) => a.pos[0] - b.pos[0])) {
     const lineOfError = text.lastIndexOf('\n', error.pos[0] - 1);
     if (lineOfError === line) continue;

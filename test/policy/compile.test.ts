@@ -169,6 +169,7 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
     ['a timeout without its unit', serviceYaml(RIGHT, 'timeout: 30\n'), 4, 10, 'text'],
     ['a bad service id', serviceYaml(RIGHT).replace('service: pay', 'service: Pay'), 1, 10, 'lower case'],
     ['an empty file', '', 1, 1, 'write a policy'],
+    ['no YAML', 'service: [', 1, 10, 'close it with ]'],
     ['no mapping', 'hello', 1, 1, "'field: value'"],
   ])('%s', (_what, text, line, column, fix) => {
     const problems = problemsOf(text);
