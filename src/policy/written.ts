@@ -270,6 +270,15 @@ const origin = (allowLoopback: boolean) =>
     if (problem !== null) complain(context, problem.message, problem.fix);
   });
 
+const redirect = z.string().superRefine((text, context) => {
+  const problem = originProblem(text, false);
+  if (problem === null) return;
+  const local = originProblem(text, true) === null;
+  if (local)
+    complain(context, "a redirect to loopback would lead to the agent's own machine", 'name a public https origin');
+  else complain(context, problem.message, problem.fix);
+});
+
 const response = z
   .strictObject({
     scrub: z.boolean().optional().describe('Remove the credential from answers; true if absent.'),
@@ -281,7 +290,7 @@ const response = z
       .boolean()
       .optional()
       .describe('Let Range requests pass; false if absent, since pieces of an echoed key cannot be recognised.'),
-    redirects: z.array(origin(false)).optional().describe('Other origins that a redirect may name.'),
+    redirects: z.array(redirect).optional().describe('Other origins that a redirect may name.'),
   })
   .describe('What happens to answers.');
 

@@ -330,6 +330,29 @@ describe('an origin is one public https server (threats A9, A11)', () => {
   });
 });
 
+describe('a refused origin says what helps', () => {
+  it.each([
+    ['http://127.0.0.1:8080', 'check with --dev'],
+    ['http://localhost', 'check with --dev'],
+    ['http://a.example.com', "write 'https://a.example.com'"],
+    ['http://10.0.0.1:80', "write 'http://10.0.0.1'"],
+    ['http://10.0.0.1:8080', 'write the name of the public server'],
+    ['http://intranet', 'write the full public name'],
+  ])('%s: %s', (text, fix) => {
+    expect(originProblem(text, false)?.fix).toContain(fix);
+  });
+  it('a redirect never leads to loopback, and no --dev is promised for it', () => {
+    const text = serviceYaml(RIGHT, 'response: { redirects: ["http://localhost:9", "https://b.example.com"] }\n');
+    for (const allowLoopbackHttp of [true, false]) {
+      const compiled = compilePolicies([{ name: 'a.yaml', text }], { allowLoopbackHttp });
+      expect(compiled).toMatchObject({
+        ok: false,
+        error: [{ line: 4, column: 25, fix: 'name a public https origin' }],
+      });
+    }
+  });
+});
+
 describe('shapes that people write', () => {
   it('methods by alternatives, several entries, conditions of their own, units', () => {
     const policy = policyOf(
