@@ -3,7 +3,7 @@ import { syntaxOf } from './conditions.ts';
 import type { OperationRule } from './ruled.ts';
 import { closestOf } from './spelling.ts';
 import { type Stand, standsIn } from './stands.ts';
-import { METHODS } from './template.ts';
+import { BODILESS, METHODS } from './template.ts';
 import type { PolicyProblem, YamlSource } from './yaml-source.ts';
 
 /**
@@ -13,9 +13,6 @@ import type { PolicyProblem, YamlSource } from './yaml-source.ts';
 export function ruleConditionProblems(source: YamlSource): PolicyProblem[] {
   return standsIn(source.value).flatMap((stand) => problemsOf(stand, source));
 }
-
-/** The pipeline refuses a body on these. */
-const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 function viewOf(rule: OperationRule, effect: Stand['effect']): RuleView {
   const methods = rule.method === '*' ? METHODS : new Set([rule.method]);

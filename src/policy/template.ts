@@ -5,6 +5,9 @@ import type { OperationRule, TemplateSegment } from './ruled.ts';
 /** Methods that the edge forwards. TRACE would echo the credential, CONNECT is no request to a path (RFC 9110 §9.3). */
 export const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
+/** Methods that the edge forwards without a body only: a call that brings one is refused. */
+export const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
 /** What is wrong with an operation as written, and what to write instead. */
 export interface TemplateProblem {
   readonly message: string;
