@@ -225,6 +225,44 @@ describe('between files', () => {
       messages(['agents.yaml', 'agents:\n  - { id: "a b", may_hold: ["*"], max_ttl: 25h, ttl: 1m }\n']),
     ).toHaveLength(3);
   });
+  it('a copy of a file is one problem', () => {
+    expect(messages(['a.yaml', x], ['b.yaml', x])).toEqual([expect.stringContaining("the service 'x' is defined")]);
+  });
+  it('what a broken file may define is not called undefined', () => {
+    const agents: [string, string] = ['agents.yaml', 'agents:\n  - { id: a, may_hold: ["y:r", "x:rr"] }\n'];
+    for (const broken of ['service: [', 'service: y\n', 'service: y\ncapabilities: 1\n', '- a\n']) {
+      const found = messages(['x.yaml', x], ['y.yaml', broken], agents);
+      expect(found).not.toEqual([]);
+      expect(found.filter((one) => !one.startsWith('y.yaml'))).toEqual([]);
+    }
+    expect(messages(['x.yaml', x], ['y.yaml', `${x.replace('service: x', 'service: y')}erors: s3\n`], agents)).toEqual([
+      expect.stringContaining("no policy has the capability 'x:rr'"),
+      expect.stringContaining('erors'),
+    ]);
+  });
+  it('a file that could not be read is one problem among the others', () => {
+    const compiled = compilePolicies(
+      [
+        { name: 'a.yaml', why: 'permission denied', fix: 'mend it' },
+        { name: 'b.yaml', text: 'service: [' },
+        { name: 'tests/c.yaml', why: 'permission denied', fix: 'mend it' },
+        { name: 'agents.yaml', text: 'agents:\n  - { id: a, may_hold: ["y:r"] }\n' },
+      ],
+      { allowLoopbackHttp: false },
+    );
+    expect(compiled).toMatchObject({
+      ok: false,
+      error: [
+        { file: 'a.yaml', line: 1, column: 1, message: 'cannot be read: permission denied', fix: 'mend it' },
+        { file: 'b.yaml' },
+      ],
+    });
+  });
+  it('the ending may be written in capitals', () => {
+    expect(messages(['X.YAML', 'service: ['], ['y.Yml', 'service: ['])).toHaveLength(2);
+    const agents = messages(['x.yaml', x], ['Agents.YML', 'agents:\n  - { id: a, may_hold: ["x:rr"] }\n']);
+    expect(agents).toEqual([expect.stringContaining("'x:rr'")]);
+  });
   it('fixtures and other files are passed over', () => {
     expect(messages(['x.yaml', x], ['tests/x.yaml', 'cases: ['], ['README.md', '#'])).toEqual([]);
   });
