@@ -8,17 +8,25 @@ type Issue = z.core.$ZodIssue;
 
 /** The schema's issues in people's words, each at its place in the file. */
 export function problemsOf(issues: readonly Issue[], source: YamlSource, schema: z.ZodType): PolicyProblem[] {
-  return withoutEchoes(issues).flatMap((issue) => problemsOfIssue(issue, issue.path, source, schema));
+  return withoutEchoes(issues, [], source).flatMap((issue) => problemsOfIssue(issue, issue.path, source, schema));
 }
 
-/** A rule that became a field by its colon is no field that lacks `match` besides. */
-function withoutEchoes(issues: readonly Issue[]): Issue[] {
-  const rules = issues.filter((issue) => issue.code === 'unrecognized_keys' && issue.keys.some(isOperation));
-  const echoes = rules.map(({ path }) => pathKey([...path, 'match']));
-  return issues.filter(({ path }) => !echoes.includes(pathKey(path)));
+/**
+ * One mistake, one problem: a rule that its colon made a field is no field that lacks `match` besides, and a condition that
+ * a comma cut in two is not half a condition besides.
+ */
+function withoutEchoes(issues: readonly Issue[], within: DocumentPath, source: YamlSource): Issue[] {
+  const echoes = issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys') return [];
+    if (issue.keys.some(isOperation)) return [pathKey([...issue.path, 'match'])];
+    const torn = issue.keys.some((key) => isTorn(key, [...within, ...issue.path], source));
+    return torn ? ['when', 'match', 'allow'].map((field) => pathKey([...issue.path, field])) : [];
+  });
+  return issues.filter((issue) => issue.code === 'unrecognized_keys' || !echoes.includes(pathKey(issue.path)));
 }
 
 const pathKey = (path: DocumentPath): string => JSON.stringify(path.map(String));
+/** No name of a field looks like this: it is the rest of a text after a comma, in a mapping in braces. */
 const isOperation = (text: string): boolean => /^(\*|[A-Z|]+) \//.test(text);
 
 function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, schema: z.ZodType): PolicyProblem[] {
@@ -62,6 +70,11 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
 
 const CUT_FIX = "put the whole value in quotes: without them ' #' begins a comment";
 
+/** The rest of a text after a comma, in a mapping in braces: no name of a field looks like it, and it has no value. */
+function isTorn(key: string, path: DocumentPath, source: YamlSource): boolean {
+  return /[^\w.:-]/.test(key) && !isOperation(key) && valueAt(source, [...path, key]) === null;
+}
+
 /** Speaks for the branch of a union that the writer meant: the one whose complaint is not about the value's very kind. */
 function unionProblems(
   issue: Issue & { code: 'invalid_union' },
@@ -84,7 +97,9 @@ function unionProblems(
     !branch.some((one) => one.path.length === 0 && (one.code === 'invalid_type' || one.code === 'invalid_value'));
   const meant = issue.errors.find(isOfKind);
   if (meant !== undefined)
-    return withoutEchoes(meant).flatMap((one) => problemsOfIssue(one, [...path, ...one.path], source, schema));
+    return withoutEchoes(meant, path, source).flatMap((one) =>
+      problemsOfIssue(one, [...path, ...one.path], source, schema),
+    );
   if (valueAt(source, path) === null) return [emptyField(path, source)];
   const kinds = issue.errors
     .flat()
@@ -126,6 +141,13 @@ function unknownField(key: string, path: DocumentPath, source: YamlSource, schem
       [...path, key],
       `'${key}' is a field here, and no operation`,
       `write '- ${key}'; with a condition: { match: ${key}, when: … }`,
+    );
+  }
+  if (isTorn(key, path, source)) {
+    return source.problemAtKey(
+      [...path, key],
+      'within { }, a comma ends a text without quotes',
+      'put the whole value before it in quotes',
     );
   }
   const known = fieldsAt(schema, path, source);

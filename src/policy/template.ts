@@ -28,6 +28,12 @@ export function operationsOf(text: string, when: string | null): Result<Operatio
     return no(`'${text}' is no operation`, "write one method, one space and a path: 'GET /v1/customers/{id}'");
   }
   const [, methods = '', path = ''] = match;
+  if (/[\u2018-\u201f]/.test(text)) return no('typographic quotes are no quotes here', 'write straight ones: "…"');
+  const url = /^https?:\/\/[^/]*(.*)$/.exec(path);
+  if (url !== null)
+    return no('an operation is a path, and no whole address', `leave the origin out: '${methods} ${url[1] || '/'}'`);
+  if (path.endsWith(','))
+    return no(`'${text}' ends with a comma`, 'remove it (several rules are a list: [GET /a, GET /b]), or write %2C');
   const template = templateOf(path);
   if (!template.ok) return template;
 

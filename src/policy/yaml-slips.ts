@@ -65,11 +65,9 @@ function slipOf(error: YAMLError, text: string): Slip {
     case 'BAD_DQ_ESCAPE':
       return slip('no such escape within double quotes', 'put the text in single quotes, or double the backslash');
     case 'BLOCK_AS_IMPLICIT_KEY':
-      return /:(\s|$)/.test(lineFrom(text, at))
-        ? slip("a ': ' in a text without quotes begins another field", quoteFix(text, at, QUOTE_ALL))
-        : misaligned(text, text[at] === ' ' ? at : text.indexOf('\n', at) + 1);
+      return text[at] === ' ' ? misaligned(text, at) : secondColon(text, at);
     case 'MULTILINE_IMPLICIT_KEY':
-      return slip("a ':' is missing after a field's name", "write 'name: value'");
+      return missingColon(text, at);
   }
   // What the parser quotes of the file stands after the colon, and is left out.
   const words = error.message.replace(/: .*$/s, '');
@@ -96,15 +94,40 @@ function brokenStructure({ message, pos }: YAMLError, text: string): Slip | null
     return { offset: open ?? at, message: `the ${bracket} that opens here is never closed`, fix };
   }
   if (/^All (mapping|sequence) items/.test(message)) return misaligned(text, at);
-  if (/^Implicit map keys/.test(message))
-    return {
-      offset: firstOfLine(text, at),
-      message: "a ':' is missing after a field's name",
-      fix: "write 'name: value'",
-    };
+  if (/^Implicit map keys/.test(message)) return missingColon(text, firstOfLine(text, at));
   if (/^Unexpected , in/.test(message))
     return { offset: at, message: 'a comma with nothing before it', fix: 'remove it' };
+  if (/^Not a YAML token/.test(message) && /[>|][+-]?[ ]*$/.test(text.slice(0, at)))
+    return {
+      offset: at,
+      message: `the text of a block (${text.slice(0, at).trimEnd().at(-1)}) begins in the next line`,
+      fix: `begin it there, indented deeper, or ${QUOTE_ALL}`,
+    };
   return /at node end$|^Missing , or/.test(message) ? goingOn(text, at) : null;
+}
+
+/** A colon that ends a field's name where a text was meant, or a field that is indented as if it were part of a text. */
+function secondColon(text: string, at: number): Slip {
+  const colon = at + text.slice(at).search(/:(?=\s|$)/);
+  const line = text.slice(text.lastIndexOf('\n', colon) + 1, colon).trim();
+  if (colon > at + lineFrom(text, at).length && /^[\w-]+$/.test(line)) return misaligned(text, colon);
+  return {
+    offset: colon,
+    message: "a ': ' in a text without quotes ends a field's name",
+    fix: quoteFix(text, at, QUOTE_ALL),
+  };
+}
+
+function missingColon(text: string, at: number): Slip {
+  const above = text.slice(0, at).trimEnd();
+  const block = /: *(&\w+ *)?([>|])[+-]?$/.exec(above);
+  return block === null
+    ? { offset: at, message: "a ':' is missing after a field's name", fix: "write 'name: value'" }
+    : {
+        offset: at,
+        message: `the text of a block (${block[2]}) is not indented`,
+        fix: 'indent it deeper than its field',
+      };
 }
 
 function misaligned(text: string, at: number): Slip {
@@ -137,6 +160,9 @@ function goingOn(text: string, at: number): Slip {
   const word = /\S*$/.exec(before)?.[0] ?? '';
   if (word.startsWith('*')) return aliasSlip(text, before.length - word.length);
   const char = text[at] ?? '';
+  if (/^,\s*(#|$)/.test(lineFrom(text, at))) {
+    return { offset: at, message: 'a comma after the value', fix: 'remove it' };
+  }
   if (/[[\]{}]/.test(char)) {
     return {
       offset: at,

@@ -10,6 +10,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml';
+import { closestOf } from './spelling.ts';
 import { aliasSlip, type Slip, slipsOf } from './yaml-slips.ts';
 
 /** A problem with a policy file: where it is, what is wrong, and how to mend it. Lines and columns count from 1. */
@@ -57,12 +58,14 @@ export class YamlSource {
 
   /** Anchors of scalars are a convenience; tags, and aliases of whole structures, hide what a reviewer should see. */
   #refuseIndirection(): void {
+    const anchors: string[] = [];
     visit(this.#document, {
       Node: (_key, node) => {
         const at = node.range?.[0] ?? 0;
+        if (!isAlias(node) && node.anchor !== undefined) anchors.push(node.anchor);
         if (isAlias(node)) {
           const meant = node.resolve(this.#document);
-          if (meant === undefined) this.#reportSlip(aliasSlip(this.#text, at));
+          if (meant === undefined) this.#reportSlip(this.#slipOfAlias(node.source, at, anchors));
           else if (!isScalar(meant))
             this.#report(at, `the alias *${node.source} stands for more than one plain value`, 'write it out');
         } else if (node.tag !== undefined) {
@@ -70,6 +73,13 @@ export class YamlSource {
         }
       },
     });
+  }
+
+  /** A misspelt alias, or a `*` that was meant as itself. */
+  #slipOfAlias(name: string, offset: number, anchors: readonly string[]): Slip {
+    const near = closestOf(name, anchors);
+    if (near === null) return aliasSlip(this.#text, offset);
+    return { offset, message: 'the alias names no anchor above it', fix: `did you mean *${near}?` };
   }
 
   #reportSlip({ offset, message, fix }: Slip): void {

@@ -90,17 +90,62 @@ describe('one slip in the YAML is one problem, where it was made, with what to w
     [
       'a colon and a space in a text',
       'capabilities:\n  r:\n    title: Read: the balance\n    allow: GET /x\n',
-      "6:12 a ': ' in a text without quotes begins another field; put the whole value in quotes",
+      "6:16 a ': ' in a text without quotes ends a field's name; put the whole value in quotes",
     ],
     [
       'a colon and a space in a rule',
       'capabilities:\n  r:\n    allow: GET /x: y\n',
-      `6:12 a ': ' in a text without quotes begins another field; put the rule in quotes: "GET /x"`,
+      `6:18 a ': ' in a text without quotes ends a field's name; put the rule in quotes: "GET /x"`,
+    ],
+    [
+      'a colon in a further line of a text',
+      'capabilities:\n  r:\n    allow: POST /x\n    when: body.a == 1\n      && body.b: 2\n',
+      "8:16 a ': ' in a text without quotes ends a field's name; put the whole value in quotes",
     ],
     [
       'a rule that a colon made a field',
       'capabilities:\n  r:\n    allow:\n      - GET /x: y\n',
       "7:9 'GET /x' is a field here, and no operation; write '- GET /x'; with a condition: { match: GET /x, when: … }",
+    ],
+    [
+      'a condition cut in two by a comma in braces',
+      'capabilities: { r: { allow: POST /x, when: body.all(k, k == "a"), limit: 1/s } }\n',
+      '4:56 within { }, a comma ends a text without quotes; put the whole value before it in quotes',
+    ],
+    [
+      'a block of text that is not indented',
+      'capabilities:\n  r:\n    allow: POST /x\n    when: >-\n    body.a == 1\n',
+      '8:5 the text of a block (>) is not indented; indent it deeper than its field',
+    ],
+    [
+      'a condition that begins with >',
+      'capabilities:\n  r:\n    allow: POST /x\n    when: > body.a == 1\n',
+      '7:13 the text of a block (>) begins in the next line; begin it there, indented deeper, or put the whole value in quotes',
+    ],
+    [
+      'a misspelt alias',
+      'title: &name A\ndescription: *nam\ncapabilities:\n  r:\n    allow: GET /x\n',
+      '5:14 the alias names no anchor above it; did you mean *name?',
+    ],
+    [
+      'a comma at the end of a list',
+      'capabilities:\n  r:\n    allow: [GET /x, GET /y],\n    limit: 1/s\n',
+      '6:28 a comma after the value; remove it',
+    ],
+    [
+      'a comma at the end of a rule',
+      'capabilities:\n  r:\n    allow: GET /x,\n',
+      "6:12 'GET /x,' ends with a comma; remove it (several rules are a list: [GET /a, GET /b]), or write %2C",
+    ],
+    [
+      'typographic quotes',
+      'capabilities:\n  r:\n    allow: [“GET /x”]\n',
+      '6:13 typographic quotes are no quotes here; write straight ones: "…"',
+    ],
+    [
+      'a whole address in a rule',
+      'capabilities:\n  r:\n    allow: GET https://api.example.com/v1\n',
+      "6:12 an operation is a path, and no whole address; leave the origin out: 'GET /v1'",
     ],
     [
       'a field without its colon',
