@@ -1,4 +1,5 @@
-import { Lexer, type YAMLError } from 'yaml';
+import type { YAMLError } from 'yaml';
+import { firstOfLine, keyAt, lineFrom, openBracketAt, quotedEndingAt, ruleAt } from './yaml-text.ts';
 
 /** One mistake in a file's YAML, in the words of who writes policies. `offset` counts UTF-16 units. */
 export interface Slip {
@@ -93,8 +94,10 @@ function brokenStructure({ message, pos }: YAMLError, text: string): Slip | null
     const fix = `close it with ${bracket === '[' ? ']' : '}'}`;
     return { offset: open ?? at, message: `the ${bracket} that opens here is never closed`, fix };
   }
-  if (/^All (mapping|sequence) items/.test(message)) return misaligned(text, at);
+  if (/^All (mapping|sequence) items|^Sequence item without/.test(message)) return misaligned(text, at);
   if (/^Implicit map keys/.test(message)) return missingColon(text, firstOfLine(text, at));
+  if (/^Unexpected flow-(seq|map)-end/.test(message))
+    return { offset: at, message: `this ${text[at]} closes nothing`, fix: `remove it, or ${QUOTE_ALL}` };
   if (/^Unexpected , in/.test(message))
     return { offset: at, message: 'a comma with nothing before it', fix: 'remove it' };
   if (/^Not a YAML token/.test(message) && /[>|][+-]?[ ]*$/.test(text.slice(0, at)))
@@ -108,7 +111,9 @@ function brokenStructure({ message, pos }: YAMLError, text: string): Slip | null
 
 /** A colon that ends a field's name where a text was meant, or a field that is indented as if it were part of a text. */
 function secondColon(text: string, at: number): Slip {
-  const colon = at + text.slice(at).search(/:(?=\s|$)/);
+  const away = text.slice(at).search(/:(?=\s|$)/);
+  if (away === -1) return misaligned(text, at);
+  const colon = at + away;
   const line = text.slice(text.lastIndexOf('\n', colon) + 1, colon).trim();
   if (colon > at + lineFrom(text, at).length && /^[\w-]+$/.test(line)) return misaligned(text, colon);
   return {
@@ -154,7 +159,10 @@ function goingOn(text: string, at: number): Slip {
     return {
       offset: at,
       message: 'more text follows after the closing quote',
-      fix: `put the whole value in ${last === '"' ? 'single' : 'double'} quotes, as in when: '"a" in query'`,
+      fix:
+        last === '"'
+          ? `put the whole value in single quotes, as in when: '"a" in query'`
+          : `put the whole value in double quotes, as in when: "'a' in query"`,
     };
   }
   const word = /\S*$/.exec(before)?.[0] ?? '';
@@ -181,64 +189,3 @@ const quoteFix = (text: string, at: number, otherwise: string): string => {
   const rule = ruleAt(text, at);
   return rule === null ? otherwise : `put the rule in quotes: "${rule}"`;
 };
-
-/** The rule without quotes that stands around an offset: `GET /v1/{id}`. Nothing else of a file is ever repeated. */
-function ruleAt(text: string, at: number): string | null {
-  const start = text.lastIndexOf('\n', at - 1) + 1;
-  for (const match of lineFrom(text, start).matchAll(/(?<![^\s[{,])(\*|[A-Z]+(\|[A-Z]+)*) ?\/[^\s,"']*/g)) {
-    if (start + match.index > at || start + match.index + match[0].length <= at) continue;
-    return withoutStrayBrackets(match[0]).replace(/^\*\//, '* /');
-  }
-  return null;
-}
-
-/** `GET /v1/{id}}]` is `GET /v1/{id}` at the end of a mapping in a list. */
-function withoutStrayBrackets(rule: string): string {
-  const count = (char: string): number => rule.split(char).length - 1;
-  const stray = rule.endsWith(']') || (rule.endsWith('}') && count('}') > count('{'));
-  return stray ? withoutStrayBrackets(rule.slice(0, -1)) : rule.replace(/:$/, '');
-}
-
-const keyAt = (text: string, at: number): string => `'${/^["']?([\w.:-]*\w)/.exec(lineFrom(text, at))?.[1] ?? ''}'`;
-
-function lineFrom(text: string, at: number): string {
-  return /^[^\r\n]*/.exec(text.slice(at))?.[0] ?? '';
-}
-
-/** Where the first line with something on it begins, from the line of an offset on. */
-function firstOfLine(text: string, at: number): number {
-  const start = text.lastIndexOf('\n', at - 1) + 1;
-  return start + (/^([^\S\n]*(#[^\n]*)?\n)*[ ]*/.exec(text.slice(start))?.[0].length ?? 0);
-}
-
-interface Token {
-  readonly offset: number;
-  readonly source: string;
-}
-
-/** What the lexer cuts the text into. Its marks of one control character stand for no text. */
-function* tokensOf(text: string): Generator<Token> {
-  let offset = 0;
-  for (const source of new Lexer().lex(text)) {
-    if (/^[\u0002\u0018\u001f]$/.test(source)) continue;
-    yield { offset, source };
-    offset += source.length;
-  }
-}
-
-function quotedEndingAt(text: string, end: number): Token | null {
-  for (const token of tokensOf(text))
-    if (/^["']/.test(token.source) && token.offset + token.source.length === end) return token;
-  return null;
-}
-
-/** The innermost `[` or `{` that is open at an offset. */
-function openBracketAt(text: string, at: number): number | null {
-  const open: number[] = [];
-  for (const { offset, source } of tokensOf(text)) {
-    if (offset >= at) break;
-    if (source === '[' || source === '{') open.push(offset);
-    if (source === ']' || source === '}') open.pop();
-  }
-  return open.at(-1) ?? null;
-}

@@ -78,6 +78,11 @@ describe('one slip in the YAML is one problem, where it was made, with what to w
       `7:19 more text follows after the closing quote; put the whole value in single quotes, as in when: '"a" in query'`,
     ],
     [
+      'text after a single quote',
+      "capabilities:\n  r:\n    allow: POST /x\n    when: 'token' in query\n",
+      `7:19 more text follows after the closing quote; put the whole value in double quotes, as in when: "'a' in query"`,
+    ],
+    [
       'text after a list',
       'capabilities:\n  r:\n    allow: POST /x\n    when: ["a"].exists(k, k == body.x)\n',
       '7:16 more text follows after the closing ]; put the whole value in quotes',
@@ -176,6 +181,16 @@ describe('one slip in the YAML is one problem, where it was made, with what to w
       'a list that is not closed',
       'capabilities:\n  r:\n    allow: [GET /x, GET /y\n  s:\n    allow: GET /x\n',
       '6:12 the [ that opens here is never closed; close it with ]',
+    ],
+    [
+      'a bracket too many',
+      'capabilities:\n  r:\n    allow:\n      - GET /x\n    ]\n    limit: 1/s\n',
+      '8:5 this ] closes nothing; remove it, or put the whole value in quotes',
+    ],
+    [
+      'a field beside the items of a list',
+      'capabilities:\n  r:\n    allow:\n      - match: GET /x\n       when: "true"\n',
+      '8:8 this line is indented otherwise than its neighbours; begin fields of one mapping, and items of one list, in the same column',
     ],
     [
       'a mapping that is not closed',
