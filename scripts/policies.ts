@@ -5,10 +5,11 @@
  *
  * Prints every problem as `file:line:column: error: …` with its fix; exit code 1 when there is any, and then writes nothing.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { compilePolicies, type PolicyFile } from '../src/policy/compile.ts';
+import { Failure } from '../runner/src/failure.ts';
+import { type Compiled, tryCompileDirectory } from '../runner/src/policy/compile.ts';
 import { editorSchemas } from '../src/policy/schema.ts';
 
 const { values } = parseArgs({
@@ -19,7 +20,7 @@ const { values } = parseArgs({
   },
 });
 
-const compiled = compilePolicies(filesOf(values.dir), { allowLoopbackHttp: values.dev });
+const compiled = await compiledOf(values.dir);
 if (!compiled.ok) {
   for (const { file, line, column, message, fix } of compiled.error) {
     console.error(`${file}:${line}:${column}: error: ${message}\n  fix: ${fix}`);
@@ -38,11 +39,14 @@ console.log(
   `policies: ${Object.keys(services).length} services, ${capabilities} capabilities, ${agents.grants.length} agents, hash ${hash.slice(0, 12)}`,
 );
 
-function filesOf(directory: string): PolicyFile[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => ({ name: join(directory, relative(directory, path)), text: readFileSync(path, 'utf8') }));
+async function compiledOf(directory: string): Promise<Compiled> {
+  try {
+    return await tryCompileDirectory(directory, { allowLoopbackHttp: values.dev });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    console.error(`error: ${error.message}`);
+    process.exit(1);
+  }
 }
 
 /** The folder is watched by the build that runs this: to write what is there already would start it again for ever. */

@@ -7,11 +7,13 @@ export {
   kindOfFile,
   type PolicyFile,
   type PolicyProblem,
+  type UnreadFile,
 } from './policy/compile.ts';
 export { type ExplainedCondition, type ExplainedRule, type Explanation, explainAccess } from './policy/explain.ts';
-export { type Fixture, type FixtureResult, parseFixtures, runFixtures } from './policy/fixtures.ts';
+export { type Fixture, type FixtureResult, type FixtureRun, runFixtures } from './policy/fixtures.ts';
 export { requestLineOf, type SupposedRequest } from './policy/judge.ts';
 export type { CapabilityPolicy, CredentialSpec, PolicyBundle, ServicePolicy } from './policy/ruled.ts';
 export { editorSchemas } from './policy/schema.ts';
+export { closestOf } from './policy/spelling.ts';
 export { Credential } from './upstream/credential.ts';
 export { REDACTED, Scrubber } from './upstream/scrub/scrubber.ts';

@@ -1,13 +1,12 @@
 import { sha256Hex } from '../lib/digest.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { checkCondition } from './conditions.ts';
 import { patternCovers } from './grants.ts';
-import { agentsPolicyOf, entriesOf, servicePolicyOf } from './normal.ts';
+import { agentsPolicyOf, servicePolicyOf } from './normal.ts';
+import { ruleConditionProblems } from './rule-conditions.ts';
 import type { AgentsPolicy, PolicyBundle, ServicePolicy } from './ruled.ts';
 import { problemsOf } from './schema-problems.ts';
 import { closestOf } from './spelling.ts';
-import { operationsOf } from './template.ts';
-import { agentsSchema, serviceSchema, type WrittenService } from './written.ts';
+import { agentsSchema, serviceSchema } from './written.ts';
 import { type DocumentPath, type PolicyProblem, YamlSource } from './yaml-source.ts';
 
 export type { PolicyProblem } from './yaml-source.ts';
@@ -18,6 +17,14 @@ export interface PolicyFile {
   readonly text: string;
 }
 
+/** One that is there, or a folder, and could not be read. */
+export interface UnreadFile {
+  readonly name: string;
+  /** In words, as `it is a directory`. */
+  readonly why: string;
+  readonly fix: string;
+}
+
 export interface CompileOptions {
   /** Only under `keywarden dev`: origins on loopback, http too. */
   readonly allowLoopbackHttp: boolean;
@@ -25,23 +32,25 @@ export interface CompileOptions {
 
 /** What a folder's file is: a service, agents.yaml, fixtures for tests, or nothing of ours. */
 export function kindOfFile(name: string): 'service' | 'agents' | 'fixtures' | 'other' {
-  if (!/\.ya?ml$/.test(name)) return 'other';
+  if (!/\.ya?ml$/i.test(name)) return 'other';
   const parts = name.split('/');
   if (parts.slice(0, -1).includes('tests')) return 'fixtures';
-  return /^agents\.ya?ml$/.test(parts.at(-1) ?? '') ? 'agents' : 'service';
+  return /^agents\.ya?ml$/i.test(parts.at(-1) ?? '') ? 'agents' : 'service';
 }
 
 /**
  * Compiles all policies (written → normal → ruled), or says everything that is wrong with them, in order of file and line.
  *
- * @param files  Every file of the folder; what is no policy is passed over.
+ * @param files  Every file of the folder; what is no policy is passed over. One that could not be read is a problem.
  */
 export function compilePolicies(
-  files: readonly PolicyFile[],
+  files: readonly (PolicyFile | UnreadFile)[],
   options: CompileOptions,
 ): Result<PolicyBundle, PolicyProblem[]> {
-  const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const compiler = new Compiler(options);
+  const read = files.filter((file) => 'text' in file);
+  for (const file of files) if (!('text' in file) && kindOfFile(file.name) !== 'fixtures') compiler.unread(file);
+  const sorted = read.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   for (const file of sorted) if (kindOfFile(file.name) === 'service') compiler.service(file);
   for (const file of sorted) if (kindOfFile(file.name) === 'agents') compiler.agents(file);
   return compiler.result();
@@ -56,25 +65,33 @@ class Compiler {
   /** Where each service id and each capability's full name was first written. */
   readonly #owners = new Map<string, string>();
   readonly #capabilities = new Set<string>();
+  /** False when a file might define what nobody could read: then nothing can be said to be undefined. */
+  #namesKnown = true;
 
   constructor(options: CompileOptions) {
     this.#options = options;
+  }
+
+  unread(file: UnreadFile): void {
+    this.#problems.push(unreadProblem(file));
+    this.#namesKnown = false;
   }
 
   service(file: PolicyFile): void {
     const source = new YamlSource(file.name, file.text);
     if (source.problems.length > 0) {
       this.#problems.push(...source.problems);
+      this.#namesKnown = false;
       return;
     }
     this.#claimNames(source);
+    this.#problems.push(...ruleConditionProblems(source));
     const schema = serviceSchema(this.#options.allowLoopbackHttp);
     const read = schema.safeParse(source.value);
     if (!read.success) {
       this.#problems.push(...problemsOf(read.error.issues, source, schema));
       return;
     }
-    this.#problems.push(...paramProblems(read.data, source));
     this.#services[read.data.service] ??= servicePolicyOf(read.data);
   }
 
@@ -102,7 +119,8 @@ class Compiler {
   }
 
   #checkGrantable(pattern: string, path: DocumentPath, source: YamlSource): void {
-    if ([...this.#capabilities].some((name) => patternCovers(pattern, name)) || pattern === '*') return;
+    if (!this.#namesKnown || pattern === '*') return;
+    if ([...this.#capabilities].some((name) => patternCovers(pattern, name))) return;
     const near = closestOf(pattern, this.#capabilities);
     this.#problems.push(
       source.problemAt(
@@ -116,10 +134,18 @@ class Compiler {
   /** Ids and names are taken from files that are otherwise wrong too, so that one mistake does not make others of it. */
   #claimNames(source: YamlSource): void {
     const value = source.value as { service?: unknown; prefix?: unknown; capabilities?: unknown } | null;
-    if (typeof value !== 'object' || value === null || typeof value.service !== 'string') return;
-    this.#claim(`the service '${value.service}'`, ['service'], source, 'one file a service: merge them, or rename one');
+    if (typeof value !== 'object' || value === null || typeof value.service !== 'string') {
+      this.#namesKnown = false;
+      return;
+    }
+    const mend = 'one file a service: merge them, or rename one';
+    // A copy of a file is one mistake, and not one for each capability.
+    if (!this.#claim(`the service '${value.service}'`, ['service'], source, mend)) return;
     const prefix = typeof value.prefix === 'string' ? value.prefix : value.service;
-    if (typeof value.capabilities !== 'object' || value.capabilities === null) return;
+    if (typeof value.capabilities !== 'object' || value.capabilities === null) {
+      this.#namesKnown = false;
+      return;
+    }
     for (const name of Object.keys(value.capabilities)) {
       this.#capabilities.add(`${prefix}:${name}`);
       this.#claim(
@@ -131,10 +157,12 @@ class Compiler {
     }
   }
 
-  #claim(what: string, path: DocumentPath, source: YamlSource, fix: string): void {
+  /** @returns whether it was free. */
+  #claim(what: string, path: DocumentPath, source: YamlSource, fix: string): boolean {
     const owner = this.#owners.get(what);
     if (owner === undefined) this.#owners.set(what, source.file);
     else this.#problems.push(source.problemAtKey(path, `${what} is defined in ${owner} already`, fix));
+    return owner === undefined;
   }
 
   result(): Result<PolicyBundle, PolicyProblem[]> {
@@ -152,6 +180,16 @@ class Compiler {
   }
 }
 
+/** A file that could not be read, as a problem of it. */
+export const unreadProblem = ({ name, why, fix }: UnreadFile): PolicyProblem => ({
+  file: name,
+  line: 1,
+  column: 1,
+  path: '',
+  message: `cannot be read: ${why}`,
+  fix,
+});
+
 /** SHA-256 (hex) of the canonical JSON of services and agents: what audit rows name as the policy in force. */
 export function hashOf(services: PolicyBundle['services'], agents: AgentsPolicy): string {
   return sha256Hex(JSON.stringify(canonical({ services, agents })));
@@ -166,48 +204,4 @@ function canonical(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, item]) => [key, canonical(item)]),
   );
-}
-
-/** A condition that reads a name which its template does not have would deny for ever: that is a mistake. */
-function paramProblems(written: WrittenService, source: YamlSource): PolicyProblem[] {
-  const problems: PolicyProblem[] = [];
-  const check = (when: string | null | undefined, names: ReadonlySet<string>, path: DocumentPath): void => {
-    if (when == null) return;
-    const condition = checkCondition(when);
-    if (!condition.ok) return;
-    for (const name of condition.value.paramNames) {
-      if (names.has(name)) continue;
-      const near = closestOf(name, names);
-      const fix = near
-        ? `did you mean 'params.${near}'?`
-        : names.size > 0
-          ? `the template has ${[...names].join(', ')}`
-          : `write {${name}} into the template`;
-      problems.push(source.problemAt(path, `the template has no {${name}}`, fix, Math.max(when.indexOf(name), 0)));
-    }
-  };
-  const entryWise = (entries: WrittenService['deny'], path: DocumentPath): Set<string> => {
-    const all = new Set<string>();
-    for (const [i, entry] of entriesOf(entries).entries()) {
-      const names = namesOf(entry.match);
-      for (const name of names) all.add(name);
-      check(entry.when, names, [...path, ...(Array.isArray(entries) ? [i] : []), 'when']);
-    }
-    return all;
-  };
-  entryWise(written.deny, ['deny']);
-  for (const [name, capability] of Object.entries(written.capabilities)) {
-    const here: DocumentPath = ['capabilities', name];
-    const names = entryWise(capability.allow, [...here, 'allow']);
-    entryWise(capability.deny, [...here, 'deny']);
-    check(capability.when, names, [...here, 'when']);
-    if (typeof capability.approval === 'object') check(capability.approval.when, names, [...here, 'approval', 'when']);
-  }
-  return problems;
-}
-
-function namesOf(text: string): Set<string> {
-  const rules = operationsOf(text, null);
-  const segments = rules.ok ? (rules.value[0]?.segments ?? []) : [];
-  return new Set(segments.flatMap((segment) => (segment.kind === 'literal' ? [] : [segment.name])));
 }

@@ -1,6 +1,7 @@
 import { type ASTNode, Environment, type ParseResult } from '@marcbachmann/cel-js';
 import { err, ok, type Result } from '../lib/result.ts';
 import { arithmetic, equal, isMember, lessThan, listOf, toDouble, toInt, Unevaluable } from './cel-meaning.ts';
+import { childrenOf, fieldOf } from './cel-nodes.ts';
 import { LOOPS, rewritten } from './cel-rewrite.ts';
 import { type Facts, isCredentialField, Opaque } from './facts.ts';
 import { closestOf } from './spelling.ts';
@@ -20,8 +21,6 @@ export interface Condition {
   readonly text: string;
   readonly reads: ReadonlySet<VariableName>;
   readonly needsBody: boolean;
-  /** `params` read by a fixed name. */
-  readonly paramNames: ReadonlySet<string>;
   /**
    * @returns Whether it holds; or why that cannot be told (a missing field, null, another type, no bool), in words made
    *          of policy text and type names only.
@@ -95,7 +94,6 @@ function brokenCondition(text: string, why: string): Condition {
     text,
     reads: new Set(VARIABLES),
     needsBody: true,
-    paramNames: new Set(),
     evaluate: () => err(`does not compile: ${why}`),
   };
 }
@@ -130,9 +128,13 @@ export function checkCondition(text: string): Result<Condition, ConditionProblem
     text,
     reads: uses.reads,
     needsBody: uses.reads.has('body'),
-    paramNames: uses.paramNames,
     evaluate: (facts) => evaluated(run, facts),
   });
+}
+
+/** A condition's syntax tree, for looking at it before any request; null when it is not right. */
+export function syntaxOf(text: string): ASTNode | null {
+  return checkCondition(text).ok ? written.parse(text).ast : null;
 }
 
 function evaluated(run: ParseResult, facts: Facts): Result<boolean, string> {
@@ -157,12 +159,11 @@ function whyOf(error: unknown): string {
 
 interface Uses {
   readonly reads: Set<VariableName>;
-  readonly paramNames: Set<string>;
   problem: ConditionProblem | null;
 }
 
 function usesOf(ast: ASTNode): Uses {
-  const uses: Uses = { reads: new Set(), paramNames: new Set(), problem: null };
+  const uses: Uses = { reads: new Set(), problem: null };
   visit(ast, uses);
   return uses;
 }
@@ -171,7 +172,6 @@ function visit(node: ASTNode, uses: Uses): void {
   if (node.op === 'id' && (VARIABLES as readonly string[]).includes(node.args))
     uses.reads.add(node.args as VariableName);
   const field = fieldOf(node);
-  if (field !== null && field.of === 'params') uses.paramNames.add(field.name);
   if (field !== null && field.of === 'headers')
     uses.problem ??= headerProblem(field.name, node.op === 'in', node.start);
   if (node.op === 'rcall') {
@@ -194,27 +194,6 @@ function visit(node: ASTNode, uses: Uses): void {
     }
   }
   for (const child of childrenOf(node)) visit(child, uses);
-}
-
-function fieldOf(node: ASTNode): { of: string; name: string } | null {
-  if (node.op === '.' && node.args[0].op === 'id') return { of: node.args[0].args, name: node.args[1] };
-  if (
-    node.op === '[]' &&
-    node.args[0].op === 'id' &&
-    node.args[1].op === 'value' &&
-    typeof node.args[1].args === 'string'
-  ) {
-    return { of: node.args[0].args, name: node.args[1].args };
-  }
-  if (
-    node.op === 'in' &&
-    node.args[1].op === 'id' &&
-    node.args[0].op === 'value' &&
-    typeof node.args[0].args === 'string'
-  ) {
-    return { of: node.args[1].args, name: node.args[0].args };
-  }
-  return null;
 }
 
 function headerProblem(name: string, presence: boolean, offset: number): ConditionProblem | null {
@@ -240,28 +219,6 @@ function patternProblem(pattern: unknown, offset: number): ConditionProblem | nu
       fix: 'correct it; a literal dot is "[.]"',
       offset,
     };
-  }
-}
-
-function childrenOf(node: ASTNode): readonly ASTNode[] {
-  switch (node.op) {
-    case 'value':
-    case 'id':
-      return [];
-    case '.':
-    case '.?':
-      return [node.args[0]];
-    case '!_':
-    case '-_':
-      return [node.args];
-    case 'call':
-      return node.args[1];
-    case 'rcall':
-      return [node.args[1], ...node.args[2]];
-    case 'map':
-      return node.args.flat();
-    default:
-      return node.args;
   }
 }
 

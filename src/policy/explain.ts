@@ -1,10 +1,11 @@
 import type { Denial } from '../denial.ts';
 import { conditionOf } from './conditions.ts';
 import { ownerOf, type RuleMatch } from './decide.ts';
+import { approvalWords, denialWords } from './decision-words.ts';
 import { RequestContext, type RequestFacts } from './facts.ts';
 import { grantOf, patternCovers } from './grants.ts';
 import { type Judgement, judgeAccess, type SupposedRequest } from './judge.ts';
-import type { ApprovalSpec, PolicyBundle } from './ruled.ts';
+import type { AgentsPolicy, PolicyBundle } from './ruled.ts';
 import { compileService, serviceOf } from './service.ts';
 
 /** What one rule had to say. */
@@ -66,7 +67,7 @@ export function explainAccess(bundle: PolicyBundle, request: SupposedRequest, de
     ),
     rules: rulesOf(bundle, judgement, request),
   };
-  return { ...explained, words: wordsOf(explained, request, judgement) };
+  return { ...explained, words: wordsOf(explained, request, judgement, bundle.agents) };
 }
 
 function rulesOf(bundle: PolicyBundle, { access, facts }: Judgement, request: SupposedRequest): ExplainedRule[] {
@@ -116,7 +117,12 @@ function conditionsOf(
   });
 }
 
-function wordsOf(explained: Omit<Explanation, 'words'>, request: SupposedRequest, judgement: Judgement): string[] {
+function wordsOf(
+  explained: Omit<Explanation, 'words'>,
+  request: SupposedRequest,
+  judgement: Judgement,
+  agents: AgentsPolicy,
+): string[] {
   const words = [
     `${request.method} ${explained.path ?? request.target} at ${request.service}, for ${request.agent} with ${request.can.join(', ') || 'no capability'}:`,
   ];
@@ -132,14 +138,16 @@ function wordsOf(explained: Omit<Explanation, 'words'>, request: SupposedRequest
             : value
               ? 'holds'
               : 'does not hold';
-      words.push(`    when ${text}: ${spoken}`);
+      words.push(`    ${text.startsWith('approval when ') ? '' : 'when '}${text}: ${spoken}`);
     }
   }
   if (explained.rules.length === 0 && explained.path !== null) words.push('- no rule fits this method and path');
   words.push(verdictWords(explained, judgement));
   if (explained.notGrantable.length > 0) {
     words.push(
-      `But agents.yaml does not let ${request.agent} hold ${explained.notGrantable.join(', ')}: it could not get this token.`,
+      agents.source === 'absent'
+        ? 'But there is no agents.yaml, so nobody may hold anything: it could not get this token.'
+        : `But agents.yaml does not let ${request.agent} hold ${explained.notGrantable.join(', ')}: it could not get this token.`,
     );
   }
   return words;
@@ -153,41 +161,5 @@ function verdictWords({ denial, verdict, capability }: Omit<Explanation, 'words'
       ? `Needs a person's approval: ${capability ?? ''} by '${operation}'. ${approvalWords(spec)}`
       : `Allowed: ${capability ?? ''} by '${operation}'.`;
   }
-  switch (denial.kind) {
-    case 'service_unknown':
-      return `Denied: no policy has the service '${denial.service}'.`;
-    case 'method_refused':
-      return `Denied: the method ${denial.method} is never forwarded.`;
-    case 'path_refused':
-      return `Denied: the path has no canonical form (${denial.why.replaceAll('_', ' ')}).`;
-    case 'operation_unknown':
-      return 'Denied: no capability of the service allows this operation.';
-    case 'capability_missing':
-      return `Denied: the token lacks ${denial.wouldAllow.join(' or ')}.`;
-    case 'rule_denied':
-      return `Denied: forbidden by ${denial.capability}.`;
-    case 'condition_unmet':
-      return `Denied: ${denial.capability} wants ${denial.condition}.`;
-    case 'condition_unevaluable':
-      return `Denied: ${denial.capability} wants ${denial.condition}, which cannot be evaluated (${denial.why}).`;
-    case 'body_refused':
-      return `Denied: a rule reads the body, and it cannot be read strictly (${denial.why.replaceAll('_', ' ')}).`;
-    default:
-      return `Denied: ${denial.kind.replaceAll('_', ' ')}.`;
-  }
+  return `Denied: ${denialWords(denial)}.`;
 }
-
-/** Who must agree, within what time, and what one yes may cover. */
-export function approvalWords({ reviewers, count, ttlMs, alike, separate }: ApprovalSpec): string {
-  const who = count === 2 ? 'Two people' : 'One person';
-  const words = [`${who}${reviewers === null ? '' : ` of ${reviewers}`} must agree within ${durationWords(ttlMs)}.`];
-  if (separate === true) words.push('Who minted the token does not count.');
-  if (alike !== undefined)
-    words.push(
-      `One yes may cover up to ${alike.count} calls in ${durationWords(alike.forMs)} with the same ${alike.same.join(', ')}.`,
-    );
-  return words.join(' ');
-}
-
-const durationWords = (ms: number): string =>
-  ms % 3_600_000 === 0 ? `${ms / 3_600_000} h` : ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;

@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { err, ok, type Result } from '../lib/result.ts';
-import { kindOfFile, type PolicyFile } from './compile.ts';
+import { kindOfFile, type PolicyFile, type UnreadFile, unreadProblem } from './compile.ts';
+import { denialWords } from './decision-words.ts';
 import { judgeAccess, requestLineOf, type SupposedRequest } from './judge.ts';
+import { capabilityIndex } from './names.ts';
 import type { PolicyBundle } from './ruled.ts';
 import { problemsOf } from './schema-problems.ts';
 import { serviceOf } from './service.ts';
+import { closestOf } from './spelling.ts';
 import { type PolicyProblem, YamlSource } from './yaml-source.ts';
 
 /** A file of `policies/tests/`: what a service's policy must answer. */
@@ -51,67 +54,64 @@ export interface FixtureResult {
   readonly message: string;
 }
 
-/** A fixture with its place. */
-export interface PlacedFixture {
-  readonly service: string;
-  readonly fixture: Fixture;
-  readonly file: string;
-  readonly line: number;
+/** What became of all fixtures. */
+export interface FixtureRun {
+  readonly results: readonly FixtureResult[];
+  /** What is wrong with the files themselves; their cases were not run. */
+  readonly problems: readonly PolicyProblem[];
 }
 
 const DEFAULT_NOW = Date.UTC(2026, 0, 1);
 
-/** Reads one file of fixtures, or says everything that is wrong with it. */
-export function parseFixtures(file: PolicyFile): Result<PlacedFixture[], PolicyProblem[]> {
+/**
+ * Runs the fixtures among `files` against the policies.
+ *
+ * @param files  Files of the policy folder; those in a `tests` folder are read, the rest passed over.
+ */
+export function runFixtures(bundle: PolicyBundle, files: readonly (PolicyFile | UnreadFile)[]): FixtureRun {
+  const run = { results: [] as FixtureResult[], problems: [] as PolicyProblem[] };
+  for (const file of files) {
+    if (kindOfFile(file.name) !== 'fixtures') continue;
+    const ended = 'text' in file ? fileRun(bundle, file) : err([unreadProblem(file)]);
+    if (ended.ok) run.results.push(...ended.value);
+    else run.problems.push(...ended.error);
+  }
+  return run;
+}
+
+/** Runs one file, or says everything that is wrong with it. */
+function fileRun(bundle: PolicyBundle, file: PolicyFile): Result<FixtureResult[], PolicyProblem[]> {
   const source = new YamlSource(file.name, file.text);
   if (source.problems.length > 0) return err(source.problems);
   const read = fixturesSchema.safeParse(source.value);
   if (!read.success) return err(problemsOf(read.error.issues, source, fixturesSchema));
   const { service, cases } = read.data;
+  if (serviceOf(bundle, service) === null) {
+    const fix = suggestion(service, Object.keys(bundle.services)) ?? 'name one that a policy has';
+    return err([source.problemAt(['service'], `no policy has the service '${service}'`, fix)]);
+  }
   return ok(
-    cases.map((fixture, i) => ({
-      service,
-      fixture,
-      file: file.name,
-      line: source.problemAt(['cases', i], '', '').line,
-    })),
+    cases.map((fixture, i) => {
+      const message = difference(bundle, service, fixture) ?? '';
+      const { line } = source.problemAt(['cases', i], '', '');
+      return { file: file.name, line, name: fixture.name, passed: message === '', message };
+    }),
   );
 }
 
-/**
- * Runs the fixtures among `files` against the policies. A file that cannot be read is a failed result for each problem.
- *
- * @param files  Files of the policy folder; those in a `tests` folder are read, the rest passed over.
- */
-export function runFixtures(bundle: PolicyBundle, files: readonly PolicyFile[]): FixtureResult[] {
-  return files
-    .filter((file) => kindOfFile(file.name) === 'fixtures')
-    .flatMap((file) => {
-      const placed = parseFixtures(file);
-      if (placed.ok) return placed.value.map((one) => resultOf(bundle, one));
-      return placed.error.map(({ line, message, fix }) => ({
-        file: file.name,
-        line,
-        name: 'the file',
-        passed: false,
-        message: `${message} (${fix})`,
-      }));
-    });
+function suggestion(word: string, known: readonly string[]): string | null {
+  const near = closestOf(word, known);
+  return near === null ? null : `did you mean '${near}'?`;
 }
 
-function resultOf(bundle: PolicyBundle, { service, fixture, file, line }: PlacedFixture): FixtureResult {
-  const message =
-    serviceOf(bundle, service) === null
-      ? `no policy has the service '${service}'`
-      : (difference(bundle, service, fixture) ?? '');
-  return { file, line, name: fixture.name, passed: message === '', message };
-}
-
+/** What differs from what is expected, in words; null when nothing does. */
 function difference(bundle: PolicyBundle, service: string, fixture: Fixture): string | null {
-  const unknown = fixture.can.find(
-    (name) => !Object.values(bundle.services).some((one) => one.capabilities.some((cap) => cap.name === name)),
-  );
-  if (unknown !== undefined) return `no policy has the capability '${unknown}'`;
+  const names = [...capabilityIndex(bundle).keys()];
+  const unknown = fixture.can.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const near = suggestion(unknown, names);
+    return `no policy has the capability '${unknown}'${near === null ? '' : `: ${near}`}`;
+  }
   const { decision } = judgeAccess(bundle, supposedRequestOf(service, fixture));
   const verdict = !decision.ok ? 'deny' : decision.value.approval !== null ? 'approval' : 'allow';
   const reason = decision.ok ? null : decision.error.kind;
@@ -120,7 +120,9 @@ function difference(bundle: PolicyBundle, service: string, fixture: Fixture): st
     : 'capability' in decision.error
       ? decision.error.capability
       : null;
-  const got = `got ${verdict}${reason === null ? '' : ` (${JSON.stringify(decision.ok ? null : decision.error)})`}${by === null ? '' : ` by ${by}`}`;
+  const got = decision.ok
+    ? `got ${verdict} by ${decision.value.capability.name}`
+    : `got deny, ${decision.error.kind}: ${denialWords(decision.error)}`;
   if (verdict !== fixture.expect) return `expected ${fixture.expect}, ${got}`;
   if (fixture.reason !== undefined && reason !== fixture.reason) return `expected the reason ${fixture.reason}, ${got}`;
   if (fixture.capability !== undefined && by !== fixture.capability)

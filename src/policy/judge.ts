@@ -8,6 +8,7 @@ import { type AccessGrant, type AccessPlan, decideAccess, planAccess } from './d
 import type { RequestFacts } from './facts.ts';
 import type { PolicyBundle } from './ruled.ts';
 import { compileService, serviceOf } from './service.ts';
+import { BODILESS } from './template.ts';
 
 /** A request that nobody sends: what fixtures and explanations ask about. */
 export interface SupposedRequest {
@@ -48,6 +49,10 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
   const access: Access = { service: policy.service, method: request.method, path: path.value, query: query.value };
   const plan = planAccess(compileService(policy), access, new Set(request.can));
   if (!plan.ok) return { ...nothing, access, decision: plan };
+  if (BODILESS.has(request.method) && request.body !== null && request.body !== '') {
+    const why = `a ${request.method} with a body`;
+    return { ...nothing, access, decision: err({ kind: 'header_refused', header: 'content-length', why }) };
+  }
   const facts: RequestFacts = {
     query: access.query,
     headers: request.headers,

@@ -71,7 +71,7 @@ function titleOf(name: string): string {
 }
 
 /** Entries as written, as a list, each with its text and its condition. */
-export function entriesOf(written: WrittenEntries | undefined): { match: string; when: string | null }[] {
+function entriesOf(written: WrittenEntries | undefined): { match: string; when: string | null }[] {
   if (written === undefined) return [];
   const list = Array.isArray(written) ? written : [written];
   return list.map((one) =>

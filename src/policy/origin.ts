@@ -43,10 +43,15 @@ export function originProblem(text: string, allowLoopback: boolean): OriginProbl
   if (LOOPBACK.has(host)) {
     return allowLoopback && (scheme === 'http' || scheme === 'https')
       ? null
-      : no('an origin on loopback is served only under keywarden dev', "name the real server's https origin");
+      : no(
+          'an origin on loopback is served only under keywarden dev',
+          "name the real server's https origin; for a local edge, check with --dev",
+        );
   }
-  if (scheme !== 'https') return no(`${scheme} would send the credential in the clear`, `write 'https://${rest}'`);
-  return hostProblem(host);
+  // An https there would be no better.
+  const unfit = hostProblem(host);
+  if (unfit !== null || scheme === 'https') return unfit;
+  return no(`${scheme} would send the credential in the clear`, `write 'https://${rest}'`);
 }
 
 function hostProblem(host: string): OriginProblem | null {

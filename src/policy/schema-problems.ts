@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { formOf, MISSING_FIXES } from './field-forms.ts';
 import { closestOf } from './spelling.ts';
 import type { Complaint } from './written.ts';
 import type { DocumentPath, PolicyProblem, YamlSource } from './yaml-source.ts';
@@ -7,8 +8,26 @@ type Issue = z.core.$ZodIssue;
 
 /** The schema's issues in people's words, each at its place in the file. */
 export function problemsOf(issues: readonly Issue[], source: YamlSource, schema: z.ZodType): PolicyProblem[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, issue.path, source, schema));
+  return withoutEchoes(issues, [], source).flatMap((issue) => problemsOfIssue(issue, issue.path, source, schema));
 }
+
+/**
+ * One mistake, one problem: a rule that its colon made a field is no field that lacks `match` besides, and a condition that
+ * a comma cut in two is not half a condition besides.
+ */
+function withoutEchoes(issues: readonly Issue[], within: DocumentPath, source: YamlSource): Issue[] {
+  const echoes = issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys') return [];
+    if (issue.keys.some(isOperation)) return [pathKey([...issue.path, 'match'])];
+    const torn = issue.keys.some((key) => isTorn(key, [...within, ...issue.path], source));
+    return torn ? ['when', 'match', 'allow'].map((field) => pathKey([...issue.path, field])) : [];
+  });
+  return issues.filter((issue) => issue.code === 'unrecognized_keys' || !echoes.includes(pathKey(issue.path)));
+}
+
+const pathKey = (path: DocumentPath): string => JSON.stringify(path.map(String));
+/** No name of a field looks like this: it is the rest of a text after a comma, in a mapping in braces. */
+const isOperation = (text: string): boolean => /^(\*|[A-Z|]+) \//.test(text);
 
 function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, schema: z.ZodType): PolicyProblem[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(key, path, source, schema));
@@ -24,12 +43,11 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
     case 'custom': {
       const { fix, offset } = complaintOf(issue);
       const [message, spokenFix] = splitWords(issue.message);
-      return [source.problemAt(path, message, fix || spokenFix, offset)];
+      const mend = source.isCut(path) ? CUT_FIX : fix || spokenFix;
+      return [source.problemAt(path, message, mend, offset)];
     }
     case 'invalid_type':
-      return [
-        source.problemAt(path, `${nameOf(path)} is no ${wordOf(issue.expected)}`, `write ${articleOf(issue.expected)}`),
-      ];
+      return [wrongKind(issue.expected, path, source)];
     case 'invalid_value': {
       const values = issue.values.map(String);
       const near = closestOf(String(valueAt(source, path)), values);
@@ -48,6 +66,13 @@ function problemsOfIssue(issue: Issue, path: DocumentPath, source: YamlSource, s
       return [source.problemAt(path, message, fix)];
     }
   }
+}
+
+const CUT_FIX = "put the whole value in quotes: without them ' #' begins a comment";
+
+/** The rest of a text after a comma, in a mapping in braces: no name of a field looks like it, and it has no value. */
+function isTorn(key: string, path: DocumentPath, source: YamlSource): boolean {
+  return /[^\w.:-]/.test(key) && !isOperation(key) && valueAt(source, [...path, key]) === null;
 }
 
 /** Speaks for the branch of a union that the writer meant: the one whose complaint is not about the value's very kind. */
@@ -71,7 +96,11 @@ function unionProblems(
   const isOfKind = (branch: readonly Issue[]): boolean =>
     !branch.some((one) => one.path.length === 0 && (one.code === 'invalid_type' || one.code === 'invalid_value'));
   const meant = issue.errors.find(isOfKind);
-  if (meant !== undefined) return meant.flatMap((one) => problemsOfIssue(one, [...path, ...one.path], source, schema));
+  if (meant !== undefined)
+    return withoutEchoes(meant, path, source).flatMap((one) =>
+      problemsOfIssue(one, [...path, ...one.path], source, schema),
+    );
+  if (valueAt(source, path) === null) return [emptyField(path, source)];
   const kinds = issue.errors
     .flat()
     .flatMap((one) =>
@@ -85,12 +114,42 @@ function unionProblems(
     source.problemAt(
       path,
       `${nameOf(path)} is neither ${[...new Set(kinds)].join(' nor ')}`,
-      'see the policy guide for its form',
+      formOf(path) ?? 'see the policy guide for its form',
     ),
   ];
 }
 
+function wrongKind(expected: string, path: DocumentPath, source: YamlSource): PolicyProblem {
+  const value = valueAt(source, path);
+  if (value === null) return emptyField(path, source);
+  // `allow:GET /x`, without the space, is one text.
+  const fix =
+    typeof value === 'string' && /^[a-z_]+:\S/.test(value)
+      ? "write a space after the ':'"
+      : (formOf(path) ?? `write ${articleOf(expected)}`);
+  return source.problemAt(path, `${nameOf(path)} is no ${wordOf(expected)}`, fix);
+}
+
+function emptyField(path: DocumentPath, source: YamlSource): PolicyProblem {
+  if (path.length === 0) return source.problemAt(path, 'the file is empty', 'write a policy, or remove the file');
+  return source.problemAtKey(path, `${nameOf(path)} has no value`, formOf(path) ?? 'write one, or remove the field');
+}
+
 function unknownField(key: string, path: DocumentPath, source: YamlSource, schema: z.ZodType): PolicyProblem {
+  if (isOperation(key)) {
+    return source.problemAtKey(
+      [...path, key],
+      `'${key}' is a field here, and no operation`,
+      `write '- ${key}'; with a condition: { match: ${key}, when: … }`,
+    );
+  }
+  if (isTorn(key, path, source)) {
+    return source.problemAtKey(
+      [...path, key],
+      'within { }, a comma ends a text without quotes',
+      'put the whole value before it in quotes',
+    );
+  }
   const known = fieldsAt(schema, path, source);
   const near = closestOf(key, known);
   const fix =
@@ -112,15 +171,6 @@ function missingField(path: DocumentPath, source: YamlSource): PolicyProblem {
     ? source.problemAtKey(holder, message, fix)
     : source.problemAt(holder, message, fix);
 }
-
-const MISSING_FIXES: Readonly<Record<string, string>> = {
-  allow: "a capability must say what it allows: add 'allow: GET /v1/…'",
-  service: "add 'service: <id>', the segment in /proxy/<id>/",
-  origin: "add 'origin: https://api.example.com'",
-  credential: "add 'credential: { scheme: bearer, secret: NAME }'",
-  scheme: "add 'scheme:' bearer, header, basic, query or sigv4",
-  secret: "add 'secret: NAME', the name of a Worker secret",
-};
 
 interface Definition {
   type: string;

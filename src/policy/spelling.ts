@@ -1,7 +1,7 @@
 /** The known word nearest to a misspelt one, or null when none is near enough to suggest. */
 export function closestOf(word: string, known: Iterable<string>): string | null {
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = bearable(word.length) + 1;
   for (const candidate of known) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase(), bestDistance);
     if (distance < bestDistance) {
@@ -10,6 +10,12 @@ export function closestOf(word: string, known: Iterable<string>): string | null 
     }
   }
   return best;
+}
+
+/** Of a short word so many letters may differ that it is another word: `foo` means no `now`, and `x` no `y`. */
+function bearable(length: number): number {
+  if (length < 4) return length === 1 ? 0 : 1;
+  return Math.max(2, Math.floor(length / 3));
 }
 
 /** Levenshtein distance, or `bound` when it is at least that. */

@@ -5,6 +5,9 @@ import type { OperationRule, TemplateSegment } from './ruled.ts';
 /** Methods that the edge forwards. TRACE would echo the credential, CONNECT is no request to a path (RFC 9110 §9.3). */
 export const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
+/** Methods that the edge forwards without a body only: a call that brings one is refused. */
+export const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
 /** What is wrong with an operation as written, and what to write instead. */
 export interface TemplateProblem {
   readonly message: string;
@@ -25,6 +28,12 @@ export function operationsOf(text: string, when: string | null): Result<Operatio
     return no(`'${text}' is no operation`, "write one method, one space and a path: 'GET /v1/customers/{id}'");
   }
   const [, methods = '', path = ''] = match;
+  if (/[\u2018-\u201f]/.test(text)) return no('typographic quotes are no quotes here', 'write straight ones: "…"');
+  const url = /^https?:\/\/[^/]*(.*)$/.exec(path);
+  if (url !== null)
+    return no('an operation is a path, and no whole address', `leave the origin out: '${methods} ${url[1] || '/'}'`);
+  if (path.endsWith(','))
+    return no(`'${text}' ends with a comma`, 'remove it (several rules are a list: [GET /a, GET /b]), or write %2C');
   const template = templateOf(path);
   if (!template.ok) return template;
 

@@ -26,6 +26,10 @@ function complain(context: Context, message: string, fix: string, offset?: numbe
 const patterned = (pattern: RegExp, message: string, fix: string) =>
   z.string().regex(pattern, { error: `${message}\n${fix}` });
 
+/** The same, saying what was written: for what is never a secret. */
+const spelt = (pattern: RegExp, what: string, fix: string) =>
+  z.string().regex(pattern, { error: ({ input }) => `'${String(input).slice(0, 60)}' is ${what}\n${fix}` });
+
 export const SERVICE_ID = /^[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
 export const CAPABILITY_NAME = /^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*$/;
 const AGENT_PATTERN = /^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}\*?|\*)$/;
@@ -63,7 +67,7 @@ const fieldValue = patterned(
 );
 
 const duration = (max: string) =>
-  patterned(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine(
+  spelt(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine(
     (text, context) => {
       const ms = millisecondsOf(text);
       if (ms !== null && ms > (millisecondsOf(max) ?? 0))
@@ -110,7 +114,7 @@ const entries = z.union([
   z.array(entry).min(1, { error: 'the list is empty\nwrite an operation, or remove the field' }),
 ]);
 
-const rate = patterned(RATE_PATTERN, 'no rate', "write calls per period: '10/s', '60/min', '500/h' or '1000/day'");
+const rate = spelt(RATE_PATTERN, 'no rate', "write calls per period: '10/s', '60/min', '500/h' or '1000/day'");
 
 const limit = z
   .union([
@@ -144,7 +148,7 @@ const alike = z
       .optional()
       .describe("How long that yes is good; '10m' if absent, at most '1h'."),
     same: z
-      .array(patterned(SAME, 'nothing that can be kept the same', "write 'path', 'query', or a field as 'body.charge'"))
+      .array(spelt(SAME, 'nothing that can be kept the same', "write 'path', 'query', or a field as 'body.charge'"))
       .min(1, { error: 'the list is empty\nname what must stay the same, or remove the field' })
       .max(20)
       .optional()
@@ -157,7 +161,7 @@ const approval = z
     z.literal('required').describe('A person agrees to every call.'),
     z.strictObject({
       when: condition.optional().describe('Only when this holds, or cannot be told. CEL.'),
-      reviewers: patterned(
+      reviewers: spelt(
         /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/,
         'no group of reviewers',
         'write one name: a group of KEYWARDEN_OPERATORS, a role (admin), or the id of one operator',
@@ -228,7 +232,7 @@ const credential = z
     }),
     z.strictObject({
       scheme: z.literal('query').describe('A query parameter'),
-      param: patterned(/^[A-Za-z0-9._~-]{1,100}$/, 'no query parameter name', 'letters, digits and ._~- only').describe(
+      param: spelt(/^[A-Za-z0-9._~-]{1,100}$/, 'no query parameter name', 'letters, digits and ._~- only').describe(
         'Name of the parameter.',
       ),
       secret: secretName.describe('Name of the Worker secret.'),
@@ -238,10 +242,10 @@ const credential = z
       accessKeyId: secretName.describe('Name of the Worker secret that holds the access key id.'),
       secretAccessKey: secretName.describe('Name of the Worker secret that holds the secret access key.'),
       sessionToken: secretName.optional().describe('Name of the Worker secret that holds a session token.'),
-      region: patterned(/^[a-z0-9-]{1,40}$/, 'no region', "write it as AWS does: 'eu-central-1'")
+      region: spelt(/^[a-z0-9-]{1,40}$/, 'no region', "write it as AWS does: 'eu-central-1'")
         .optional()
         .describe("Region; else the client's own scope decides."),
-      service: patterned(/^[a-z0-9-]{1,40}$/, 'no AWS service', "write it as AWS does: 's3'")
+      service: spelt(/^[a-z0-9-]{1,40}$/, 'no AWS service', "write it as AWS does: 's3'")
         .optional()
         .describe("AWS service; else the client's own scope decides."),
     }),
@@ -270,6 +274,15 @@ const origin = (allowLoopback: boolean) =>
     if (problem !== null) complain(context, problem.message, problem.fix);
   });
 
+const redirect = z.string().superRefine((text, context) => {
+  const problem = originProblem(text, false);
+  if (problem === null) return;
+  const local = originProblem(text, true) === null;
+  if (local)
+    complain(context, "a redirect to loopback would lead to the agent's own machine", 'name a public https origin');
+  else complain(context, problem.message, problem.fix);
+});
+
 const response = z
   .strictObject({
     scrub: z.boolean().optional().describe('Remove the credential from answers; true if absent.'),
@@ -281,7 +294,7 @@ const response = z
       .boolean()
       .optional()
       .describe('Let Range requests pass; false if absent, since pieces of an echoed key cannot be recognised.'),
-    redirects: z.array(origin(false)).optional().describe('Other origins that a redirect may name.'),
+    redirects: z.array(redirect).optional().describe('Other origins that a redirect may name.'),
   })
   .describe('What happens to answers.');
 
@@ -289,16 +302,12 @@ const response = z
 export const serviceSchema = (allowLoopback: boolean) =>
   z
     .strictObject({
-      service: patterned(
+      service: spelt(
         SERVICE_ID,
         'no service id',
         'lower case letters and digits, joined by single - _ : or .',
       ).describe('Id: the segment in /proxy/<service>/.'),
-      prefix: patterned(
-        SERVICE_ID,
-        'no capability prefix',
-        'lower case letters and digits, joined by single - _ : or .',
-      )
+      prefix: spelt(SERVICE_ID, 'no capability prefix', 'lower case letters and digits, joined by single - _ : or .')
         .optional()
         .describe('What stands before :name in its capabilities; the id if absent.'),
       title: title.optional().describe('Name for people.'),
@@ -347,11 +356,11 @@ export const agentsSchema = z
     agents: z
       .array(
         z.strictObject({
-          id: patterned(AGENT_PATTERN, 'no agent id', "write an id, or a prefix and '*': 'ci-*'").describe(
+          id: spelt(AGENT_PATTERN, 'no agent id', "write an id, or a prefix and '*': 'ci-*'").describe(
             "Agent id, or a prefix that ends in '*'. The first entry that fits decides.",
           ),
           may_hold: z
-            .array(patterned(MAY_HOLD, 'no capability', "write a full name, '<prefix>:*' or '*'"))
+            .array(spelt(MAY_HOLD, "no capability's name", "write it in full, or '<prefix>:*' or '*'"))
             .describe("Capabilities by full name, '<prefix>:*', or '*'."),
           max_ttl: duration('24h')
             .superRefine((text, context) => {

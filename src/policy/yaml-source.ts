@@ -10,6 +10,8 @@ import {
   parseDocument,
   visit,
 } from 'yaml';
+import { closestOf } from './spelling.ts';
+import { aliasSlip, type Slip, slipsOf } from './yaml-slips.ts';
 
 /** A problem with a policy file: where it is, what is wrong, and how to mend it. Lines and columns count from 1. */
 export interface PolicyProblem {
@@ -49,27 +51,39 @@ export class YamlSource {
       merge: false,
     });
     if (tooLong) this.#report(0, 'the file is longer than 1,000,000 characters', 'split it');
-    for (const error of [...this.#document.errors, ...this.#document.warnings]) {
-      const [message, fix] = wordsOf(error.code, error.message);
-      this.#report(error.pos[0], message, fix);
-    }
+    const errors = [...this.#document.errors, ...this.#document.warnings];
+    for (const slip of slipsOf(errors, text)) this.#reportSlip(slip);
     if (this.problems.length === 0) this.#refuseIndirection();
   }
 
   /** Anchors of scalars are a convenience; tags, and aliases of whole structures, hide what a reviewer should see. */
   #refuseIndirection(): void {
+    const anchors: string[] = [];
     visit(this.#document, {
       Node: (_key, node) => {
         const at = node.range?.[0] ?? 0;
+        if (!isAlias(node) && node.anchor !== undefined) anchors.push(node.anchor);
         if (isAlias(node)) {
-          if (!isScalar(node.resolve(this.#document))) {
+          const meant = node.resolve(this.#document);
+          if (meant === undefined) this.#reportSlip(this.#slipOfAlias(node.source, at, anchors));
+          else if (!isScalar(meant))
             this.#report(at, `the alias *${node.source} stands for more than one plain value`, 'write it out');
-          }
         } else if (node.tag !== undefined) {
           this.#report(at, `the tag ${node.tag} is not allowed`, 'remove it');
         }
       },
     });
+  }
+
+  /** A misspelt alias, or a `*` that was meant as itself. */
+  #slipOfAlias(name: string, offset: number, anchors: readonly string[]): Slip {
+    const near = closestOf(name, anchors);
+    if (near === null) return aliasSlip(this.#text, offset);
+    return { offset, message: 'the alias names no anchor above it', fix: `did you mean *${near}?` };
+  }
+
+  #reportSlip({ offset, message, fix }: Slip): void {
+    this.#report(offset, message, fix);
   }
 
   #report(offset: number, message: string, fix: string): void {
@@ -82,6 +96,15 @@ export class YamlSource {
 
   has(path: DocumentPath): boolean {
     return path.length === 0 || this.#document.hasIn(path);
+  }
+
+  /** Whether a `#` cut a text without quotes in the middle of a string: YAML takes what follows for a comment. */
+  isCut(path: DocumentPath): boolean {
+    const node = this.#nodeAt(path);
+    if (!isScalar(node) || node.type !== 'PLAIN' || !node.range) return false;
+    const [start, end] = node.range;
+    const odd = (quote: string): boolean => this.#text.slice(start, end).split(quote).length % 2 === 0;
+    return /^[ \t]+#/.test(this.#text.slice(end)) && (odd('"') || odd("'"));
   }
 
   /** A problem at the value that stands at `path`, or at what should hold it; `offset` is within a string value. */
@@ -146,19 +169,4 @@ function pathText(path: DocumentPath): string {
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('')
     .replace(/^\./, '');
-}
-
-function wordsOf(code: string, message: string): [string, string] {
-  switch (code) {
-    case 'DUPLICATE_KEY':
-      return ['the field stands here a second time', 'keep one of the two'];
-    case 'MULTIPLE_DOCS':
-      return ['the file holds more than one document', 'one service a file: remove the line ---'];
-    case 'TAB_AS_INDENT':
-      return ['a tab indents this line', 'indent with spaces'];
-    case 'NON_STRING_KEY':
-      return ['a key is no string', 'put it in quotes'];
-    default:
-      return [`not YAML: ${message}`, 'correct the syntax; quote text that holds : # { } or quotes'];
-  }
 }

@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
-import { approvalWords, explainAccess } from '../policy/explain.ts';
+import { approvalWords } from '../policy/decision-words.ts';
+import { explainAccess } from '../policy/explain.ts';
 import type { OperationRule, RateSpec } from '../policy/ruled.ts';
 import { ExplainRequest, type ExplainResponse, type PoliciesResponse } from '../protocol.ts';
 import type { Api } from './context.ts';

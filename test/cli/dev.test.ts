@@ -86,6 +86,21 @@ describe('keywarden dev reloads', () => {
     await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["widgets"]');
   });
 
+  it('a policy in a folder below, new, changed and removed', async () => {
+    const edge = await start();
+    const gadgets = widgetPolicy(origin()).replace('service: widgets', 'service: gadgets');
+    place.file('policies/team/gadgets.yaml', gadgets);
+    await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["gadgets","widgets"]');
+    place.file('policies/team/gadgets.yaml', 'service: [');
+    await until(() => /not reloaded.*policies\/team\/gadgets\.yaml:1:\d+/s.test(edge.said()));
+    rmSync(join(place.path, 'policies/team'), { recursive: true });
+    await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["widgets"]');
+    place.file('policies/team/gadgets.yaml', gadgets);
+    await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["gadgets","widgets"]');
+    rmSync(join(place.path, 'policies/team'), { recursive: true });
+    await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["widgets"]');
+  });
+
   it('a secret that the Worker itself refuses gives way to what was served before', async () => {
     const edge = await start();
     place.file('vars.env', 'WIDGETS_KEY=x\n');

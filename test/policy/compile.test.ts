@@ -168,8 +168,9 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
     ['a body beyond memory', serviceYaml(RIGHT, 'max_body: 100MiB\n'), 4, 11, '16MiB'],
     ['a timeout without its unit', serviceYaml(RIGHT, 'timeout: 30\n'), 4, 10, 'text'],
     ['a bad service id', serviceYaml(RIGHT).replace('service: pay', 'service: Pay'), 1, 10, 'lower case'],
-    ['an empty file', '', 1, 1, 'mapping'],
-    ['no YAML', 'service: [', 1, 11, 'correct the syntax'],
+    ['an empty file', '', 1, 1, 'write a policy'],
+    ['no YAML', 'service: [', 1, 10, 'close it with ]'],
+    ['no mapping', 'hello', 1, 1, "'field: value'"],
   ])('%s', (_what, text, line, column, fix) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(1);
@@ -223,6 +224,44 @@ describe('between files', () => {
     expect(
       messages(['agents.yaml', 'agents:\n  - { id: "a b", may_hold: ["*"], max_ttl: 25h, ttl: 1m }\n']),
     ).toHaveLength(3);
+  });
+  it('a copy of a file is one problem', () => {
+    expect(messages(['a.yaml', x], ['b.yaml', x])).toEqual([expect.stringContaining("the service 'x' is defined")]);
+  });
+  it('what a broken file may define is not called undefined', () => {
+    const agents: [string, string] = ['agents.yaml', 'agents:\n  - { id: a, may_hold: ["y:r", "x:rr"] }\n'];
+    for (const broken of ['service: [', 'service: y\n', 'service: y\ncapabilities: 1\n', '- a\n']) {
+      const found = messages(['x.yaml', x], ['y.yaml', broken], agents);
+      expect(found).not.toEqual([]);
+      expect(found.filter((one) => !one.startsWith('y.yaml'))).toEqual([]);
+    }
+    expect(messages(['x.yaml', x], ['y.yaml', `${x.replace('service: x', 'service: y')}erors: s3\n`], agents)).toEqual([
+      expect.stringContaining("no policy has the capability 'x:rr'"),
+      expect.stringContaining('erors'),
+    ]);
+  });
+  it('a file that could not be read is one problem among the others', () => {
+    const compiled = compilePolicies(
+      [
+        { name: 'a.yaml', why: 'permission denied', fix: 'mend it' },
+        { name: 'b.yaml', text: 'service: [' },
+        { name: 'tests/c.yaml', why: 'permission denied', fix: 'mend it' },
+        { name: 'agents.yaml', text: 'agents:\n  - { id: a, may_hold: ["y:r"] }\n' },
+      ],
+      { allowLoopbackHttp: false },
+    );
+    expect(compiled).toMatchObject({
+      ok: false,
+      error: [
+        { file: 'a.yaml', line: 1, column: 1, message: 'cannot be read: permission denied', fix: 'mend it' },
+        { file: 'b.yaml' },
+      ],
+    });
+  });
+  it('the ending may be written in capitals', () => {
+    expect(messages(['X.YAML', 'service: ['], ['y.Yml', 'service: ['])).toHaveLength(2);
+    const agents = messages(['x.yaml', x], ['Agents.YML', 'agents:\n  - { id: a, may_hold: ["x:rr"] }\n']);
+    expect(agents).toEqual([expect.stringContaining("'x:rr'")]);
   });
   it('fixtures and other files are passed over', () => {
     expect(messages(['x.yaml', x], ['tests/x.yaml', 'cases: ['], ['README.md', '#'])).toEqual([]);
@@ -326,6 +365,29 @@ describe('an origin is one public https server (threats A9, A11)', () => {
     'http://127.0.0.1@evil.com',
   ])('%s not even there', (text) => {
     expect(originProblem(text, true)).not.toBeNull();
+  });
+});
+
+describe('a refused origin says what helps', () => {
+  it.each([
+    ['http://127.0.0.1:8080', 'check with --dev'],
+    ['http://localhost', 'check with --dev'],
+    ['http://a.example.com', "write 'https://a.example.com'"],
+    ['http://10.0.0.1:80', "write 'http://10.0.0.1'"],
+    ['http://10.0.0.1:8080', 'write the name of the public server'],
+    ['http://intranet', 'write the full public name'],
+  ])('%s: %s', (text, fix) => {
+    expect(originProblem(text, false)?.fix).toContain(fix);
+  });
+  it('a redirect never leads to loopback, and no --dev is promised for it', () => {
+    const text = serviceYaml(RIGHT, 'response: { redirects: ["http://localhost:9", "https://b.example.com"] }\n');
+    for (const allowLoopbackHttp of [true, false]) {
+      const compiled = compilePolicies([{ name: 'a.yaml', text }], { allowLoopbackHttp });
+      expect(compiled).toMatchObject({
+        ok: false,
+        error: [{ line: 4, column: 25, fix: 'name a public https origin' }],
+      });
+    }
   });
 });
 

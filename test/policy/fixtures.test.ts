@@ -10,8 +10,9 @@ const bundle = bundleOf(
     'capabilities: { read: { allow: GET /balance }, refund: { allow: POST /refunds, when: body.amount <= 50, approval: { when: body.amount > 10 } } }',
   ),
 );
-const run = (cases: string, service = 'pay') =>
+const all = (cases: string, service = 'pay') =>
   runFixtures(bundle, [{ name: 'tests/pay.yaml', text: `service: ${service}\ncases:\n${cases}` }]);
+const run = (cases: string) => all(cases).results;
 
 describe('fixtures', () => {
   it.each([
@@ -36,15 +37,40 @@ describe('fixtures', () => {
       'expected the capability pay:refund',
     ],
     ['- { name: x, can: [pay:nope], request: GET /balance, expect: deny }', "no policy has the capability 'pay:nope'"],
-    ['- { name: x, can: [], request: nonsense, expect: deny }', 'no request line'],
-    ['- { name: x, can: [], request: GET /x, expext: deny, expect: deny }', "did you mean 'expect'?"],
+    ['- { name: x, can: [pay:raed], request: GET /balance, expect: deny }', "did you mean 'pay:read'?"],
+    [
+      '- { name: x, can: [pay:refund], request: POST /refunds, body: { amount: 60 }, expect: allow }',
+      'expected allow, got deny, condition_unmet: pay:refund wants body.amount <= 50',
+    ],
+    [
+      '- { name: x, can: [pay:read], request: GET /balance, body: a, expect: allow }',
+      'got deny, header_refused: the header content-length is refused: a GET with a body',
+    ],
   ])('%s fails at its line', (text, message) => {
     const [result] = run(text);
     expect(result).toMatchObject({ passed: false, line: 3, message: expect.stringContaining(message) });
   });
 
-  it('of an unknown service fail', () => {
-    expect(run('- { name: x, can: [], request: GET /x, expect: deny }', 'nope')[0]).toMatchObject({ passed: false });
+  it.each([
+    ['- { name: x, can: [], request: nonsense, expect: deny }', 'no request line', 32],
+    ['- { name: x, can: [], request: GET /x, expext: deny, expect: deny }', "unknown field 'expext'", 40],
+    ['- { name: "x, can: [] }', 'the quote that opens here is never closed', 11],
+  ])('%s is a problem of the file, at its place', (text, message, column) => {
+    expect(all(text)).toMatchObject({ results: [], problems: [{ file: 'tests/pay.yaml', line: 3, column, message }] });
+  });
+
+  it('of an unknown service are one problem', () => {
+    const cases = '- { name: x, can: [], request: GET /x, expect: deny }\n'.repeat(3);
+    expect(all(cases, 'payy')).toMatchObject({
+      results: [],
+      problems: [{ line: 1, column: 10, message: "no policy has the service 'payy'", fix: "did you mean 'pay'?" }],
+    });
+  });
+
+  it('a file that could not be read is a problem', () => {
+    expect(runFixtures(bundle, [{ name: 'tests/a.yaml', why: 'it is a directory', fix: 'mend it' }])).toMatchObject({
+      problems: [{ file: 'tests/a.yaml', message: 'cannot be read: it is a directory' }],
+    });
   });
 });
 
@@ -82,11 +108,23 @@ describe('an explanation', () => {
     ]);
     expect(explanation.words.at(-1)).toContain('Denied: pay:refund wants body.amount <= 50');
   });
-  it('says when such a token could not be had', () => {
-    expect(explainAccess(bundle, { ...asked, body: '{"amount":1}' })).toMatchObject({
-      verdict: 'allow',
-      notGrantable: ['pay:refund'],
-    });
+  it('says when such a token could not be had, and why', () => {
+    const allowed = { ...asked, body: '{"amount":1}' };
+    const explained = explainAccess(bundle, allowed);
+    expect(explained).toMatchObject({ verdict: 'allow', notGrantable: ['pay:refund'] });
+    expect(explained.words.at(-1)).toContain('there is no agents.yaml');
+    const agents = { source: 'file' as const, grants: [] };
+    expect(explainAccess({ ...bundle, agents }, allowed).words.at(-1)).toContain('agents.yaml does not let a hold');
+  });
+  it('an approval’s condition is told as one', () => {
+    expect(explainAccess(bundle, { ...asked, body: '{"amount":11}' }, true).words).toContain(
+      '    approval when body.amount > 10: holds',
+    );
+  });
+  it('a method in lower case is told its spelling', () => {
+    expect(explainAccess(bundle, { ...asked, method: 'post' }, true).words.at(-1)).toBe(
+      'Denied: methods are upper case: POST.',
+    );
   });
   it('names what cannot be evaluated', () => {
     expect(explainAccess(bundle, { ...asked, body: '{}' }, true).rules[0]?.conditions[0]).toEqual({

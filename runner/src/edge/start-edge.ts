@@ -1,5 +1,6 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { Failure } from '../failure.ts';
+import { policyFolders } from '../policy/policy-files.ts';
 import { takeLock } from '../state/lock.ts';
 import { openPrivateDirectory, writePrivateFile } from '../state/private-file.ts';
 import {
@@ -127,7 +128,8 @@ function running(
       options.say(`not reloaded, the edge goes on as before: ${[error.message, ...error.hints].join('\n')}`);
     }
   };
-  const watched = input.varsFile === null ? [input.policiesDir] : [input.policiesDir, input.varsFile];
+  const vars = input.varsFile === null ? [] : [input.varsFile];
+  const watched = (): string[] => [...policyFolders(input.policiesDir), ...vars];
   const unwatch = options.watch ? watchFiles(watched, reload) : () => {};
   const stopClock = startClock(runtime.crons, (cron, at) =>
     runtime.runScheduled(cron, at).catch((error: unknown) => {

@@ -31,7 +31,7 @@ export async function compileDirectory(directory: string, options: CompileOption
   const count = compiled.error.length;
   throw new Failure(
     `${count} ${count === 1 ? 'problem' : 'problems'} in the policies\n${compiled.error.map(problemLine).join('\n')}`,
-    'keywarden policy check shows them with their fixes',
+    `to look again: keywarden policy check ${directory}${options.allowLoopbackHttp ? ' --dev' : ''}`,
     EXIT.failed,
   );
 }

@@ -1,9 +1,8 @@
 import { EXIT } from '../../failure.ts';
-import { compileDirectory, offline, problemLine, tryCompileDirectory } from '../../policy/compile.ts';
-import { readPolicyFiles, shownName } from '../../policy/policy-files.ts';
-import { coloured, harmless, harmlessLine, print, printJson } from '../terminal.ts';
+import { problemLine, tryCompileDirectory } from '../../policy/compile.ts';
+import { coloured, counted, harmless, harmlessLine, note, print, printJson } from '../terminal.ts';
 
-interface CheckOptions {
+export interface CheckOptions {
   readonly dev?: boolean;
   readonly json?: boolean;
 }
@@ -26,38 +25,14 @@ export async function checkPolicies(directory: string, options: CheckOptions): P
       for (const capability of service.capabilities)
         print(`  ${capability.name}  ${coloured('dim', harmlessLine(capability.title))}`);
     }
+    const capabilities = services.flatMap((service) => service.capabilities);
     print(
-      `${coloured('green', 'ok')}: ${services.length} services, ${services.reduce((n, s) => n + s.capabilities.length, 0)} capabilities`,
+      `${coloured('green', 'ok')}: ${counted(services.length, 'service')}, ${counted(capabilities.length, 'capability')}`,
     );
+    if (services.length === 0) note(`no policy in ${directory}: nothing can be called`);
     return EXIT.ok;
   }
   for (const problem of compiled.error) print(harmless(problemLine(problem)));
-  print(
-    `${coloured('red', 'not ok')}: ${compiled.error.length} ${compiled.error.length === 1 ? 'problem' : 'problems'}`,
-  );
+  print(`${coloured('red', 'not ok')}: ${counted(compiled.error.length, 'problem')}`);
   return EXIT.negative;
-}
-
-/** @returns the exit code: 1 too when there is no fixture at all, since then nothing was tested. */
-export async function testPolicies(directory: string, options: CheckOptions): Promise<number> {
-  const { runFixtures } = await offline();
-  const files = readPolicyFiles(directory);
-  const bundle = await compileDirectory(directory, { allowLoopbackHttp: options.dev === true });
-  const results = runFixtures(bundle, files);
-  const failures = results
-    .filter((result) => !result.passed)
-    .map((result) => ({ ...result, file: shownName(directory, result.file) }));
-  const passed = results.length - failures.length;
-  const code = failures.length === 0 && results.length > 0 ? EXIT.ok : EXIT.negative;
-  if (options.json) {
-    printJson({ ok: code === EXIT.ok, passed, failures });
-    return code;
-  }
-  for (const { file, line, name, message } of failures) print(harmless(`${file}:${line}: ${name}\n  ${message}`));
-  if (results.length === 0) print(`${coloured('red', 'not ok')}: no fixtures in ${shownName(directory, 'tests')}`);
-  else
-    print(
-      `${code === EXIT.ok ? coloured('green', 'ok') : coloured('red', 'not ok')}: ${passed} of ${results.length} fixtures hold`,
-    );
-  return code;
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { Explanation, PolicyBundle } from '../../../../src/offline.ts';
 import { EXIT, Failure, usage } from '../../failure.ts';
 import { compileDirectory, offline } from '../../policy/compile.ts';
 import { inProject } from '../../project.ts';
-import { harmless, print, printJson } from '../terminal.ts';
+import { harmless, note, print, printJson } from '../terminal.ts';
 
 export interface ExplainOptions {
   readonly agent: string;
@@ -32,12 +33,14 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
   const bundle = await compileDirectory(options.policies ?? inProject('policies'), {
     allowLoopbackHttp: options.dev === true,
   });
+  const can = [...(options.can ?? []), ...capabilities];
+  await refuseUnknown(can, bundle);
   const { explainAccess } = await offline();
   const request = {
     service,
     method,
     target,
-    can: [...(options.can ?? []), ...capabilities],
+    can,
     agent: options.agent,
     session: options.session ?? null,
     headers: new Map(contentType === undefined ? [] : [['content-type', contentType]]),
@@ -47,7 +50,29 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
   const explanation = explainAccess(bundle, request, options.dev === true);
   if (options.json) printJson(explanation);
   else for (const line of explanation.words) print(harmless(line));
+  for (const hint of await hintsOf(explanation, bundle)) note(hint);
   return explanation.verdict === 'allow' && explanation.notGrantable.length === 0 ? EXIT.ok : EXIT.negative;
+}
+
+/** A token never carries a capability that no policy has. */
+async function refuseUnknown(can: readonly string[], bundle: PolicyBundle): Promise<void> {
+  const known = Object.values(bundle.services).flatMap((one) => one.capabilities.map(({ name }) => name));
+  const unknown = can.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const { closestOf } = await offline();
+  const near = closestOf(unknown, known);
+  throw usage(`no policy has the capability ${unknown}`, near === null ? [] : `did you mean ${near}?`);
+}
+
+async function hintsOf({ denial, notGrantable }: Explanation, { agents, services }: PolicyBundle): Promise<string[]> {
+  const { closestOf } = await offline();
+  const near = denial?.kind === 'service_unknown' ? closestOf(denial.service, Object.keys(services)) : null;
+  return [
+    ...(near === null ? [] : [`did you mean ${near}?`]),
+    ...(agents.source === 'absent' && notGrantable.length > 0
+      ? ['with --dev it is judged as under keywarden dev, where without agents.yaml any agent may hold anything']
+      : []),
+  ];
 }
 
 /** `/proxy/stripe/v1/balance`, `stripe/v1/balance` or the whole URL: the service, and the raw rest. */

@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { inProject } from '../../project.ts';
 import { collectNames } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
-import { checkPolicies, testPolicies } from './policy-check.ts';
+import { checkPolicies } from './policy-check.ts';
 import { type ExplainOptions, explainPolicy } from './policy-explain.ts';
+import { testPolicies } from './policy-test.ts';
 
 const LOCAL_HELP = 'also accept http:// origins on loopback, as keywarden dev does';
 
@@ -26,7 +27,7 @@ export function policyCommand(setExit: SetExit): Command {
         .description("run the policies' fixtures: requests, and whether each must be allowed")
         .argument('[dir]', "the policies' directory; fixtures are in its tests/")
         .option('--dev', LOCAL_HELP)
-        .option('--json', 'print { ok, passed, failures }')
+        .option('--json', 'print { ok, passed, failures, problems }')
         .addHelpText('after', '\nExit code 1 when a fixture fails.\n\nExample:\n  keywarden policy test policies')
         .action(async (dir: string | undefined, options: { dev?: boolean; json?: boolean }) => {
           setExit(await testPolicies(dir ?? inProject('policies'), options));
