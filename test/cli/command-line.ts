@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly node?: string;
   readonly bin?: string;
+  /** Another user, when this one is root. */
+  readonly uid?: number;
 }
 
 export function keywarden(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
@@ -32,6 +34,7 @@ export function begin(args: readonly string[], options: RunOptions = {}): ChildP
     cwd: options.cwd ?? ROOT,
     env: { ...clean(process.env), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.uid === undefined || process.getuid?.() !== 0 ? {} : { uid: options.uid, gid: options.uid }),
   });
 }
 
