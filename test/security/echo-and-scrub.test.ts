@@ -135,6 +135,23 @@ describe('threat 2: the key in every spelling', () => {
     },
   );
 
+  it.each([
+    ['GZIP', gzipSync],
+    ['x-gzip', gzipSync],
+    ['gzip, identity', gzipSync],
+    [', gzip', gzipSync],
+    ['BR', brotliCompressSync],
+  ])(
+    'a coding that the runtime does not undo when it is spelled %s is never passed on coded and unlabelled',
+    async (coding, code) => {
+      world.upstream.handle(answer(200, code(BANK_KEY), { 'content-type': 'text/plain', 'content-encoding': coding }));
+      const response = await get('bank');
+      expect(response.wire.includes(code(BANK_KEY))).toBe(false);
+      expect(response.status).toBe(502);
+      expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_coding_unsupported' });
+    },
+  );
+
   it('in a multipart answer', async () => {
     const body = `--x\r\ncontent-type: text/plain\r\n\r\n${BANK_KEY}\r\n--x\r\ncontent-transfer-encoding: base64\r\n\r\n${b64(BANK_KEY)}\r\n--x--\r\n`;
     world.upstream.handle(answer(200, body, { 'content-type': 'multipart/mixed; boundary=x' }));
