@@ -76,6 +76,7 @@ export type PathRefusal =
 
 export type BodyRefusal =
   | 'too_large'
+  | 'incomplete'
   | 'content_type_missing'
   | 'content_type_unsupported'
   | 'content_type_ambiguous'

@@ -32,11 +32,14 @@ export async function answer(
 
   const upstream = fieldsOf(response.headers);
   const coding = decodable(upstream.get('content-encoding') ?? null);
-  if (!coding.ok && response.body !== null) {
+  // Some servers label an empty answer like any other; the runtime would look for the coding's own bytes in it.
+  const empty = upstream.get('content-length') === '0';
+  if (!coding.ok && response.body !== null && !empty) {
     forwarded.abort();
     return coding;
   }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
+  const decoded = !bodiless && (!coding.ok || coding.value.decoded);
   const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,
@@ -45,7 +48,7 @@ export async function answer(
     redirects: policy.response.redirects,
     status: response.status,
     cache: policy.response.cache,
-    decoded: !bodiless && isCoded(upstream),
+    decoded,
     keepLength: call.request.method === 'HEAD',
   });
   if (!fields.ok) {
@@ -64,7 +67,7 @@ export async function answer(
   const made = (body: BodyInit | null): Response =>
     new Response(body, { status: response.status, statusText: statusText.text, headers: recordOf(outgoing) });
 
-  if (bodiless) {
+  if (bodiless || (empty && decoded)) {
     forwarded.deadline.clear();
     onEnd({ bytes: 0, redactions, fault: null });
     return ok(made(null));
@@ -72,8 +75,8 @@ export async function answer(
   const body = await streamScrubbed(forwarded, {
     scrubber,
     redactions,
-    length: lengthOf(upstream),
-    coded: isCoded(upstream),
+    length: decoded ? null : lengthOf(upstream),
+    coded: decoded,
     onEnd,
   });
   if (!body.ok) return body;
@@ -86,13 +89,8 @@ function scrubbedStatusText(text: string, scrubber: Scrubber | null): { readonly
   return scrubber === null || text.length < MIN_SECRET_LENGTH ? { text, hits: 0 } : scrubber.text(text);
 }
 
-/** The body's exact length on the wire, or null when it is unknown or a coding will be undone. */
+/** The body's exact length on the wire, or null when it is unknown. */
 function lengthOf(fields: FieldMap): number | null {
   const length = fields.get('content-length');
-  return length === undefined || !/^\d{1,15}$/.test(length) || isCoded(fields) ? null : Number(length);
+  return length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length);
 }
-
-const isCoded = (fields: FieldMap): boolean => {
-  const coding = fields.get('content-encoding');
-  return coding !== undefined && coding.trim().toLowerCase() !== 'identity';
-};

@@ -42,6 +42,11 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       abort();
       return err(fault('upstream_protocol_error', `the status ${response.status} is none of HTTP's`));
     }
+    // RFC 9112 §7.4: nobody asked for one. The runtime takes off chunked alone; in what is left no credential could be found.
+    if (!/^(?:chunked|identity)?$/i.test(response.headers.get('transfer-encoding') ?? '')) {
+      abort();
+      return err(fault('upstream_protocol_error', 'the answer has a transfer coding besides chunked'));
+    }
     return ok({ injected, response, abort, deadline });
   } catch {
     deadline.clear();

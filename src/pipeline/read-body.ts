@@ -17,7 +17,13 @@ export interface BodyRead {
 export async function readBody({ request, fields }: Call, maxBytes: number): Promise<Result<BodyRead, Denial>> {
   const declared = Number(fields.get('content-length') ?? '0');
   if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
-  const bytes = await collect(request.body, maxBytes);
+  let bytes: Uint8Array | null;
+  try {
+    bytes = await collect(request.body, maxBytes);
+  } catch {
+    // The client went away, or its chunks are none (RFC 9112 §8): no fault of ours.
+    return err({ kind: 'body_refused', why: 'incomplete' });
+  }
   if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
   return ok({
     bytes,

@@ -138,6 +138,7 @@ class BodySource {
   readonly #reader: ReadableStreamBYOBReader;
   #buffer = new ArrayBuffer(READ_BYTES);
   #unread: Uint8Array | null = null;
+  #ended = false;
 
   constructor(forwarded: Forwarded, body: ReadableStream<Uint8Array>, idleTimeoutMs: number) {
     this.#forwarded = forwarded;
@@ -152,11 +153,14 @@ class BodySource {
       this.#unread = null;
       return ok(chunk);
     }
+    if (this.#ended) return ok(null);
     const { deadline } = this.#forwarded;
     deadline.extend(this.#idleTimeoutMs);
     try {
       const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
       if (done || value === undefined) {
+        // The buffer went with the last read: there can be no other.
+        this.#ended = true;
         deadline.clear();
         return ok(null);
       }

@@ -203,6 +203,13 @@ function bodyProblem(why: Extract<Denial, { kind: 'body_refused' }>['why']): Pub
       'Body refused',
       'The body is larger than a rule may read, so that it cannot be judged.',
     );
+  if (why === 'incomplete')
+    return problem(
+      400,
+      'body_refused',
+      'Body refused',
+      'A rule reads this body, and it broke off or was framed wrongly.',
+    );
   if (why.startsWith('content_') || why === 'charset_unsupported') {
     return problem(
       415,

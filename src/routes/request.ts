@@ -14,7 +14,8 @@ const MAX_BODY_BYTES = 65_536;
  * @returns The request, or all that is wrong with it.
  */
 export async function requestOf<T>(c: ApiContext, schema: z.ZodMiniType<T>, absent?: T): Promise<Result<T, string>> {
-  const text = await c.req.text();
+  const text = await c.req.text().catch(() => null);
+  if (text === null) return err('request: it broke off');
   if (text === '' && absent !== undefined) return ok(absent);
   if (text.length > MAX_BODY_BYTES) return err('request: it is larger than 64 KiB');
   const json = parseStrictJson(text);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_EVENTS } from '../../src/audit/event.ts';
 import type { Health } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
+import { rawCall } from '../support/raw.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
 let upstream: Upstream;
@@ -111,6 +112,17 @@ describe('POST /v1/tokens', () => {
     const response = await edge.operate('/v1/tokens', { method: 'POST', body });
     expect(response.status).toBe(400);
     expect(((await response.json()) as { message: string }).message).toContain(message);
+  });
+
+  it('a body that breaks off is no bug of ours', async () => {
+    const fields = ['Content-Type: application/json', 'Transfer-Encoding: chunked'];
+    const response = await rawCall(edge.port, 'POST', '/v1/tokens', {
+      token: edge.operatorKey,
+      fields,
+      body: 'zz\r\n',
+    });
+    expect(response?.status).toBe(400);
+    expect(response?.body.toString()).toContain('request: it broke off');
   });
 
   it('suggests the capability that was meant', async () => {

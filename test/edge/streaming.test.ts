@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { sleep, until } from '../support/process.ts';
-import { download, json, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
+import { rawCall } from '../support/raw.ts';
+import { answer, download, echo, json, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
 
 const MIB = 1024 * 1024;
 const KEY = 'sk_live_streaming_0123456789';
@@ -22,7 +24,10 @@ origin: ${upstream.origin}
 credential: { scheme: bearer, secret: BANK_KEY }
 capabilities:
   all:
-    allow: ["GET /v1/{rest+}", "POST /v1/{rest+}", "PUT /v1/{rest+}"]
+    allow:
+      - GET|HEAD|POST|PUT /v1/{rest+}
+      - match: GET|POST /v2/{rest+}
+        when: method != "POST" || body.amount <= 5000
 `,
     },
     vars: { BANK_KEY: KEY },
@@ -138,6 +143,38 @@ describe('large bodies that no rule reads', () => {
     expect(JSON.parse(answer)).toEqual({ bytes: size, sha256: hash.digest('hex') });
     expect(upstream.seen[0]?.headers['content-length']).toBe(String(size));
     expect(extra).toBeLessThan(64 * MIB);
+  });
+});
+
+describe('an answer without content', () => {
+  it.each([
+    ['gzip that holds nothing', gzipSync(''), 'gzip'],
+    ['br that holds nothing', brotliCompressSync(''), 'br'],
+    ['no bytes, called gzip', '', 'gzip'],
+    ['no bytes, called br', '', 'br'],
+    ['no bytes, called zstd', '', 'zstd'],
+  ])('%s is an empty answer', async (_, body, coding) => {
+    upstream.handle(answer(200, body, { 'content-encoding': coding, etag: '"e"' }));
+    const response = await fetch(url('/v1/nothing'), { headers: headers() });
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({ etag: '"e"' });
+    expect(response.headers.has('content-encoding')).toBe(false);
+    expect(await response.text()).toBe('');
+  });
+});
+
+describe('a GET without content', () => {
+  it.each(['GET', 'HEAD'])('is sent as such, though the client says %s with Content-Length: 0', async (method) => {
+    upstream.handle(echo());
+    const response = await rawCall(edge.port, method, '/proxy/bank/v1/x', { token, fields: ['Content-Length: 0'] });
+    expect(response?.status).toBe(200);
+    expect(upstream.seen[0]?.headers).not.toHaveProperty('content-length');
+  });
+
+  it('and when the rule that allows it reads the bodies of other methods', async () => {
+    upstream.handle(echo());
+    const response = await rawCall(edge.port, 'GET', '/proxy/bank/v2/x', { token });
+    expect(response?.status).toBe(200);
   });
 });
 

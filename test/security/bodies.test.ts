@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { rawRequest } from '../support/raw.ts';
 import { shippedPolicy } from '../support/shipped.ts';
 import { ALL, expectPassed, expectRefused, policiesFor, rowOf, startWorld, VARS, type World } from './world.ts';
 
@@ -100,6 +102,27 @@ describe('threat 16: nothing hides behind the inspection limit', () => {
     const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
     const response = await refund(chunked, ['Content-Type: application/json', 'Transfer-Encoding: chunked']);
     await expectRefused(world, response, 413, 'body_refused');
+  });
+});
+
+describe('a body that does not come whole is never judged', () => {
+  const JSON_TYPE = 'Content-Type: application/json';
+  it.each([
+    ['chunks that are none', [JSON_TYPE, 'Transfer-Encoding: chunked'], '6\r\n{"amou\r\nzz\r\n'],
+    ['fewer bytes than announced, and the end of the connection', [JSON_TYPE, 'Content-Length: 12'], '{"amou'],
+  ])('%s: refused, recorded, and no bug of ours', async (_, fields, body) => {
+    const socket = connect({ port: world.edge.port, host: '127.0.0.1', allowHalfOpen: true });
+    const lines = ['Host: edge', `Authorization: Bearer ${token}`, 'Connection: close', ...fields];
+    socket.end(rawRequest('POST', '/proxy/bank/v1/refunds', lines, body));
+    const text = (await socket.setEncoding('latin1').toArray()).join('');
+    expect(text).toMatch(/^HTTP\/1\.1 400 /);
+    expect(text).toContain('"code":"body_refused"');
+    expect(world.upstream.seen).toEqual([]);
+    const id = /^keywarden-request-id: (\S+)/m.exec(text)?.[1] ?? '';
+    expect(await world.edge.audit({ request_id: id })).toEqual([
+      expect.objectContaining({ event: 'call.denied', reason: 'body_refused' }),
+    ]);
+    expect(world.edge.logs()).not.toContain('keywarden: bug');
   });
 });
 

@@ -135,6 +135,36 @@ describe('threat 2: the key in every spelling', () => {
     },
   );
 
+  it.each([
+    ['GZIP', gzipSync],
+    ['x-gzip', gzipSync],
+    ['gzip, identity', gzipSync],
+    [', gzip', gzipSync],
+    ['BR', brotliCompressSync],
+  ])(
+    'a coding that the runtime does not undo when it is spelled %s is never passed on coded and unlabelled',
+    async (coding, code) => {
+      world.upstream.handle(answer(200, code(BANK_KEY), { 'content-type': 'text/plain', 'content-encoding': coding }));
+      const response = await get('bank');
+      expect(response.wire.includes(code(BANK_KEY))).toBe(false);
+      expect(response.status).toBe(502);
+      expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_coding_unsupported' });
+    },
+  );
+
+  it.each(['gzip, chunked', 'gzip', 'chunked, gzip', 'chunked, chunked'])(
+    'an answer in the transfer coding %s, which the runtime does not undo whole, is refused',
+    async (coding) => {
+      const coded = gzipSync(BANK_KEY);
+      const head = `HTTP/1.1 200 OK\r\ntransfer-encoding: ${coding}\r\n\r\n${coded.length.toString(16)}\r\n`;
+      world.upstream.handle(garbage(Buffer.concat([Buffer.from(head), coded, Buffer.from('\r\n0\r\n\r\n')])));
+      const response = await get('bank');
+      expect(response.wire.includes(coded)).toBe(false);
+      expect(response.status).toBe(502);
+      expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason: 'upstream_protocol_error' });
+    },
+  );
+
   it('in a multipart answer', async () => {
     const body = `--x\r\ncontent-type: text/plain\r\n\r\n${BANK_KEY}\r\n--x\r\ncontent-transfer-encoding: base64\r\n\r\n${b64(BANK_KEY)}\r\n--x--\r\n`;
     world.upstream.handle(answer(200, body, { 'content-type': 'multipart/mixed; boundary=x' }));

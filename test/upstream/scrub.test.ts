@@ -311,14 +311,16 @@ describe('headers and codings', () => {
     ['', false],
     ['identity', false],
     ['gzip', true],
-    ['X-GZIP', true],
     ['br', true],
-    ['identity, gzip', true],
+    ['identity, Identity', false],
   ] as const) {
     it(`content coding ${coding} can be read`, () =>
       expect(decodable(coding)).toEqual({ ok: true, value: { decoded } }));
   }
-  for (const coding of ['zstd', 'deflate', 'compress', 'gzip, gzip', 'br,gzip', 'aws-chunked', 'gzip;q=1']) {
+  const refused = ['zstd', 'deflate', 'compress', 'gzip, gzip', 'br,gzip', 'aws-chunked', 'gzip;q=1'];
+  // What RFC 9110 reads as gzip or br, and the runtime does not: see `test/security/echo-and-scrub.test.ts`.
+  const foreign = ['GZIP', 'Br', 'x-gzip', 'identity, gzip', 'gzip, identity', 'gzip,', ', br'];
+  for (const coding of [...refused, ...foreign]) {
     it(`threat 2: content coding ${coding} is refused`, () => {
       expect(decodable(coding)).toMatchObject({ ok: false, error: { code: 'upstream_coding_unsupported' } });
     });
