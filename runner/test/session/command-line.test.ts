@@ -115,6 +115,13 @@ describe('keywarden run', () => {
     expect(unfit).toMatchObject({ code: 126, err: expect.stringContaining('/etc/passwd: Permission denied') });
   });
 
+  it('each kind of credential that was denied is told once, whatever the system calls', async () => {
+    const said = await run(
+      sh('cat ~/.aws/credentials; readlink ~/.aws/credentials; ls ~/.aws/credentials; cat ~/.netrc'),
+    );
+    expect(said.err.match(/denied opens of credential paths: .*/)?.[0]).toMatch(/: aws [3-9]×, netrc \d×$/);
+  });
+
   it('stdin and stdout pipe, bytes untouched', async () => {
     const text = `${'x'.repeat(200_000)}\n\u001b[31mred\r\n`;
     const said = await run(['--quiet', '--', 'cat'], { stdin: text });

@@ -20,7 +20,8 @@ const SECRET = 'pa55-w0rd-of-the-database';
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'keywarden-options-'));
-  for (const name of ['work', 'empty', 'gone']) mkdirSync(join(directory, name));
+  for (const name of ['work', 'empty', 'gone', 'closed']) mkdirSync(join(directory, name));
+  chmodSync(join(directory, 'closed'), 0o700);
   writeFileSync(join(directory, 'work', 'in.txt'), 'hello\n');
   writeFileSync(join(directory, 'work', 'out.txt'), '');
 });
@@ -43,6 +44,12 @@ describe('keywarden run', () => {
     const wrote = await run(['--mount', 'work/out.txt:/out.txt:rw', '--', 'sh', '-c', 'echo hi > /out.txt']);
     expect(wrote, wrote.err).toMatchObject({ code: 0 });
     expect(readFileSync(join(directory, 'work', 'out.txt'), 'utf8')).toBe('hi\n');
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("what root's agent may not enter is told with what to do", async () => {
+    const said = await run(['--mount', 'closed:/work', '--', 'true']);
+    expect(said.code).toBe(125);
+    expect(said.err).toMatch(/\/work: Permission denied\n(.*\n)*keywarden: hint: .*chmod -R o\+rX/);
   });
 
   it('a mount below another one that lacks its place is refused, and nothing is made on the host', async () => {
