@@ -71,7 +71,8 @@ bool landlock_enforce(int abi);
 int install_filter(bool count); /* the listener, or -1 without counting */
 
 /* main.c */
-_Noreturn void die(const char *what);
+_Noreturn void die_with(int code, const char *what); /* and what errno says */
+#define die(what) die_with(EXIT_FAILED, what)
 bool tell(int socket, struct message message, int fd);
 bool hear(int socket, struct message *message, int *fd); /* false when the other side is gone */
 int unix_socket(const char *path, int type, bool listens); /* or -1 */

@@ -46,7 +46,7 @@ static _Noreturn void become_agent(int control, bool count) {
   if (count && !tell(control, message, listener)) die("nobody answers for the filter");
   syscall(SYS_close_range, 3, ~0u, 0);
   execvp(o.command[0], o.command);
-  _exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
+  die_with(errno == ENOENT || errno == ENOTDIR ? 127 : 126, o.command[0]);
 }
 
 static void arm(int timer, long long ms) {

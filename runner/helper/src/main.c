@@ -3,9 +3,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-void die(const char *what) {
+void die_with(int code, const char *what) {
   fprintf(stderr, "keywarden-helper: error: %s: %s\n", what, strerror(errno));
-  exit(EXIT_FAILED);
+  exit(code);
 }
 
 /* A packet's descriptor as cmsg(3) lays it out. */

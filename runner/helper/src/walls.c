@@ -42,13 +42,14 @@ bool landlock_enforce(int abi) {
     const char *name = entry->d_name;
     char slashed[sizeof entry->d_name + 2];
     snprintf(slashed, sizeof slashed, "/%s/", name);
-    int folder = strcmp(name, "..") ? openat(dirfd(root), name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (folder < 0) continue;
-    /* The root folder itself may be listed. */
+    int at = strcmp(name, "..") ? openat(dirfd(root), name, O_PATH | O_CLOEXEC) : -1;
+    if (at < 0) continue;
+    /* The root folder itself may be listed; a file, mounted there, takes no rights but EXECUTE, WRITE_FILE, READ_FILE, TRUNCATE. */
     uint64_t allowed = !strcmp(name, ".") ? LANDLOCK_ACCESS_FS_READ_DIR : strstr(SYSTEM, slashed) ? read : all;
-    struct landlock_path_beneath_attr rule = {allowed, folder};
-    if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) return false;
-    close(folder);
+    struct landlock_path_beneath_attr rule = {allowed, at};
+    for (; syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0; rule.allowed_access &= 0x4007)
+      if (!(rule.allowed_access & ~0x4007ull)) return false;
+    close(at);
   }
   closedir(root);
   bool done = syscall(SYS_landlock_restrict_self, fd, 0) == 0;

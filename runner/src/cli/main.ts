@@ -31,6 +31,10 @@ async function run(args: readonly string[]): Promise<number> {
       complain(error.message, error.hints);
       return error.exitCode;
     }
+    if ((error as NodeJS.ErrnoException).syscall === 'uv_cwd') {
+      complain('the working directory is not there any more', ['cd to one that is']);
+      return EXIT.failed;
+    }
     const bug = error instanceof Error ? error : new Error(String(error));
     complain(`unexpected: ${bug.message}`, ['this is a bug of keywarden; KEYWARDEN_DEBUG=1 shows where']);
     if (process.env['KEYWARDEN_DEBUG']) process.stderr.write(`${bug.stack}\n`);

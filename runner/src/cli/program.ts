@@ -22,6 +22,7 @@ export function createProgram(setExit: SetExit): Command {
     .version(versionOf(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
+    .enablePositionalOptions()
     .addHelpText('after', HELP);
   for (const make of [
     devCommand,

@@ -4,6 +4,25 @@ import { usage } from '../failure.ts';
 export const EGRESS_PORT = 8787;
 export const INSIDE_HOME = '/home/agent';
 
+/** What execve(2) takes in one string (MAX_ARG_STRLEN), its NUL with it. */
+const MAX_VARIABLE_BYTES = 131_072;
+/** The helper's room is 1 MiB; the rest is for the token. */
+const MAX_ENVIRONMENT_BYTES = 1_000_000;
+
+/** @throws Failure for what could not be handed to the agent; it names the variable, never its value. */
+export function checkSizes(env: Readonly<Record<string, string>>): void {
+  let all = 0;
+  for (const [name, value] of Object.entries(env)) {
+    const bytes = Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+    if (bytes > MAX_VARIABLE_BYTES)
+      throw usage(`the variable ${name} is longer than 128 KiB, which Linux hands to no program`, TOO_LARGE);
+    all += bytes;
+  }
+  if (all > MAX_ENVIRONMENT_BYTES) throw usage('the environment is larger than 1 MB in all', TOO_LARGE);
+}
+
+const TOO_LARGE = 'put it into a file, and mount it: --mount FILE:/work/FILE';
+
 const KEPT = ['TERM', 'COLORTERM', 'LANG', 'LC_ALL', 'TZ', 'NO_COLOR'] as const;
 
 /**
@@ -17,7 +36,8 @@ export function environmentOf(
   hasEdge: boolean,
   outer: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
-  const env: Record<string, string> = {
+  // Without a prototype, or else `--env __proto__=x` would be lost.
+  const env: Record<string, string> = Object.assign(Object.create(null), {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     HOME: INSIDE_HOME,
     USER: 'agent',
@@ -26,7 +46,7 @@ export function environmentOf(
     TMPDIR: '/tmp',
     LANG: 'C.UTF-8',
     TERM: 'dumb',
-  };
+  });
   for (const name of KEPT) {
     const value = outer[name];
     if (value !== undefined && /^[\x20-\x7e]{1,128}$/.test(value)) env[name] = value;

@@ -89,6 +89,28 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
   return { source, destination, writable: request.writable };
 }
 
+/**
+ * A mount below another one needs its place there: made by us it would stay behind on the host, or could not be made at all.
+ *
+ * @throws Failure that names the place.
+ */
+export function checkNesting(mounts: readonly Mount[]): void {
+  for (const { source, destination } of mounts) {
+    const [above] = mounts
+      .filter((other) => isBelow(destination, other.destination))
+      .sort((a, b) => b.destination.length - a.destination.length);
+    if (above === undefined) continue;
+    const place = join(above.source, destination.slice(above.destination.length));
+    const [is, wanted] = [lstatSync(place, { throwIfNoEntry: false }), statSync(source)];
+    if (is?.isDirectory() === wanted.isDirectory() && is.isFile() === wanted.isFile()) continue;
+    const kind = wanted.isDirectory() ? 'folder' : 'file';
+    throw new Failure(
+      `--mount …:${destination}: ${place} is no ${kind} to mount it on`,
+      `make an empty ${kind} there first`,
+    );
+  }
+}
+
 function reasonAgainst(source: string, host: HostPaths): string | null {
   if (SYSTEM.includes(source)) return 'this is the host itself';
   for (const system of ['/etc', '/proc', '/sys', '/dev', '/run', '/boot'])

@@ -7,10 +7,10 @@ import { inProject } from '../project.ts';
 import type { BackendName, Layer, Limits, Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend } from './choose-backend.ts';
-import { EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
+import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
-import { checkMount, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
+import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
@@ -54,6 +54,8 @@ export interface Prepared {
 const GRACE_MS = 5_000;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const GIB = 1024 ** 3;
+/** bubblewrap takes 9000, its own options with them. */
+const MAX_WORDS = 8_000;
 
 /**
  * Checks everything that can be refused before anything exists, and reads the secrets last.
@@ -67,6 +69,8 @@ export async function prepareRun(
   const program = request.argv[0];
   if (program === undefined || program === '')
     throw usage('what is to be run? put it after --', 'keywarden run --can stripe:read_balance -- python3 agent.py');
+  if (request.argv.length > MAX_WORDS)
+    throw usage(`a command line of more than ${MAX_WORDS} words`, 'xargs -n makes several');
   checkNames(request);
   const mounts = mountsOf(request);
   const root = request.image ?? rootOf(request);
@@ -77,6 +81,7 @@ export async function prepareRun(
   if (request.requireCount) checkCounting(backend.name, layers);
   const secrets = new Map(sources.map((source) => [source.name, readSecret(source)]));
   for (const [name, value] of secrets) env[name] = value;
+  checkSizes(env);
   const masks = request.mask ?? secrets.size > 0;
   // The scrubber comes with the edge's policy code: loaded only when there is something to mask.
   const maskerOf = masks ? (await import('./mask.ts')).maskerOf : null;
@@ -177,6 +182,7 @@ function mountsOf(request: RunRequest): Mount[] {
     if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`);
     seen.add(destination);
   }
+  checkNesting(mounts);
   return mounts;
 }
 

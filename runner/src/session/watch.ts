@@ -26,7 +26,11 @@ const TICK_MS = 250;
  * cleans up after it. Whoever has lost patience asks again later.
  */
 const ONE_WISH_MS = 500;
-const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+/**
+ * What ends a process that does not ask for it, and a terminal or a supervisor may send. Left to itself Node answers SIGUSR1 by
+ * opening its debugger to every user of this host; this process holds the secrets.
+ */
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'];
 
 /**
  * The runner's own watch over a session: its deadline, the signals it gets, and the stop file. The deadline is kept twice: by

@@ -106,9 +106,20 @@ describe('keywarden run', () => {
     expect((await run(['--quiet', ...sh(script)])).code).toBe(code);
   });
 
-  it('127 for what is not found, 126 for what cannot be executed', async () => {
-    expect((await run(['--quiet', '--', 'no-such-program-anywhere'])).code).toBe(127);
-    expect((await run(['--quiet', '--', '/etc/passwd'])).code).toBe(126);
+  it('127 for what is not found, 126 for what cannot be executed, and it says so', async () => {
+    const [absent, unfit] = [
+      await run(['--quiet', '--', 'no-such-program']),
+      await run(['--quiet', '--', '/etc/passwd']),
+    ];
+    expect(absent).toMatchObject({ code: 127, err: expect.stringContaining('no-such-program: No such file') });
+    expect(unfit).toMatchObject({ code: 126, err: expect.stringContaining('/etc/passwd: Permission denied') });
+  });
+
+  it('each kind of credential that was denied is told once, whatever the system calls', async () => {
+    const said = await run(
+      sh('cat ~/.aws/credentials; readlink ~/.aws/credentials; ls ~/.aws/credentials; cat ~/.netrc'),
+    );
+    expect(said.err.match(/denied opens of credential paths: .*/)?.[0]).toMatch(/: aws [3-9]×, netrc \d×$/);
   });
 
   it('stdin and stdout pipe, bytes untouched', async () => {

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,8 +20,10 @@ const SECRET = 'pa55-w0rd-of-the-database';
 let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'keywarden-options-'));
-  mkdirSync(join(directory, 'work'));
+  for (const name of ['work', 'empty', 'gone', 'closed']) mkdirSync(join(directory, name));
+  chmodSync(join(directory, 'closed'), 0o700);
   writeFileSync(join(directory, 'work', 'in.txt'), 'hello\n');
+  writeFileSync(join(directory, 'work', 'out.txt'), '');
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -26,6 +37,66 @@ describe('keywarden run', () => {
   it('a file can be mounted: the agent then starts in its home', async () => {
     const said = await run(['--mount', 'work/in.txt:/work/in.txt', '--', 'sh', '-c', 'pwd; cat /work/in.txt']);
     expect(said, said.err).toMatchObject({ code: 0, out: '/home/agent\nhello\n' });
+  });
+
+  it('a file can be mounted directly below the root', async () => {
+    expect(await run(['--mount', 'work/in.txt:/in.txt', '--', 'cat', '/in.txt'])).toMatchObject({ out: 'hello\n' });
+    const wrote = await run(['--mount', 'work/out.txt:/out.txt:rw', '--', 'sh', '-c', 'echo hi > /out.txt']);
+    expect(wrote, wrote.err).toMatchObject({ code: 0 });
+    expect(readFileSync(join(directory, 'work', 'out.txt'), 'utf8')).toBe('hi\n');
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("what root's agent may not enter is told with what to do", async () => {
+    const said = await run(['--mount', 'closed:/work', '--', 'true']);
+    expect(said.code).toBe(125);
+    expect(said.err).toMatch(/\/work: Permission denied\n(.*\n)*keywarden: hint: .*chmod -R o\+rX/);
+  });
+
+  it('a mount below another one that lacks its place is refused, and nothing is made on the host', async () => {
+    const said = await run(['--mount', 'empty:/work:rw', '--mount', 'work:/work/sub', '--', 'true']);
+    expect(said.code).toBe(125);
+    expect(said.err).toMatch(/--mount …:\/work\/sub: .*empty\/sub is no folder to mount it on/);
+    expect(readdirSync(join(directory, 'empty'))).toEqual([]);
+  });
+
+  it('what follows the command is its own, with or without --', async () => {
+    expect(await run(['echo', '--json', '--version'])).toMatchObject({ out: '--json --version\n', err: '' });
+  });
+
+  it('a narrow umask is handed on, and keeps nothing of the system from the agent', async () => {
+    const args = [
+      'run',
+      '--no-edge',
+      '--quiet',
+      '--state',
+      join(directory, 'state'),
+      '--',
+      'sh',
+      '-c',
+      'whoami; umask',
+    ];
+    const ran = spawnSync('sh', ['-c', 'umask 077; "$@"', 'sh', process.execPath, CLI, ...args], { encoding: 'utf8' });
+    expect(ran.stdout, ran.stderr).toBe('agent\n0077\n');
+  });
+
+  it('a working directory that is gone is no bug of ours', () => {
+    const args = ['run', '--no-edge', '--', 'true'];
+    const ran = spawnSync(
+      'sh',
+      ['-c', 'cd "$0"; rmdir "$0"; "$@"', join(directory, 'gone'), process.execPath, CLI, ...args],
+      {
+        encoding: 'utf8',
+      },
+    );
+    expect(ran.status).toBe(125);
+    expect(ran.stderr).toMatch(/^keywarden: error: the working directory is not there any more\n/);
+  });
+
+  it('a command line of more words than bubblewrap takes is wrong usage', async () => {
+    const words = (count: number): Promise<Said> =>
+      run(['--', 'sh', '-c', 'echo $#', ...Array<string>(count - 3).fill('x')]);
+    expect(await words(8_001)).toMatchObject({ code: 2, err: expect.stringMatching(/more than 8000 words/) });
+    expect(await words(8_000)).toMatchObject({ code: 0, out: '7996\n' });
   });
 
   it('a folder to start in that is not there is a start that failed, not an agent that ended', async () => {

@@ -1,3 +1,4 @@
+import { url } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { EndCause } from '../../src/session/end-cause.ts';
@@ -34,4 +35,11 @@ it('the same signal again after a moment is', () =>
     process.emit('SIGINT', 'SIGINT');
     await delay(10);
     expect(impatient()).toBe(true);
+  }));
+
+it('SIGUSR1 ends a session too, and does not open a debugger on the process that holds its secrets', () =>
+  watched(async (watch) => {
+    process.kill(process.pid, 'SIGUSR1');
+    await vi.waitFor(() => expect(watch.signal()).toBe('SIGUSR1'));
+    expect(url()).toBeUndefined();
   }));

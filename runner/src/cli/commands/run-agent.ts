@@ -127,7 +127,10 @@ function tell(result: SessionResult, options: RunOptions, say: (line: string) =>
     );
   if (options.json) process.stderr.write(`${jsonText(summaryOf(result))}\n`);
   else if (receipt.counters !== null && receipt.counters.denied.length > 0) {
-    const list = receipt.counters.denied.map((row) => `${row.path_class} ${row.count}×`).join(', ');
+    const byClass = new Map<string, number>();
+    for (const row of receipt.counters.denied)
+      byClass.set(row.path_class, (byClass.get(row.path_class) ?? 0) + row.count);
+    const list = [...byClass].map(([name, count]) => `${name} ${count}×`).join(', ');
     say(`denied opens of credential paths: ${list}`);
   }
 }

@@ -56,10 +56,12 @@ function parsePids(text: string): number {
 }
 
 export function runCommand(setExit: SetExit): Command {
+  // Pass through: who forgets the -- must not lose the agent's own options to us.
   return new Command('run')
     .description('run an agent in a throwaway sandbox that reaches the edge and nothing else')
     .usage('[options] -- CMD [ARG…]')
     .argument('[command...]', 'the program and its arguments, after --')
+    .passThroughOptions()
     .addOption(
       new Option('--backend <name>', 'how to isolate').choices(['auto', 'namespace', 'docker']).default('auto'),
     )

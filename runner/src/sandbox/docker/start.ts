@@ -5,6 +5,7 @@ import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
 import { KILL_MESSAGE, signalMessage } from '../../helper/message.ts';
 import type { Sandbox, SandboxSpec, StartEvents } from '../backend.ts';
+import { readable } from '../readable.ts';
 import { mayCount } from './counting.ts';
 import { createOptions, type Layout } from './create.ts';
 import { wordsOf } from './engine.ts';
@@ -29,7 +30,7 @@ export async function startDocker(
   layout: Layout,
   events: StartEvents,
 ): Promise<Sandbox> {
-  layDown(spec.folder, layout.agent, spec.decoys);
+  readable(() => layDown(spec.folder, layout.agent, spec.decoys));
   const { control, seccomp } = placesIn(spec.folder);
   if (layout.engine === 'podman') writeFileSync(seccomp, seccompProfile(), { mode: 0o600, flag: 'wx' });
   const supervisor = await Supervisor.start(layout.helper, superviseArgv(spec), spec.folder);

@@ -2,6 +2,7 @@ import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
+import { readable } from '../readable.ts';
 import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
@@ -30,7 +31,7 @@ export function namespaceBackend(): Backend {
     },
     async start(spec, events) {
       const layout = await layoutOf(spec);
-      const lay = (): void => layDown(spec.folder, layout.identity, layout.etc, spec.decoys);
+      const lay = (): void => readable(() => layDown(spec.folder, layout.identity, layout.etc, spec.decoys));
       return startNamespace(spec, layout, lay, events);
     },
     leftovers: async (session, traces, folder) => leftovers(session, traces, folder),

@@ -57,7 +57,7 @@ export async function startNamespace(
     counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
-  const watched = watch(child, groups, counts);
+  const watched = watch(child, groups, counts, layout);
   const tell = (message: Buffer): void => {
     const life = descriptor(child, 4) as Writable;
     if (life.writable) life.write(message);
@@ -94,12 +94,19 @@ export async function startNamespace(
 const descriptor = (child: ChildProcess, number: number): Writable | Readable | null | undefined =>
   (child.stdio as readonly (Writable | Readable | null | undefined)[])[number];
 
+const startHints = ({ identity, mounts }: Layout): string[] => [
+  'what it said is above; keywarden doctor tells what is missing',
+  ...(identity.kind === 'dropped' && mounts.length > 0
+    ? ["root's agent has a uid of its own: what it is to read, others must be able to (chmod -R o+rX)"]
+    : []),
+];
+
 interface Watched {
   readonly ready: Promise<void>;
   readonly exited: Promise<Exit>;
 }
 
-function watch(child: ChildProcess, groups: Cgroups, counts: Counts): Watched {
+function watch(child: ChildProcess, groups: Cgroups, counts: Counts, layout: Layout): Watched {
   const ready = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<Exit>();
   let ended: Ended | null = null;
@@ -121,9 +128,7 @@ function watch(child: ChildProcess, groups: Cgroups, counts: Counts): Watched {
     counts.finish();
     if (!began) {
       // Its PID 1 may have told an exit code; the agent had none.
-      ready.reject(
-        new Failure('the sandbox did not start', 'what it said is above; keywarden doctor tells what is missing'),
-      );
+      ready.reject(new Failure('the sandbox did not start', startHints(layout)));
     }
     exited.resolve(ended === null ? lost(code, signal, outOfMemory) : exitOf(ended, outOfMemory));
     ready.resolve();
