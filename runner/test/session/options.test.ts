@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -192,6 +192,24 @@ describe.each(['namespace', 'docker'] as const)('a reader that goes away, on %s'
     expect(['killed', 'exited']).toContain(summary.reason);
     expect(summary).toMatchObject({ absence_proven: true });
     expect(summary.exit_code).not.toBe(0);
+    expect(readdirSync(join(state, 'sessions'))).toEqual([]);
+  });
+
+  it('one that stays and reads nothing keeps no session past its deadline, nor the runner past a signal', async () => {
+    const state = join(directory, `state-${name}`);
+    const args = ['run', '--no-edge', '--json', '--backend', name, '--state', state, '--secret', 'DB_PASSWORD'];
+    const stalled = spawn(process.execPath, [CLI, ...args, '--timeout', '2s', '--', 'yes'], {
+      env: { PATH: process.env['PATH'], DB_PASSWORD: SECRET, DOCKER_HOST: process.env['DOCKER_HOST'] ?? '' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const left = new Promise((resolve) => stalled.once('exit', resolve));
+    let said = '';
+    stalled.stderr.on('data', (chunk) => (said += chunk));
+    await expect.poll(() => said, { timeout: 25_000 }).toContain('"absence_proven"');
+    const summary = JSON.parse(said.trim().split('\n').at(-1) ?? '');
+    expect(summary).toMatchObject({ reason: 'deadline', absence_proven: true, exit_code: expect.any(Number) });
+    stalled.kill('SIGTERM');
+    await left;
     expect(readdirSync(join(state, 'sessions'))).toEqual([]);
   });
 });

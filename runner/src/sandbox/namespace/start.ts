@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.ts';
 import { KILL_MESSAGE, resizeMessage, signalMessage } from '../../helper/message.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
@@ -84,10 +86,26 @@ export async function startNamespace(
     async kill() {
       tell(KILL_MESSAGE);
       await endProcesses(spec.session, traces);
-      await watched.exited;
+      await drain(child, watched.exited);
     },
     resize: async (columns, rows) => tell(resizeMessage(columns, rows)),
   };
+}
+
+/** Nobody takes the output of a killed agent any more: what is left of it is given up. */
+const STUCK_MS = 2_000;
+
+/** Whose reader is slow gets all; one that takes nothing does not keep a session past its end. */
+async function drain(child: ChildProcess, exited: Promise<Exit>): Promise<void> {
+  const outputs = [child.stdout, child.stderr].map((stream) => stream as Socket | null);
+  const taken = (): number => outputs.reduce((sum, stream) => sum + (stream?.bytesRead ?? 0), 0);
+  for (let before = -1; before !== taken(); ) {
+    before = taken();
+    const over = await Promise.race([exited.then(() => true), sleep(STUCK_MS, false, { ref: false })]);
+    if (over) return;
+  }
+  for (const stream of outputs) stream?.destroy();
+  await exited;
 }
 
 /** Node's types know of five descriptors only. */
