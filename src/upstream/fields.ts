@@ -187,8 +187,8 @@ export function responseFields(upstream: Fields, options: ResponseFieldOptions):
   if (location !== undefined) {
     const allowed = locationOf(location, options);
     if (allowed.ok) passed.set('location', allowed.value);
-    else if (options.status >= 300 && options.status < 400) return allowed;
-    // A 201 that names its resource elsewhere is no redirect: nobody follows it, and the rest of the answer counts.
+    else if (options.status >= 300 && options.status < 400 && options.status !== 304) return allowed;
+    // A 201 or 304 that names its resource elsewhere is no redirect: nobody follows it, and the rest of the answer counts.
     else passed.delete('location');
   }
   const contentLocation = passed.get('content-location');
@@ -221,8 +221,8 @@ function setCaching(headers: FieldMap, cache: boolean): void {
     headers.set('cache-control', 'no-store');
     return;
   }
-  const directives = said
-    .split(',')
+  // A comma may stand in a quoted list of fields (RFC 9111 §5.2.2.7).
+  const directives = (said.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? [])
     .map((directive) => directive.trim())
     .filter((directive) => !/^(?:public|private|s-maxage|proxy-revalidate)\b/i.test(directive) && directive !== '');
   headers.set('cache-control', ['private', ...directives].join(', '));

@@ -268,8 +268,12 @@ describe('response fields', () => {
     expect(answered(cached, { cache: true })).toMatchObject({ 'cache-control': 'private, max-age=60', expires: 'x' });
     expect(answered(cached, { cache: true })).not.toHaveProperty('cdn-cache-control');
     expect(answered({ expires: 'x' }, { cache: true })).toEqual(SET);
+    const quoted = { 'cache-control': 'private="set-cookie, x-a", no-cache="a,b", max-age=1, ext="un' };
+    expect(answered(quoted, { cache: true })).toMatchObject({
+      'cache-control': 'private, no-cache="a,b", max-age=1, ext=, un',
+    });
   });
-  it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201 it is only dropped', () => {
+  it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201 or 304 it is only dropped', () => {
     expect(answered({ location: '/v1/b' }, { status: 302 })).toEqual({
       ...SET,
       location: 'http://127.0.0.1:8787/proxy/vendor/v1/b',
@@ -279,7 +283,7 @@ describe('response fields', () => {
         code: 'upstream_redirect_refused',
       });
     }
-    expect(answered({ location: 'https://evil.test/' }, { status: 201 })).toEqual(SET);
+    for (const status of [201, 304]) expect(answered({ location: 'https://evil.test/' }, { status })).toEqual(SET);
   });
   it('pages of a list lead through the proxy', () => {
     expect(
