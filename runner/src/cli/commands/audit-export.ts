@@ -8,15 +8,14 @@ import { note } from '../terminal.ts';
 
 /** Copies the export as it streams, so that its size does not matter. */
 export async function exportAudit(options: { out?: string; state?: string }): Promise<void> {
-  const response = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
-  if (response.body === null) throw new Failure('the edge sent an empty export');
+  const body = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
   if (options.out === undefined) {
-    for await (const chunk of response.body) {
+    for await (const chunk of body) {
       if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
     }
     return;
   }
-  note(`wrote ${await writeNew(options.out, response.body)} rows and the checkpoint to ${options.out}`);
+  note(`wrote ${await writeNew(options.out, body)} rows and the checkpoint to ${options.out}`);
 }
 
 async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<number> {
