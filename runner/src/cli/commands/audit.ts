@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
 import { parseCount, parseInstant, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
-import { exportAudit } from './audit-export.ts';
-import { listAudit } from './audit-list.ts';
-import { verifyAudit } from './audit-verify.ts';
+import type { ExportOptions } from './audit-export.ts';
+import type { ListOptions } from './audit-list.ts';
+import type { VerifyOptions } from './audit-verify.ts';
 
 export function auditCommand(setExit: SetExit): Command {
   return new Command('audit')
@@ -34,7 +34,7 @@ Examples:
   keywarden audit list --since 1h --decision deny
   keywarden audit list --agent demo --follow`,
     )
-    .action(listAudit);
+    .action(async (options: ListOptions) => (await import('./audit-list.ts')).listAudit(options));
 }
 
 function verifyCommand(setExit: SetExit): Command {
@@ -53,7 +53,8 @@ Examples:
   keywarden audit verify
   keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`,
     )
-    .action(async (file: string | undefined, options: { jwks?: string; state?: string; json?: boolean }) => {
+    .action(async (file: string | undefined, options: VerifyOptions) => {
+      const { verifyAudit } = await import('./audit-verify.ts');
       setExit(await verifyAudit(file, options));
     });
 }
@@ -69,5 +70,5 @@ function exportCommand(): Command {
 Example:
   keywarden audit export --out audit.ndjson`,
     )
-    .action(exportAudit);
+    .action(async (options: ExportOptions) => (await import('./audit-export.ts')).exportAudit(options));
 }

@@ -3,7 +3,7 @@ import { compileDirectory, offline, problemLine, tryCompileDirectory } from '../
 import { readPolicyFiles, shownName } from '../../policy/policy-files.ts';
 import { coloured, harmless, harmlessLine, print, printJson } from '../terminal.ts';
 
-interface CheckOptions {
+export interface CheckOptions {
   readonly dev?: boolean;
   readonly json?: boolean;
 }
