@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Failure } from '../failure.ts';
+import { inPackage } from '../project.ts';
 import { CREDENTIAL_PATHS, parseCredentialPaths } from './credential-list.ts';
 import { systemCalls } from './system-calls.ts';
 import { tablesOf } from './tables.ts';
 
-const HELPER = fileURLToPath(new URL('../../helper/', import.meta.url));
+const HELPER = inPackage('helper');
 const FLAGS = ['-std=gnu11', '-O2', '-static', '-pthread', '-Wall', '-Wextra', '-Werror', '-I', join(HELPER, 'src')];
 
 let known: Promise<string> | null = null;

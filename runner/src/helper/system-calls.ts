@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { inPackage } from '../project.ts';
 
 /** What the agent's system calls meet: data, from which the helper's filter and its table of names are made. */
-export const SYSTEM_CALLS = fileURLToPath(new URL('../../helper/system-calls.txt', import.meta.url));
+export const SYSTEM_CALLS = inPackage('helper/system-calls.txt');
 
 export type Machine = 'x64' | 'arm64';
 export type Action = 'path' | 'block' | 'allow' | 'none';
