@@ -62,11 +62,14 @@ export function parseSystemCalls(text: string, machine: Machine): readonly Syste
   return [...calls.values()];
 }
 
-/** For this process's own machine, from the list as shipped. */
-export function systemCalls(machine: string = process.arch): readonly SystemCall[] {
+export function machineOf(machine: string = process.arch): Machine {
   if (machine !== 'x64' && machine !== 'arm64') throw new SyntaxError(`no filter for ${machine}`);
-  return parseSystemCalls(readFileSync(SYSTEM_CALLS, 'utf8'), machine);
+  return machine;
 }
+
+/** For this process's own machine, from the list as shipped. */
+export const systemCalls = (machine?: string): readonly SystemCall[] =>
+  parseSystemCalls(readFileSync(SYSTEM_CALLS, 'utf8'), machineOf(machine));
 
 /** What the filter refuses, always or by its arguments. */
 export const refusedCalls = (calls: readonly SystemCall[]): string[] =>
