@@ -64,6 +64,18 @@ describe.skipIf(node === null)('where the PATH has an old Node', () => {
     expect({ code, stdout }).toEqual({ code: 125, stdout: '' });
     expect(stderr).toMatch(TOO_OLD);
   });
+
+  it('npm start says what it needs, in place of a stack', async () => {
+    for (const part of ['scripts/ready.js', 'runner/bin', 'package.json'])
+      cpSync(join(ROOT, part), join(place.path, part), { recursive: true });
+    const start = () =>
+      ended(spawn('npm', ['start'], { cwd: place.path, env: path, stdio: ['ignore', 'pipe', 'pipe'] }));
+    expect(await start()).toMatchObject({ code: 125, stderr: expect.stringContaining('hint: npm install\n') });
+    place.file('node_modules/keywarden/package.json', '{}');
+    const { code, stderr } = await start();
+    expect(code).toBe(125);
+    expect(stderr).toMatch(TOO_OLD);
+  });
 });
 
 describe('where there is no Node at all', () => {
