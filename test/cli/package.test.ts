@@ -13,13 +13,14 @@ const here = { bin, cwd: place.path };
 
 beforeAll(() => {
   const project = checkout('scripts', 'console', 'policies', 'migrations', 'wrangler.toml', 'tsconfig.json', 'LICENSE');
-  const packed = execFileSync('npm', ['pack', '--silent', '--pack-destination', place.path], {
-    cwd: project.at('runner'),
-    encoding: 'utf8',
-  });
-  project.remove();
+  try {
+    execFileSync('npm', ['pack', '--silent', '--pack-destination', place.path], { cwd: project.at('runner') });
+  } finally {
+    project.remove();
+  }
+  const [packed = ''] = readdirSync(place.path).filter((name) => name.endsWith('.tgz'));
   mkdirSync(home, { recursive: true });
-  execFileSync('tar', ['-xzf', join(place.path, packed.trim()), '-C', home, '--strip-components=1']);
+  execFileSync('tar', ['-xzf', join(place.path, packed), '-C', home, '--strip-components=1']);
   const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
     const to = join(place.path, 'node_modules', name);
