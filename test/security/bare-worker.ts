@@ -5,7 +5,8 @@ import { Miniflare, type MiniflareOptions } from 'miniflare';
 import { applyMigrations, type Database } from '../../runner/src/edge/migrations.ts';
 import { bundleWorker } from '../../runner/src/edge/worker-bundle.ts';
 import { readWorkerSettings } from '../../runner/src/edge/worker-settings.ts';
-import { makeOperatorKey, makeSigningKey, operatorEntryOf, ROLES } from '../../runner/src/state/keys.ts';
+import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../runner/src/state/keys.ts';
+import { ROLES } from '../../runner/src/state/operator-roles.ts';
 import { compilePolicies } from '../../src/policy/compile.ts';
 import { freePort, until } from '../support/process.ts';
 

@@ -1,6 +1,9 @@
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type * as z from 'zod/mini';
 import { Problem } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
+import { Connection } from './connection.ts';
 import type { EdgeAddress } from './edge-address.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -8,9 +11,11 @@ const TIMEOUT_MS = 30_000;
 /** Speaks to the edge's HTTP API as an operator. Every answer is checked against the protocol before it is used. */
 export class EdgeClient {
   readonly #address: EdgeAddress;
+  readonly #connection: Connection;
 
   constructor(address: EdgeAddress) {
     this.#address = address;
+    this.#connection = new Connection(new URL(address.url));
   }
 
   get url(): string {
@@ -25,39 +30,46 @@ export class EdgeClient {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     const suffix = search.size === 0 ? '' : `?${search}`;
-    return this.#parsed(await this.#send(path + suffix, {}), schema);
+    return this.#parsed(await this.#send('GET', path + suffix), schema);
   }
 
   async post<T extends z.ZodMiniType>(path: string, body: unknown, schema: T): Promise<z.infer<T>> {
-    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-    return this.#parsed(await this.#send(path, init), schema);
+    return this.#parsed(await this.#send('POST', path, JSON.stringify(body)), schema);
   }
 
   /** A streamed answer, chunk by chunk; reading it throws a Failure when it breaks off. */
   async stream(path: string): Promise<AsyncIterable<Uint8Array>> {
-    return whole((await this.#send(path, {}, null)).body ?? [], this.#address);
+    return whole(await this.#send('GET', path, null, null), this.#address);
   }
 
-  async #send(path: string, init: RequestInit, timeoutMs: number | null = TIMEOUT_MS): Promise<Response> {
-    let response: Response;
+  async #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | null = null,
+    timeoutMs: number | null = TIMEOUT_MS,
+  ): Promise<IncomingMessage> {
+    const headers = {
+      authorization: `Bearer ${this.#address.operatorKey}`,
+      ...(body === null ? {} : { 'content-type': 'application/json' }),
+    };
+    let answer: IncomingMessage;
     try {
-      response = await fetch(this.#address.url + path, {
-        ...init,
-        headers: { ...init.headers, authorization: `Bearer ${this.#address.operatorKey}` },
-        redirect: 'manual',
-        ...(timeoutMs === null ? {} : { signal: AbortSignal.timeout(timeoutMs) }),
-      });
+      answer = await this.#connection.send(new URL(this.#address.url + path), { method, headers, body, timeoutMs });
     } catch (error) {
       throw unreachable(this.#address, error as Error);
     }
-    if (!response.ok) throw await refusalOf(response);
-    return response;
+    const { statusCode = 0 } = answer;
+    if (statusCode < 200 || statusCode > 299) throw await refusalOf(statusCode, answer);
+    return answer;
   }
 
-  async #parsed<T extends z.ZodMiniType>(response: Response, schema: T): Promise<z.infer<T>> {
+  async #parsed<T extends z.ZodMiniType>(answer: IncomingMessage, schema: T): Promise<z.infer<T>> {
+    const said = await text(answer).catch((error) => {
+      throw unreachable(this.#address, error);
+    });
     let body: unknown;
     try {
-      body = await response.json();
+      body = JSON.parse(said);
     } catch {
       throw new Failure(`${this.#address.url} answered with something that is not JSON`, 'is this a Keywarden edge?');
     }
@@ -84,7 +96,8 @@ async function* whole(
 }
 
 function unreachable(address: EdgeAddress, error: Error): Failure {
-  const cause = error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message;
+  // Of several addresses that all refuse, Node's error has a code and no words.
+  const cause = error.cause instanceof Error ? error.cause.message : error.message || (error as { code?: string }).code;
   return new Failure(
     `the edge at ${address.url} cannot be reached: ${cause}`,
     `found in ${address.source}; is it running? keywarden dev starts one`,
@@ -100,9 +113,13 @@ const HINTS: Readonly<Record<string, string>> = {
   ttl_too_long: 'policies/agents.yaml says for how long (max_ttl)',
 };
 
-async function refusalOf(response: Response): Promise<Failure> {
-  const parsed = Problem.safeParse(await response.json().catch(() => null));
-  const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${response.status}`;
+async function refusalOf(status: number, answer: IncomingMessage): Promise<Failure> {
+  const parsed = Problem.safeParse(
+    await text(answer)
+      .then(JSON.parse)
+      .catch(() => null),
+  );
+  const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${status}`;
   const hint = parsed.success ? HINTS[parsed.data.code] : undefined;
   return new Failure(`the edge refuses: ${said}`, hint === undefined ? [] : [hint]);
 }

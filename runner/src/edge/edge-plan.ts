@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts';
 import { compileDirectory } from '../policy/compile.ts';
-import { checkSigningKey, operatorEntryOf, ROLES } from '../state/keys.ts';
+import { checkSigningKey, operatorEntryOf } from '../state/keys.ts';
+import { ROLES } from '../state/operator-roles.ts';
 import type { LocalKeys } from '../state/state-directory.ts';
 import { missingSecrets } from './required-secrets.ts';
 import { readVars } from './vars.ts';

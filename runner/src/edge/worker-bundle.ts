@@ -1,20 +1,22 @@
 import { build, type Plugin } from 'esbuild';
 import { Failure } from '../failure.ts';
-import { inProject } from '../project.ts';
+import { inProject, WORKER } from '../project.ts';
 
 /**
  * Bundles the Worker as wrangler does, with other policies in the place of those that were compiled at build time.
  *
- * @param policies  the compiled policies as JSON: takes the place of `bundle.generated.json`.
+ * @param policies  the compiled policies as JSON: takes the place of `bundle.generated.json`; null: that stays an import.
  * @param entry     the Worker's entry file.
  * @returns one ES module.
  */
-export async function bundleWorker(policies: string, entry: string = inProject('src/index.ts')): Promise<string> {
+export async function bundleWorker(policies: string | null, entry: string = WORKER): Promise<string> {
   const swap: Plugin = {
     name: 'policies',
     setup(esbuild) {
-      esbuild.onResolve({ filter: /bundle\.generated\.json$/ }, () => ({ path: 'policies', namespace: 'keywarden' }));
-      esbuild.onLoad({ filter: /./, namespace: 'keywarden' }, () => ({ contents: policies, loader: 'json' }));
+      esbuild.onResolve({ filter: /bundle\.generated\.json$/ }, ({ path }) =>
+        policies === null ? { path, external: true } : { path: 'policies', namespace: 'keywarden' },
+      );
+      esbuild.onLoad({ filter: /./, namespace: 'keywarden' }, () => ({ contents: policies ?? '', loader: 'json' }));
     },
   };
   try {

@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
+import { inPackage } from '../project.ts';
 
 /** Where credentials lie, by class: data, from which the helper's table is made. */
-export const CREDENTIAL_PATHS = fileURLToPath(new URL('../../helper/credential-paths.txt', import.meta.url));
+export const CREDENTIAL_PATHS = inPackage('helper/credential-paths.txt');
 
 export interface CredentialPath {
   readonly pathClass: string;

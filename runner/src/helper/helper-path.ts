@@ -1,16 +1,16 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Failure } from '../failure.ts';
+import { inPackage } from '../project.ts';
 import { CREDENTIAL_PATHS, parseCredentialPaths } from './credential-list.ts';
-import { systemCalls } from './system-calls.ts';
+import { machineOf, systemCalls } from './system-calls.ts';
 import { tablesOf } from './tables.ts';
 
-const HELPER = fileURLToPath(new URL('../../helper/', import.meta.url));
+const HELPER = inPackage('helper');
 const FLAGS = ['-std=gnu11', '-O2', '-static', '-pthread', '-Wall', '-Wextra', '-Werror', '-I', join(HELPER, 'src')];
 
 let known: Promise<string> | null = null;
@@ -31,22 +31,25 @@ export function helperPath(): Promise<string> {
 
 /** The helper's data as the C source that it is built with. */
 export async function helperTables(): Promise<string> {
-  const machine = process.arch === 'arm64' ? 'arm64' : 'x64';
-  return tablesOf(systemCalls(), parseCredentialPaths(await readFile(CREDENTIAL_PATHS, 'utf8')), machine);
+  return tablesOf(systemCalls(), parseCredentialPaths(await readFile(CREDENTIAL_PATHS, 'utf8')), machineOf());
 }
 
 async function built(): Promise<string> {
-  const tables = await helperTables();
-  const sources = (await readdir(join(HELPER, 'src'))).filter((name) => /\.[ch]$/.test(name)).sort();
-  const digest = createHash('sha256').update(FLAGS.join(' ')).update(tables);
-  for (const name of sources) digest.update(name).update(await readFile(join(HELPER, 'src', name)));
   // The folder tells what it was built from: nothing is compared by time, and a running one is never overwritten.
-  const folder = join(HELPER, 'build', digest.digest('hex').slice(0, 16));
+  const folder = join(HELPER, 'build', digestOf(madeFrom()));
   const target = join(folder, 'keywarden-helper');
-  if (await isThere(target)) return target;
-  await mkdir(folder, { recursive: true });
+  if (existsSync(target)) return target;
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new Failure(
+      `the sandbox helper cannot be built: ${(error as Error).message}`,
+      'keywarden doctor builds it, once, when it is run by whoever may write there',
+    );
+  }
+  const tables = await helperTables();
   const fresh = `${target}.${process.pid}`;
-  const files = sources.filter((name) => name.endsWith('.c')).map((name) => join(HELPER, 'src', name));
+  const files = sourcesIn(join(HELPER, 'src'), '.c');
   try {
     await writeFile(`${fresh}.c`, tables);
     await promisify(execFile)(process.env['CC'] ?? 'cc', [...FLAGS, '-o', fresh, `${fresh}.c`, ...files]);
@@ -65,8 +68,26 @@ async function built(): Promise<string> {
   return target;
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
+/**
+ * All that has a say in it. The tables are not made only to be hashed, every run would wait for that: their data and the code
+ * that makes them are hashed in their place. As published that code is in the bundle, and changes with the version.
+ */
+const madeFrom = (): string[] => [
+  inPackage('package.json'),
+  join(HELPER, 'system-calls.txt'),
+  join(HELPER, 'credential-paths.txt'),
+  ...sourcesIn(inPackage('src/helper'), '.ts'),
+  ...sourcesIn(join(HELPER, 'src'), '.c', '.h'),
+];
+
+function sourcesIn(folder: string, ...kinds: string[]): string[] {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => kinds.some((kind) => name.endsWith(kind)));
+  return names.sort().map((name) => join(folder, name));
+}
+
+function digestOf(files: readonly string[]): string {
+  const digest = createHash('sha256').update([process.arch, ...FLAGS].join(' '));
+  for (const file of files) digest.update(`\0${basename(file)}\0`).update(readFileSync(file));
+  return digest.digest('hex').slice(0, 16);
+}

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { inPackage } from '../project.ts';
 
 /** What the agent's system calls meet: data, from which the helper's filter and its table of names are made. */
-export const SYSTEM_CALLS = fileURLToPath(new URL('../../helper/system-calls.txt', import.meta.url));
+export const SYSTEM_CALLS = inPackage('helper/system-calls.txt');
 
 export type Machine = 'x64' | 'arm64';
 export type Action = 'path' | 'block' | 'allow' | 'none';
@@ -62,11 +62,14 @@ export function parseSystemCalls(text: string, machine: Machine): readonly Syste
   return [...calls.values()];
 }
 
-/** For this process's own machine, from the list as shipped. */
-export function systemCalls(machine: string = process.arch): readonly SystemCall[] {
+export function machineOf(machine: string = process.arch): Machine {
   if (machine !== 'x64' && machine !== 'arm64') throw new SyntaxError(`no filter for ${machine}`);
-  return parseSystemCalls(readFileSync(SYSTEM_CALLS, 'utf8'), machine);
+  return machine;
 }
+
+/** For this process's own machine, from the list as shipped. */
+export const systemCalls = (machine?: string): readonly SystemCall[] =>
+  parseSystemCalls(readFileSync(SYSTEM_CALLS, 'utf8'), machineOf(machine));
 
 /** What the filter refuses, always or by its arguments. */
 export const refusedCalls = (calls: readonly SystemCall[]): string[] =>

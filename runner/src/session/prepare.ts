@@ -3,7 +3,7 @@ import { availableParallelism, hostname, totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { AgentId, CapabilityName } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
-import { inProject } from '../project.ts';
+import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
 import type { BackendName, Layer, Limits, Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend } from './choose-backend.ts';
@@ -173,7 +173,7 @@ function wantedBackend({ backend, image, root }: RunRequest): BackendName | 'aut
 
 function mountsOf(request: RunRequest): Mount[] {
   if (request.mounts.length === 0) return [];
-  const list = textOrNull(inProject('runner', 'helper', 'credential-paths.txt'));
+  const list = textOrNull(CREDENTIAL_PATHS);
   const host = hostPaths(request.state.path, list);
   const mounts = request.mounts.map((text) => checkMount(parseMount(text), host, request.mountAnyway));
   if (mounts.length > 32) throw usage('--mount: at most 32 of them');

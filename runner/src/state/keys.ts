@@ -1,5 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Failure } from '../failure.ts';
+import type { OperatorRole } from './operator-roles.ts';
 
 /** A private Ed25519 key as JWK (RFC 8037 §2), with the `kid` that tokens name. */
 export interface SigningJwk {
@@ -12,8 +13,6 @@ export interface SigningJwk {
   readonly use: 'sig';
 }
 
-export type OperatorRole = 'mint' | 'approve' | 'audit' | 'admin';
-
 /** One entry of KEYWARDEN_OPERATORS: the key itself is known to the operator alone. */
 export interface OperatorEntry {
   readonly id: string;
@@ -21,8 +20,6 @@ export interface OperatorEntry {
   /** Hex SHA-256 of the key's text. */
   readonly sha256: string;
 }
-
-export const ROLES: readonly OperatorRole[] = ['mint', 'approve', 'audit', 'admin'];
 
 export function makeSigningKey(): SigningJwk {
   const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });

@@ -6,8 +6,13 @@ import { Failure } from '../../failure.ts';
 import { codeOf } from '../../state/private-file.ts';
 import { harmlessJson, note } from '../terminal.ts';
 
+export interface ExportOptions {
+  readonly out?: string;
+  readonly state?: string;
+}
+
 /** Copies the export as it streams, so that its size does not matter. */
-export async function exportAudit(options: { out?: string; state?: string }): Promise<void> {
+export async function exportAudit(options: ExportOptions): Promise<void> {
   const bytes = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
   if (options.out !== undefined) {
     const rows = await writeNew(options.out, bytes);

@@ -2,9 +2,9 @@ import { Command, Option } from 'commander';
 import { AgentId, AuditEvent, CapabilityName, SessionId } from '../../../../src/protocol.ts';
 import { parseAs, parseCount, parseInstant, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
-import { exportAudit } from './audit-export.ts';
-import { listAudit } from './audit-list.ts';
-import { verifyAudit } from './audit-verify.ts';
+import type { ExportOptions } from './audit-export.ts';
+import type { ListOptions } from './audit-list.ts';
+import type { VerifyOptions } from './audit-verify.ts';
 
 export function auditCommand(setExit: SetExit): Command {
   return new Command('audit')
@@ -39,7 +39,7 @@ Examples:
   keywarden audit list --event token.minted | less -S
   keywarden audit list --agent demo --follow`,
     )
-    .action(listAudit);
+    .action(async (options: ListOptions) => (await import('./audit-list.ts')).listAudit(options));
 }
 
 function verifyCommand(setExit: SetExit): Command {
@@ -63,7 +63,8 @@ Examples:
   keywarden audit verify
   keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`,
     )
-    .action(async (file: string | undefined, options: { jwks?: string; state?: string; json?: boolean }) => {
+    .action(async (file: string | undefined, options: VerifyOptions) => {
+      const { verifyAudit } = await import('./audit-verify.ts');
       setExit(await verifyAudit(file, options));
     });
 }
@@ -79,5 +80,5 @@ function exportCommand(): Command {
 Example:
   keywarden audit export --out audit.ndjson`,
     )
-    .action(exportAudit);
+    .action(async (options: ExportOptions) => (await import('./audit-export.ts')).exportAudit(options));
 }

@@ -2,9 +2,8 @@ import { Command } from 'commander';
 import { inProject } from '../../project.ts';
 import { collectNames } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
-import { checkPolicies } from './policy-check.ts';
-import { type ExplainOptions, explainPolicy } from './policy-explain.ts';
-import { testPolicies } from './policy-test.ts';
+import type { CheckOptions } from './policy-check.ts';
+import type { ExplainOptions } from './policy-explain.ts';
 
 const LOCAL_HELP = 'also accept http:// origins on loopback, as keywarden dev does';
 
@@ -18,7 +17,8 @@ export function policyCommand(setExit: SetExit): Command {
         .option('--dev', LOCAL_HELP)
         .option('--json', 'print { ok, problems, services }')
         .addHelpText('after', '\nExit code 1 when there is a problem.\n\nExample:\n  keywarden policy check policies')
-        .action(async (dir: string | undefined, options: { dev?: boolean; json?: boolean }) => {
+        .action(async (dir: string | undefined, options: CheckOptions) => {
+          const { checkPolicies } = await import('./policy-check.ts');
           setExit(await checkPolicies(dir ?? inProject('policies'), options));
         }),
     )
@@ -29,7 +29,8 @@ export function policyCommand(setExit: SetExit): Command {
         .option('--dev', LOCAL_HELP)
         .option('--json', 'print { ok, passed, failures, problems }')
         .addHelpText('after', '\nExit code 1 when a fixture fails.\n\nExample:\n  keywarden policy test policies')
-        .action(async (dir: string | undefined, options: { dev?: boolean; json?: boolean }) => {
+        .action(async (dir: string | undefined, options: CheckOptions) => {
+          const { testPolicies } = await import('./policy-test.ts');
           setExit(await testPolicies(dir ?? inProject('policies'), options));
         }),
     )
@@ -60,6 +61,7 @@ Examples:
     --content-type application/x-www-form-urlencoded`,
     )
     .action(async (words: string[], options: ExplainOptions) => {
+      const { explainPolicy } = await import('./policy-explain.ts');
       setExit(await explainPolicy(words, options));
     });
 }

@@ -1,11 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { EXIT } from '../../failure.ts';
-import type { ProbeResult } from '../../sandbox/selftest/selftest.ts';
-import { chooseBackend } from '../../session/choose-backend.ts';
 import type { SetExit } from '../program.ts';
-import { coloured, harmlessLine, print, printJson } from '../terminal.ts';
 
-interface SelftestOptions {
+export interface SelftestOptions {
   readonly backend: 'auto' | 'namespace' | 'docker';
   readonly image?: string;
   readonly root?: string;
@@ -38,38 +34,10 @@ Examples:
   keywarden selftest
   keywarden selftest --row B13 --race-seconds 60`,
     )
-    .action(async (options: SelftestOptions) => setExit(await attack(options)));
-}
-
-async function attack(options: SelftestOptions): Promise<number> {
-  const { selftest } = await import('../../sandbox/selftest/selftest.ts');
-  const { LEFT_OUT } = await import('../../sandbox/selftest/left-out.ts');
-  const { backend } = await chooseBackend(options.backend);
-  const probes: ProbeResult[] = [];
-  if (!options.json) print(`${'ROW'.padEnd(5)} ${'PROBE'.padEnd(50)} REFUSED  COUNTED  OUTSIDE  GONE`);
-  const root = options.root ?? options.image ?? null;
-  for await (const probe of selftest(backend, root, options.row ?? null, options.raceSeconds)) {
-    probes.push(probe);
-    if (!options.json) printProbe(probe);
-  }
-  const ok = probes.length > 0 && probes.every((probe) => probe.ok);
-  if (options.json) printJson({ ok, backend: backend.name, probes, left_out: LEFT_OUT });
-  else if (probes.length > 0) print(ok ? `ok: the ${backend.name} sandbox held ${probes.length} attacks` : 'NOT ok');
-  else for (const { rows, why } of LEFT_OUT) print(`rows ${rows} have no probe: ${why}`);
-  return ok ? EXIT.ok : EXIT.negative;
-}
-
-function printProbe(probe: ProbeResult): void {
-  const cell = (held: boolean | null): string => (held === null ? '-' : held ? 'yes' : 'NO').padEnd(8);
-  const outside = (probe.control ? 'works' : 'FAILS').padEnd(8);
-  print(
-    coloured(
-      probe.ok ? 'green' : 'red',
-      `${probe.row.padEnd(5)} ${probe.name.padEnd(50)} ${cell(probe.refused)} ${cell(probe.counted)} ${outside} ${cell(probe.gone)}`,
-    ),
-  );
-  const { inside, counter, outside: control } = probe.seen;
-  if (!probe.ok) print(harmlessLine(`      inside: ${inside}; counter: ${counter}; outside: ${control}`));
+    .action(async (options: SelftestOptions) => {
+      const { attack } = await import('./selftest-attack.ts');
+      setExit(await attack(options));
+    });
 }
 
 function parseSeconds(text: string): number {

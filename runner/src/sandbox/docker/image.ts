@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
+import { inPackage } from '../../project.ts';
 import { statusOf, wordsOf } from './engine.ts';
 
-const LIST = fileURLToPath(new URL('../../../image/packages.txt', import.meta.url));
+const LIST = inPackage('image/packages.txt');
 export const IMAGE_REPOSITORY = 'keywarden/sandbox';
 export const IMAGE_LABEL = 'keywarden.image';
 export const IMAGE_MEND = 'node scripts/sandbox-image.ts makes it from Debian packages; or --image NAME';

@@ -1,15 +1,8 @@
 import { chmodSync } from 'node:fs';
-import {
-  createServer,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-  type RequestOptions,
-  type ServerResponse,
-} from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Agent, IncomingMessage, RequestOptions, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import { Failure } from '../../failure.ts';
+import { http, https } from '../../node-http.ts';
 import { passingFields } from './fields.ts';
 import { mayPass } from './paths.ts';
 import { answerNotOffered, answerUnreachable } from './problems.ts';
@@ -36,7 +29,7 @@ export async function openEgress(socket: string, edgeUrl: string | null): Promis
   const edge = edgeUrl === null ? null : new URL(edgeUrl);
   const agent = agentFor(edge);
   // Node's 300 s for a whole request would cut long uploads; the session's deadline bounds them.
-  const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, (incoming, outgoing) => {
+  const server = http.createServer({ requestTimeout: 0, headersTimeout: 30_000 }, (incoming, outgoing) => {
     outgoing.sendDate = false;
     if (!mayPass(incoming.method ?? '', incoming.url ?? '')) answerNotOffered(outgoing);
     else if (edge === null || agent === null) answerUnreachable(outgoing, 'this sandbox has no edge');
@@ -62,13 +55,13 @@ export async function openEgress(socket: string, edgeUrl: string | null): Promis
  * A connection a request: one that is kept may be closed by the edge just as the next request is written on it, and what was
  * perhaps done must not be sent again.
  */
-function agentFor(edge: URL | null): HttpAgent | null {
+function agentFor(edge: URL | null): Agent | null {
   if (edge === null) return null;
   const options = { keepAlive: false, maxSockets: MOST_CONNECTIONS };
-  return edge.protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options);
+  return edge.protocol === 'https:' ? new (https().Agent)(options) : new http.Agent(options);
 }
 
-function forward(edge: URL, agent: HttpAgent, incoming: IncomingMessage, outgoing: ServerResponse): void {
+function forward(edge: URL, agent: Agent, incoming: IncomingMessage, outgoing: ServerResponse): void {
   const options: RequestOptions = {
     agent,
     hostname: edge.hostname.replace(/^\[|\]$/g, ''),
@@ -85,7 +78,7 @@ function forward(edge: URL, agent: HttpAgent, incoming: IncomingMessage, outgoin
       'close',
     ],
   };
-  const upstream = edge.protocol === 'https:' ? httpsRequest(options) : httpRequest(options);
+  const upstream = edge.protocol === 'https:' ? https().request(options) : http.request(options);
   upstream.on('response', (answer) => {
     outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', passingFields(answer.rawHeaders, false));
     // Events of a stream must not wait for the first byte of its body.

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { CREDENTIAL_PATHS, parseCredentialPaths } from '../../helper/credential-list.ts';
-import { systemCalls } from '../../helper/system-calls.ts';
+import { machineOf, parseSystemCalls, SYSTEM_CALLS } from '../../helper/system-calls.ts';
 import { COUNTED, countedNames, MOST_CLASSES, MOST_RULES } from '../../helper/tables.ts';
 import type { Counters } from '../backend.ts';
 
@@ -12,12 +12,15 @@ export type HelperEvent =
 
 const NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
 const KIND_BYTES = (MOST_CLASSES + 1) * MOST_RULES * 4;
+const NOTHING = Buffer.alloc(KIND_BYTES);
 
 /** The helper's counters, in a file that it writes while it counts: whatever floods it, nothing has to be said one by one. */
 export class Counts {
   /** For the helper; ours until `finish`. */
   readonly fd: number;
-  readonly #names = countedNames(systemCalls(), parseCredentialPaths(readFileSync(CREDENTIAL_PATHS, 'utf8')));
+  // As they are now: the helper that counts was made of them. Read only when something was counted.
+  readonly #lists = [readFileSync(SYSTEM_CALLS, 'utf8'), readFileSync(CREDENTIAL_PATHS, 'utf8')] as const;
+  #names: ReturnType<typeof countedNames> | null = null;
   readonly #table = Buffer.alloc(COUNTED.length * KIND_BYTES);
   #finished = false;
   #unreadable = 0;
@@ -66,14 +69,22 @@ export class Counts {
   ): { readonly pathClass: string; readonly syscall: string; readonly count: number }[] {
     const rows = [];
     const start = COUNTED.indexOf(kind) * KIND_BYTES;
+    if (this.#table.subarray(start, start + KIND_BYTES).equals(NOTHING)) return [];
+    const names = this.#namesOnce();
     for (let at = start; at < start + KIND_BYTES; at += 4) {
       const count = this.#table.readUInt32LE(at);
       if (count === 0) continue;
       const cell = (at - start) / 4;
-      const pathClass = this.#names.classes[Math.floor(cell / MOST_RULES)] ?? 'none';
-      rows.push({ pathClass, syscall: this.#names.calls[cell % MOST_RULES] ?? 'none', count });
+      const pathClass = names.classes[Math.floor(cell / MOST_RULES)] ?? 'none';
+      rows.push({ pathClass, syscall: names.calls[cell % MOST_RULES] ?? 'none', count });
     }
     return rows;
+  }
+
+  #namesOnce(): ReturnType<typeof countedNames> {
+    const [calls, paths] = this.#lists;
+    this.#names ??= countedNames(parseSystemCalls(calls, machineOf()), parseCredentialPaths(paths));
+    return this.#names;
   }
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
 import { kernelOffers } from '../../helper/kernel-offers.ts';
 import type { Layer } from '../backend.ts';
@@ -14,12 +15,16 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
   // Side by side: every run waits for both.
   const tried = bubblewrap();
   const helper = await helperPath().then(
-    (path) => ({ path, why: null }),
-    (error: Error) => ({ path: null, why: error.message }),
+    (path) => ({ path, why: '', mend: '' }),
+    (error: Error) => ({
+      path: null,
+      why: error.message,
+      mend: error instanceof Failure ? error.hints.join('; ') : 'apt-get install gcc libc6-dev',
+    }),
   );
   const offers = helper.path === null ? null : await kernelOffers(helper.path).catch(() => null);
   return [
-    layer('helper', helper.path !== null, helper.path ?? helper.why ?? '', 'apt-get install gcc libc6-dev'),
+    layer('helper', helper.path !== null, helper.path ?? helper.why, helper.mend),
     await tried,
     namespaces(),
     layer(

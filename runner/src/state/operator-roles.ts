@@ -1,0 +1,3 @@
+export type OperatorRole = 'mint' | 'approve' | 'audit' | 'admin';
+
+export const ROLES: readonly OperatorRole[] = ['mint', 'approve', 'audit', 'admin'];
