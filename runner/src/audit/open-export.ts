@@ -1,22 +1,28 @@
-import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { Failure } from '../failure.ts';
 import { codeOf } from '../state/private-file.ts';
 
 const MEND = 'make one: keywarden audit export --out FILE';
 
 /**
- * The bytes of an export in a file.
+ * The bytes of an export in a file, or in a pipe, whose writer may be late: meanwhile signals are heard.
  *
  * @throws Failure when there is nothing to read.
  */
-export function openExport(file: string): AsyncIterable<Uint8Array> {
-  let fd: number;
+export async function openExport(file: string): Promise<AsyncIterable<Uint8Array>> {
+  const handle = await opened(file);
+  if ((await handle.stat()).isDirectory()) {
+    await handle.close();
+    throw new Failure(`${file} is a folder, not an export`, MEND);
+  }
+  return handle.createReadStream();
+}
+
+async function opened(file: string): Promise<FileHandle> {
   try {
-    fd = openSync(file, 'r');
+    return await open(file, 'r');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') throw new Failure(`there is no file ${file}`, MEND);
     throw new Failure(`${file} cannot be read: ${(error as Error).message}`, 'it must be readable by you');
   }
-  if (fstatSync(fd).isDirectory()) throw new Failure(`${file} is a folder, not an export`, MEND);
-  return createReadStream(file, { fd });
 }

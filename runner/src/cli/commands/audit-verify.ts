@@ -39,7 +39,7 @@ async function verifyEdge(options: VerifyOptions): Promise<number> {
 
 async function verifyFile(file: string, options: VerifyOptions): Promise<number> {
   const jwks = options.jwks === undefined ? null : await jwksAt(options.jwks);
-  const result = await verifyExport(openExport(file), jwks);
+  const result = await verifyExport(await openExport(file), jwks);
   if (options.json) printJson(result);
   else {
     report(result, file);
