@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-_Noreturn void die(const char *what) { perror(what), exit(1); }
+_Noreturn void die_with(int code, const char *what) { perror(what), exit(code); }
 
 static uint64_t state;
 static uint32_t roll(uint32_t below) {
