@@ -84,10 +84,7 @@ export class EdgeClient {
   }
 }
 
-async function* whole(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  address: EdgeAddress,
-): AsyncGenerator<Uint8Array> {
+async function* whole(chunks: AsyncIterable<Uint8Array>, address: EdgeAddress): AsyncGenerator<Uint8Array> {
   try {
     yield* chunks;
   } catch (error) {
