@@ -10,12 +10,17 @@ try {
   passed += report.numPassedTests;
   failed += report.numFailedTests;
   skipped += report.numPendingTests + (report.numTodoTests ?? 0);
-  // Whoever reads the log sees what did not run; its name says why.
-  for (const { assertionResults } of report.testResults)
-    for (const { status, fullName } of assertionResults)
-      if (status === 'pending' || status === 'skipped' || status === 'todo') console.log(`skipped: ${fullName}`);
-  // A file that could not even be loaded holds no test to count.
-  failed += report.testResults.filter((r) => r.status === 'failed' && r.assertionResults.length === 0).length;
+  for (const { status: ofFile, assertionResults: tests } of report.testResults) {
+    const unrun = tests.filter(({ status }) => ['pending', 'skipped', 'todo'].includes(status));
+    // A file that could not be loaded, or whose preparation failed: what did not run was not left out on purpose.
+    if (ofFile === 'failed' && !tests.some(({ status }) => status === 'failed')) {
+      failed += Math.max(1, unrun.length);
+      skipped -= unrun.length;
+      continue;
+    }
+    // Whoever reads the log sees what did not run; its name says why.
+    for (const { fullName } of unrun) console.log(`skipped: ${fullName}`);
+  }
 } catch {
   console.log('the test runner left no report');
   failed += 1;
