@@ -8,9 +8,12 @@ import { type LoggedRows, rowsOfWires } from './log.ts';
 /** Rows in one statement, about. */
 export const PUSH_BATCH = 400;
 
-/** The columns of `audit` in the order of the wire form, whose first element is the version. */
+/**
+ * The columns of `audit` in the order of the wire form, whose first element is the version. Of `row`, not of `json_each`: its
+ * `value` is written anew, as text, each time it is mentioned.
+ */
 const columns = sql.join(
-  Array.from({ length: 26 }, (_, index) => sql.raw(`value ->> ${index + 1}`)),
+  Array.from({ length: 26 }, (_, index) => sql.raw(`row ->> ${index + 1}`)),
   sql.raw(', '),
 );
 
@@ -28,7 +31,9 @@ export async function pushRows(database: D1Database, ledger: string, groups: rea
   const wires = `[${groups.map((group) => group.wires).join(',')}]`;
   const { meta } = await db
     .insert(audit)
-    .select(sql`select ${columns} from json_each(${wires}) where true`)
+    .select(
+      sql`with wires as materialized (select value as row from json_each(${wires})) select ${columns} from wires where true`,
+    )
     .onConflictDoNothing();
   const sent = groups.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   return meta.changes === sent ? [] : compared(db, ledger, groups);
