@@ -1,6 +1,7 @@
-import { hmac } from '@noble/hashes/hmac.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+const encoder = new TextEncoder();
+const hmacHex = (secret: string, text: string): string => createHmac('sha256', secret).update(text).digest('hex');
 
 /**
  * Decision links in messages, and the messages' own signatures: HMAC-SHA256 by one secret, with a label each, so that one is
@@ -8,8 +9,7 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
  *
  * A link decides nothing by itself: it leads to the console's sign-in, and who signed in there presents it.
  */
-const sign = (secret: string, label: string, text: string): string =>
-  bytesToHex(hmac(sha256, utf8ToBytes(secret), utf8ToBytes(`${label}\n${text}`)));
+const sign = (secret: string, label: string, text: string): string => hmacHex(secret, `${label}\n${text}`);
 
 /** `<nonce>.<expiry, Unix seconds>.<signature>` for one approval. */
 export function linkOf(secret: string, approval: string, nonce: string, expiresAtMs: number): string {
@@ -23,16 +23,11 @@ export function nonceOfLink(secret: string, approval: string, link: string, now:
   if (match === null) return null;
   const [, nonce = '', expiry = '', signature = ''] = match;
   const expected = sign(secret, 'keywarden.approval-link.1', `${approval}.${nonce}.${expiry}`);
-  return equalHex(expected, signature) && Number(expiry) * 1000 > now ? nonce : null;
+  return timingSafeEqual(encoder.encode(expected), encoder.encode(signature)) && Number(expiry) * 1000 > now
+    ? nonce
+    : null;
 }
 
 /** `Keywarden-Signature` of a message: over its time and its body, so that an old one is not sent again as new. */
 export const signatureOf = (secret: string, timestamp: string, body: string): string =>
-  `v1=${bytesToHex(hmac(sha256, utf8ToBytes(secret), utf8ToBytes(`${timestamp}.${body}`)))}`;
-
-/** In time that does not depend on where they differ. */
-function equalHex(one: string, other: string): boolean {
-  let difference = one.length ^ other.length;
-  for (let i = 0; i < one.length; i += 1) difference |= one.charCodeAt(i) ^ other.charCodeAt(i);
-  return difference === 0;
-}
+  `v1=${hmacHex(secret, `${timestamp}.${body}`)}`;

@@ -1,5 +1,4 @@
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { hash } from 'node:crypto';
 import type { ChainCut, ChainHead } from '../ledger/contract.ts';
 import type { AuditRow } from './event.ts';
 
@@ -81,9 +80,24 @@ export function canonicalRowAt(
   ]);
 }
 
+/** Used again for each row: two calls into the runtime a row, and nothing to collect. */
+let linkBytes = new Uint8Array(8_192);
+
 /** SHA-256(prevHash bytes ‖ UTF-8 canonical row), hex. `prevHash` must be 64 hex digits. */
 export function linkHash(prevHash: string, canonical: string): string {
-  return bytesToHex(sha256.create().update(hexToBytes(prevHash)).update(encoder.encode(canonical)).digest());
+  const needed = 32 + 3 * canonical.length;
+  if (linkBytes.length < needed) linkBytes = new Uint8Array(2 * needed);
+  for (let i = 0; i < 32; i += 1) {
+    linkBytes[i] = (hexDigit(prevHash.charCodeAt(2 * i)) << 4) | hexDigit(prevHash.charCodeAt(2 * i + 1));
+  }
+  const { written } = encoder.encodeInto(canonical, linkBytes.subarray(32));
+  return hash('sha256', linkBytes.subarray(0, 32 + written), 'hex');
+}
+
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  if (code >= 0x61 && code <= 0x66) return code - 0x57;
+  throw new RangeError("no hex digit in a row's previous hash");
 }
 
 /** What is wrong, and at which row of which ledger. */
