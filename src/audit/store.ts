@@ -3,7 +3,8 @@ import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { type ChainProblem, chainVerifier, describeProblem } from './chain.ts';
+import { type ChainProblem, describeProblem } from './chain-problem.ts';
+import { chainVerifier } from './chain-verifier.ts';
 import type { AuditRow } from './event.ts';
 import { checkpointLineOf, exportLineOf } from './export-line.ts';
 

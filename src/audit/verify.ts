@@ -1,5 +1,6 @@
 import type { JSONWebKeySet } from 'jose';
-import { type ChainProblem, type ChainVerifier, chainVerifier, describeProblem } from './chain.ts';
+import { type ChainProblem, describeProblem } from './chain-problem.ts';
+import { type ChainVerifier, chainVerifier } from './chain-verifier.ts';
 import { type ExportLine, readExportLine } from './export-line.ts';
 import { NO_CHECKPOINT, type ReadCheckpoint, readCheckpoint } from './read-checkpoint.ts';
 

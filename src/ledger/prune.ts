@@ -1,6 +1,8 @@
 import { and, asc, eq, gt, lte } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
-import { chainVerifier, describeProblem, GENESIS_HASH } from '../audit/chain.ts';
+import { GENESIS_HASH } from '../audit/chain.ts';
+import { describeProblem } from '../audit/chain-problem.ts';
+import { chainVerifier } from '../audit/chain-verifier.ts';
 import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
 import { err, ok, type Result } from '../lib/result.ts';

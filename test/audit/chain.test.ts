@@ -1,12 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import {
-  CANONICAL_COLUMNS,
-  CANONICAL_VERSION,
-  canonicalRow,
-  chainVerifier,
-  verifyChain,
-} from '../../src/audit/chain.ts';
+import { CANONICAL_COLUMNS, CANONICAL_VERSION, canonicalRow, linkHash } from '../../src/audit/chain.ts';
+import { chainVerifier, verifyChain } from '../../src/audit/chain-verifier.ts';
 import type { AuditRow } from '../../src/audit/event.ts';
 import { chainOf, headOf, linked } from '../support/audit-rows.ts';
 
@@ -16,6 +11,21 @@ const head = headOf(good, L);
 const at = (index: number): AuditRow => good[index] as AuditRow;
 
 describe('the hash', () => {
+  it('is that of the whole row, however long it is and whatever letters it has, and of nothing that was hashed before', () => {
+    for (const canonical of ['["ä€😀"]', `["${'😀€ä'.repeat(20_000)}"]`, '["short again"]', '']) {
+      const expected = createHash('sha256')
+        .update(Buffer.from(at(2).prevHash, 'hex'))
+        .update(canonical)
+        .digest('hex');
+      expect(linkHash(at(2).prevHash, canonical)).toBe(expected);
+    }
+  });
+
+  it('takes no previous hash that is none', () => {
+    for (const prevHash of ['', 'f'.repeat(63), `${'f'.repeat(63)}g`, 'F'.repeat(64)])
+      expect(() => linkHash(prevHash, '[]')).toThrow(RangeError);
+  });
+
   it("is SHA-256 of the previous hash's bytes and the canonical row, as another implementation computes it", () => {
     const row = at(2);
     const text = JSON.stringify([CANONICAL_VERSION, ...CANONICAL_COLUMNS.map((column) => row[column])]);
