@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { inProject } from '../runner/src/project.ts';
 import { engineAt, socketOf } from '../runner/src/sandbox/docker/engine.ts';
 import { defaultImage, IMAGE_LABEL, IMAGE_REPOSITORY, imageRecipe } from '../runner/src/sandbox/docker/image.ts';
@@ -17,8 +17,13 @@ const SLIM = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/info/*', '/usr
 const fresh = process.argv.includes('--fresh');
 const { packages, digest } = imageRecipe();
 const engine = engineAt(socketOf());
-if (fresh || !(await isThere())) await importImage(archive());
-process.stdout.write(`${defaultImage()} (${packages.join(', ')})\n`);
+try {
+  if (fresh || !(await isThere())) await importImage(archive());
+  process.stdout.write(`${defaultImage()} (${packages.join(', ')})\n`);
+} catch (error) {
+  process.stderr.write(`sandbox-image: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
 
 function isThere(): Promise<boolean> {
   return engine
@@ -37,7 +42,9 @@ function archive(): string {
   const cache = inProject('.keywarden', 'images');
   const tar = join(cache, `sandbox-${digest}.tar`);
   if (existsSync(tar) && !fresh) return tar;
-  run(process.execPath, [join(import.meta.dirname, 'system-packages.ts'), 'mmdebstrap']);
+  // Who is not root makes it in a user namespace, with ids of /etc/subuid that newuidmap gives out.
+  const tools = process.getuid?.() === 0 ? ['mmdebstrap'] : ['mmdebstrap', 'uidmap'];
+  run(process.execPath, [join(import.meta.dirname, 'system-packages.ts'), ...tools]);
   mkdirSync(cache, { recursive: true, mode: 0o700 });
   // Two may make it at once: each its own file, and the last one takes the place.
   const growing = `${tar}.${process.pid}`;
@@ -85,5 +92,5 @@ function suite(): string {
 function run(program: string, args: readonly string[]): void {
   const ran = spawnSync(program, args, { stdio: ['ignore', 2, 2] });
   if (ran.status === 0) return;
-  throw new Error(`${program} failed (${ran.error?.message ?? ran.status})`);
+  throw new Error(`${[basename(program), ...args].join(' ')}: ${ran.error?.message ?? `exit code ${ran.status}`}`);
 }

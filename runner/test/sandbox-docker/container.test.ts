@@ -1,11 +1,12 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { release } from 'node:os';
-import { join } from 'node:path';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SandboxSpec } from '../../src/sandbox/backend.ts';
 import { dockerBackend } from '../../src/sandbox/docker/backend.ts';
 import { socketOf } from '../../src/sandbox/docker/engine.ts';
 import { countOf, Place } from '../sandbox/support/sandboxed.ts';
+import { keywarden } from '../session/support/command.ts';
 import { OwnEngine } from './support/engine.ts';
 
 let engine: OwnEngine;
@@ -146,6 +147,36 @@ describe('what is missing', () => {
   it('an engine on another machine is refused by name', () => {
     expect(() => socketOf({ DOCKER_HOST: 'tcp://me:pw@10.0.0.1:2375' })).toThrow(/DOCKER_HOST is tcp:\/\/10/);
     expect(socketOf({ DOCKER_HOST: 'unix:///x/y.sock' })).toBe('/x/y.sock');
+  });
+});
+
+const NOBODY = 65_534;
+
+describe.skipIf(process.getuid?.() !== 0)('a user other than root whom the socket lets in', () => {
+  it('has a session of their own: their files stay theirs, opens are counted, and nothing is left', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'keywarden-ordinary-'));
+    try {
+      mkdirSync(join(home, 'work'));
+      for (const path of [home, join(home, 'work')]) chownSync(path, NOBODY, NOBODY);
+      for (const above of [dirname(engine.socket), dirname(dirname(engine.socket))]) chmodSync(above, 0o711);
+      chownSync(engine.socket, 0, NOBODY);
+      const agent = 'id -u; cat ~/.aws/credentials 2>/dev/null; echo made > /work/file; exit 5';
+      const options = ['--backend', 'docker', '--mount', `${home}/work:/work:rw`, '--state', join(home, 'state')];
+      const said = await keywarden(['run', '--no-edge', '--quiet', '--json', ...options, '--', 'sh', '-c', agent], {
+        uid: NOBODY,
+        env: { DOCKER_HOST: `unix://${engine.socket}`, HOME: home, TMPDIR: home },
+      });
+      expect(said, said.err).toMatchObject({ code: 5, out: `${NOBODY}\n` });
+      expect(JSON.parse(said.err.trim().split('\n').at(-1) ?? '')).toMatchObject({
+        denied: 1,
+        sources: ['seccomp-notify'],
+        absence_proven: true,
+      });
+      expect(statSync(join(home, 'work', 'file')).uid).toBe(NOBODY);
+      expect(await engine.api.listContainers({ all: true })).toEqual([]);
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 });
 

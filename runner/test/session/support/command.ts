@@ -14,6 +14,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly cwd?: string;
+  /** As this user and its group, when the tests are root's. */
+  readonly uid?: number;
   readonly started?: (child: ChildProcess) => void;
 }
 
@@ -53,6 +55,7 @@ function said(command: string, args: readonly string[], options: CommandOptions)
     const child = spawn(command, args, {
       cwd: options.cwd,
       env: { PATH: process.env['PATH'], ...options.env },
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     });
     options.started?.(child);
     let [out, err] = ['', ''];
