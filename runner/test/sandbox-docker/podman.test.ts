@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -83,5 +83,38 @@ describe.skipIf(!ROOT)('podman', () => {
   it.each(['B5', 'B7', 'B22', 'B28'])('stands the attacks of row %s', async (row) => {
     const said = await keywarden(['selftest', '--backend', 'docker', '--row', row], { env });
     expect(said.code, said.out + said.err).toBe(0);
+  });
+});
+
+describe.skipIf(!ROOT)('podman without root', () => {
+  const NOBODY = 65_534;
+
+  it('is refused by name: its ids are mapped, so that the sockets cannot be lent; the backend that needs no root is named', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'keywarden-rootless-'));
+    chownSync(home, NOBODY, NOBODY);
+    const socket = join(home, 'podman.sock');
+    const own = { PATH: process.env['PATH'], HOME: home, TMPDIR: home, XDG_RUNTIME_DIR: home };
+    const storage = ['--root', join(home, 'root'), '--runroot', join(home, 'run'), '--storage-driver', 'vfs'];
+    const service = spawn('podman', [...storage, 'system', 'service', '--time=0', `unix://${socket}`], {
+      uid: NOBODY,
+      gid: NOBODY,
+      env: own,
+      stdio: 'ignore',
+    });
+    try {
+      await until(() => existsSync(socket));
+      const env = { DOCKER_HOST: `unix://${socket}`, HOME: home, TMPDIR: home };
+      const said = await keywarden(['run', '--no-edge', '--backend', 'docker', '--', 'true'], { uid: NOBODY, env });
+      expect(said).toMatchObject({ code: 125, out: '' });
+      expect(said.err).toContain('mapped (rootless)');
+      expect(said.err).toContain('--backend namespace');
+    } finally {
+      const ended = new Promise((resolve) => service.once('close', resolve));
+      service.kill();
+      await ended;
+      // It keeps its user namespace by a process that outlives the service.
+      process.kill(Number(readFileSync(join(home, 'libpod', 'tmp', 'pause.pid'), 'utf8')), 'SIGKILL');
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 });

@@ -10,6 +10,8 @@ import { defaultImage, IMAGE_MEND, imageId } from './image.ts';
 interface Info {
   readonly KernelVersion?: string;
   readonly SecurityOptions?: readonly string[] | null;
+  /** Podman's way to say `name=rootless`. */
+  readonly Rootless?: boolean;
   readonly MemoryLimit?: boolean;
   readonly SwapLimit?: boolean;
   readonly PidsLimit?: boolean;
@@ -40,7 +42,7 @@ export async function dockerLayers(engine: Docker, socket: string): Promise<read
       `its kernel is ${info.KernelVersion}, ours is ${release()}`,
       'sockets cannot be mounted into a virtual machine: run keywarden where the engine runs',
     ),
-    ...security(info.SecurityOptions ?? []),
+    ...security(info),
     ...limits(info),
     await imageLayer(engine),
     {
@@ -89,8 +91,9 @@ function unreachable(socket: string, error: Error): Layer {
 }
 
 /** Entries such as `name=seccomp,profile=default`, `name=rootless`, `name=userns`. */
-function security(options: readonly string[]): Layer[] {
-  const names = options.map((option) => /name=([^,]+)/.exec(option)?.[1] ?? option);
+function security({ SecurityOptions, Rootless }: Info): Layer[] {
+  const names = (SecurityOptions ?? []).map((option) => /name=([^,]+)/.exec(option)?.[1] ?? option);
+  if (Rootless === true && !names.includes('rootless')) names.push('rootless');
   const mapped = names.filter((name) => name === 'rootless' || name === 'userns');
   return [
     layer(
