@@ -26,7 +26,8 @@ export function splitProxyUrl(url: string): { origin: string; service: string; r
   return {
     origin: url.slice(0, start),
     service: slash < 0 ? rest : rest.slice(0, slash),
-    rawPath: slash < 0 ? '' : rest.slice(slash),
+    // An empty path is "/" (RFC 9110 §4.2.3); boto3 lists buckets so.
+    rawPath: slash < 0 ? '/' : rest.slice(slash),
     query: mark < 0 ? '' : url.slice(mark + 1),
   };
 }

@@ -44,6 +44,17 @@ describe('threat 7: one canonical path, or none (data/path-corpus.json)', () => 
     else expect((await rowOf(world, response, 'call.denied')).decision).toBe('deny');
   });
 
+  it('no path at all is the path "/", as HTTP has it: the same rule judges both, and the upstream sees one', async () => {
+    const rooted = await world.token(['bank:root']);
+    for (const path of ['', '/']) {
+      world.upstream.forget();
+      await expectPassed(world, await world.call('bank', 'GET', path, { token: rooted }));
+      expect(world.upstream.seen[0]?.target).toBe('/');
+      world.upstream.forget();
+      await expectRefused(world, await world.call('bank', 'GET', path, { token }), 403, 'capability_missing');
+    }
+  });
+
   it('a service segment in any other spelling is no service', async () => {
     for (const segment of [
       'BANK',

@@ -79,6 +79,8 @@ capabilities:
     when: body.amount <= 5000
   echo:
     allow: ["GET /echo/{path+}", "HEAD /echo/{path+}", "POST /echo/{path+}", "PUT /echo/{path+}"]
+  root:
+    allow: GET /
   once:
     allow: GET /once
     limit: 1/day
