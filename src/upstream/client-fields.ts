@@ -29,6 +29,8 @@ const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
   'remote-user',
   'x-forwarded',
   'cdn-loop',
+  // httpoxy (CVE-2016-5385): a CGI program takes it for the proxy of its own requests.
+  'proxy',
   'max-forwards',
   'early-data',
   'expect',
@@ -70,6 +72,13 @@ const AUTH = new Set([
   'authorization',
   'proxy-authorization',
   'x-authorization',
+  'authentication',
+  'x-authentication',
+  'token',
+  'x-token',
+  'key',
+  'x-key',
+  'x-pat',
   'x-amz-security-token',
   'x-amz-s3session-token',
   'x-amz-access-token',
@@ -94,6 +103,7 @@ export const RANGES: ReadonlySet<string> = new Set(['range', 'if-range', 'reques
 const known = new Map<string, boolean>();
 /** Names are the client's to choose: the memory of them is bounded. */
 const MAX_KNOWN = 1_000;
+const MAX_KNOWN_LENGTH = 64;
 
 /** Whether the general rules keep a request field from the upstream. */
 export function isClientOnly(name: string): boolean {
@@ -101,7 +111,7 @@ export function isClientOnly(name: string): boolean {
   if (only === undefined) {
     only = judged(name);
     if (known.size >= MAX_KNOWN) known.clear();
-    known.set(name, only);
+    if (name.length <= MAX_KNOWN_LENGTH) known.set(name, only);
   }
   return only;
 }

@@ -38,6 +38,8 @@ describe('request fields that pass', () => {
     'content-encoding': 'gzip',
     'x-amz-bucket-object-lock-token': 'x',
     'x-amz-server-side-encryption-customer-key-md5': 'x',
+    'x-amz-meta-made_by': 'x',
+    'x-goog-meta-made_by': 'x',
     prefer: 'return=minimal',
     'openai-organization': 'org',
   })) {
@@ -45,6 +47,12 @@ describe('request fields that pass', () => {
   }
   it('the policy sets a default only where the client said nothing', () => {
     expect(pass({ 'vendor-version': '2' })).toEqual({ ...ALWAYS, 'vendor-version': '2' });
+  });
+  it('a name with an underscore, when the policy sets it', () => {
+    expect(pass({ app_id: '2', app_ic: '3' }, { defaultHeaders: { app_id: '1' } })).toEqual({
+      'accept-encoding': 'identity',
+      app_id: '2',
+    });
   });
   it('Prefer loses wait alone', () => {
     expect(pass({ prefer: 'wait=30' })).toEqual(ALWAYS);
@@ -89,7 +97,22 @@ describe('request fields that are dropped', () => {
       'dpop',
       'x-user-token',
       'x-password',
+      'token',
+      'x-token',
+      'x-key',
+      'authentication',
     ],
+    'threat 14: names that CGI takes for others': [
+      'X_HTTP_Method_Override',
+      'x_forwarded_for',
+      'x_original_url',
+      'x_own',
+      'x_vendor_pass',
+      'stripe_account',
+      'content_type',
+      'x-http_method-override',
+    ],
+    'httpoxy (CVE-2016-5385)': ['proxy'],
     'threat 8: every way to choose another host': [
       'x-portkey-custom-host',
       'base-url-override',
