@@ -212,6 +212,17 @@ describe('what reviewers see (threat 26)', () => {
     expect(world.edge.logs()).not.toContain('hunter2');
   });
 
+  it('every field and the end of a long query, or that they are not shown (threat 26)', async () => {
+    const { token } = await newAgent();
+    const padding = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`a-${i}`, 'x']));
+    const { approval } = await world.send(token, `/v1/always?pad=${'p'.repeat(3000)}&to=mallory`, PAYMENT, {
+      headers: { ...padding, 'x-to': 'mallory' },
+    });
+    const shown = await world.detail(approval);
+    expect(shown.headers).toContainEqual({ name: 'x-to', value: 'mallory' });
+    expect(shown.url).toMatch(/more characters, not shown\)$/);
+  });
+
   it('a body that is no JSON: its text, or that it is binary', async () => {
     const { token } = await newAgent();
     const plain = await world.send(token, '/v1/always', undefined, {
