@@ -2,6 +2,7 @@ import { chmodSync } from 'node:fs';
 import type { Agent, IncomingMessage, RequestOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream';
+import { BASE_FIELD } from '../../../../src/protocol.ts';
 import { Failure } from '../../failure.ts';
 import { http, https } from '../../node-http.ts';
 import { passingFields } from './fields.ts';
@@ -21,7 +22,8 @@ const LONGEST_SOCKET_PATH = 107;
 
 /**
  * The only way out of a sandbox: HTTP on a unix socket (mode 0600), to this edge's agent paths and nowhere else. TLS to an
- * https edge begins here; request target, fields and bodies go through as they came, both ways as they arrive.
+ * https edge begins here; request target, fields and bodies go through as they came, both ways as they arrive. The
+ * edge is told by which address it was asked: its own is not reachable from inside.
  *
  * @param edgeUrl  The edge's base; null: there is none, and every request is told so.
  * @throws {Failure} when the socket's path is too long or cannot be made.
@@ -78,6 +80,7 @@ function forward(edge: URL, agent: Agent, incoming: IncomingMessage, outgoing: S
       ...passingFields(incoming.rawHeaders, true),
       'Host',
       edge.host,
+      ...(incoming.headers.host === undefined ? [] : [BASE_FIELD, `http://${incoming.headers.host}`]),
       ...framing(incoming),
       'Connection',
       'close',
