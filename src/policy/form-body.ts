@@ -21,6 +21,8 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!name.ok) return name;
     const value = decodedFieldOf(cut === -1 ? '' : pair.slice(cut + 1));
     if (!value.ok) return value;
+    // PHP drops spaces before a name and Rack brackets: `[expand][]` would be `expand[]`, by which no rule knows it.
+    if (/^[\s[\]]/.test(name.value)) return err('malformed');
     const read = asReadSomewhere(name.value);
     if (names.has(read)) return err('duplicate_key');
     for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1))
@@ -32,11 +34,9 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 }
 
 /**
- * A name as the loosest server has it: PHP drops spaces before it and makes `_` of dots and spaces in it, ASP.NET does not look at
- * its case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
+ * A name as the loosest server has it: PHP makes `_` of dots and spaces, ASP.NET does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
  */
-const asReadSomewhere = (name: string): string =>
-  name.replace(/^\s+/, '').replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
+const asReadSomewhere = (name: string): string => name.replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
 
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
   if (/[^\x21-\x7e]/.test(raw)) return err('malformed');
