@@ -37,6 +37,9 @@ const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
   'cookie',
   'cookie2',
   'accept-encoding',
+  // An echo in EBCDIC or UTF-7, or as a difference (RFC 3229), is none that could be recognised.
+  'accept-charset',
+  'a-im',
 ]);
 const ABOUT_THE_WAY_PREFIX = /^(?:cf-|x-forwarded-|x-envoy-|x-keywarden-|keywarden-|proxy-)/;
 

@@ -143,6 +143,7 @@ describe('request fields that are dropped', () => {
       'x-keywarden-session',
       'max-forwards',
     ],
+    'threat 2: ways to have an echo written otherwise': ['accept-charset', 'a-im'],
     'threat 1: ranges': ['range', 'if-range', 'x-ms-range', 'request-range'],
     'what the policy names': ['x-own'],
   };
