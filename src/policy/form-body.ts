@@ -39,7 +39,8 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 const asReadSomewhere = (name: string): string => name.replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
 
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
-  if (/[^\x21-\x7e]/.test(raw)) return err('malformed');
+  // A bare space is what `curl -d 'text=two words'` sends, and a space to every reader.
+  if (/[^\x20-\x7e]/.test(raw)) return err('malformed');
   let text: string;
   try {
     // Throws on an incomplete escape and on bytes that are no UTF-8, overlong forms included.

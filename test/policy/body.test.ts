@@ -133,6 +133,13 @@ describe('what is read', () => {
     );
   });
 
+  it('a form as curl -d sends it, with bare spaces in its values', () => {
+    const body = read('text=two words&a=+b ', 'application/x-www-form-urlencoded');
+    expect(body.ok && { ...(body.value as object) }).toEqual({ text: 'two words', a: ' b ' });
+    expect(read(' a=1', 'application/x-www-form-urlencoded').ok).toBe(false);
+    expect(read('a_b=1&a b=2', 'application/x-www-form-urlencoded').ok).toBe(false);
+  });
+
   it('a form may name several parts of one thing', () => {
     expect(read('m[a]=1&m[b]=2&m[b2][c]=3&l[0]=4&l[1]=5&a=6&ab=7', 'application/x-www-form-urlencoded').ok).toBe(true);
   });
