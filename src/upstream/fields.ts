@@ -83,7 +83,10 @@ function refusalOf(incoming: Fields): Denial | null {
     }
   }
   // RFC 9112 §3.2: a server must refuse it. The runtime joins the two.
-  if (incoming.get('host')?.includes(',')) return refused('host', 'it comes twice');
+  const host = incoming.get('host') ?? '';
+  if (host.includes(',')) return refused('host', 'it comes twice');
+  // The runtime puts it before the target unread: `x/proxy/other?` would make another target of it.
+  if (!/^(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d{0,5})?$/.test(host)) return refused('host', 'it is no host');
   const expect = incoming.get('expect') ?? null;
   if (expect !== null && expect.trim().toLowerCase() !== '100-continue')
     return refused('expect', 'only 100-continue is known');

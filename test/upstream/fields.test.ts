@@ -54,6 +54,10 @@ describe('request fields that pass', () => {
       app_id: '2',
     });
   });
+  it.each(['edge.test', 'my_edge.test:8787', '127.0.0.1:8787', '[::1]:8787', 'EDGE.test.', ''])(
+    'to the host %s',
+    (host) => expect(pass({ host })).toEqual(ALWAYS),
+  );
   it('Prefer loses wait alone', () => {
     expect(pass({ prefer: 'wait=30' })).toEqual(ALWAYS);
     expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal' })).toEqual({
@@ -174,6 +178,11 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
     ['x-http-method', 'PUT'],
     ['upgrade', 'websocket'],
     ['upgrade', 'h2c'],
+    ['host', 'edge.test/proxy/other?'],
+    ['host', 'evil@edge.test'],
+    ['host', 'edge.test#x'],
+    ['host', 'edge.test:80:90'],
+    ['host', 'edge test'],
     ['sec-websocket-key', 'x'],
     ['expect', '200-ok'],
     ['transfer-encoding', 'xchunked'],
