@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Credential, type Credentials } from '../../src/upstream/credential.ts';
 import { decodable } from '../../src/upstream/scrub/coding.ts';
 import { REDACTED, Scrubber, scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
+import { readCredentials } from '../../src/upstream/secrets.ts';
 
 const KEY = 'sk_test_4eC39Hq+Lyj/WD"arj\\tT1&zdp7 dc=';
 const latin1 = {
@@ -317,6 +318,26 @@ describe('headers and codings', () => {
     );
     expect(Object.fromEntries(fields)).toEqual({ 'x-echo': `Bearer ${REDACTED}`, 'content-type': 'text/plain' });
     expect(hits).toBe(2);
+  });
+
+  it('knows what is sent, where that is another text, as it knows the secret', () => {
+    const hexOf = (text: string) => Buffer.from(text).toString('hex');
+    const again = (text: string) => Buffer.from(`{"authorization":"${text}"}`).toString('base64');
+    const wide = (text: string) => Buffer.from(text, 'utf16le').toString('latin1');
+    const escaped = (text: string) => each(text, (_, c) => `\\u00${hex(c)}`);
+    for (const username of ['user', 'u', null]) {
+      const read = readCredentials({ S: KEY }, { scheme: 'basic', secret: 'S', username });
+      if (!read.ok) throw new Error('unread');
+      const sent = Buffer.from(username === null ? `${KEY}:` : `${username}:${KEY}`).toString('base64');
+      for (const spell of [again, hexOf, wide, escaped, base64, (text: string) => [...text].toReversed().join('')]) {
+        const { bytes, hits } = scrubberOf(read.value).bytes(latin1.encode(spell(`Basic ${sent}`)));
+        expect(hits).toBe(1);
+        expect(latin1.decode(bytes).length).toBeLessThan(60);
+      }
+    }
+    const read = readCredentials({ S: KEY }, { scheme: 'query', secret: 'S', param: 'key' });
+    if (!read.ok) throw new Error('unread');
+    expect(scrubberOf(read.value).text(base64(`GET /x?key=${encodeURIComponent(KEY)}`)).hits).toBe(1);
   });
 
   it('is made once for the same credentials', () => {
