@@ -223,6 +223,16 @@ describe('what reviewers see (threat 26)', () => {
     expect(shown.url).toMatch(/more characters, not shown\)$/);
   });
 
+  it('but not the values of the query for ever: the audit has the address without them (threat 4)', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/always?code=hunter2-in-the-query', PAYMENT);
+    const rows = await world.edge.audit({ agent });
+    expect(rows.find((row) => row.event === 'approval.requested')).toMatchObject({
+      detail: { url: expect.stringMatching(/\/v1\/always$/) },
+    });
+    expect(JSON.stringify(rows)).not.toContain('hunter2');
+  });
+
   it('a body that is no JSON: its text, or that it is binary', async () => {
     const { token } = await newAgent();
     const plain = await world.send(token, '/v1/always', undefined, {
