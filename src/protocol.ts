@@ -8,6 +8,7 @@ import * as z from 'zod/mini';
 export { CLOCK_TOLERANCE_SECONDS } from './capability/claims.ts';
 export * from './protocol/approvals.ts';
 export * from './protocol/audit.ts';
+export * from './protocol/base.ts';
 export * from './protocol/console.ts';
 export * from './protocol/health.ts';
 export * from './protocol/ids.ts';

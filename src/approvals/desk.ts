@@ -125,7 +125,8 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
           this.#store.insert(approval, shown);
           this.#note(approval, 'approval.requested', requestId, null, {
             method: shown.method,
-            url: shown.url,
+            // Never a query's values: a row is kept for long, and they may hold a secret.
+            url: shown.url.replace(/\?.*$/s, ''),
             count: approval.count,
             reviewers: approval.reviewers,
             expires_at: new Date(approval.expiresAt).toISOString(),

@@ -37,9 +37,12 @@ const SECRET_TEXT = new RegExp(
   'g',
 );
 
-/** Text for an eye: known credentials and what looks like a secret taken out, deceiving characters visible, cut. */
+/** Text for an eye: known credentials and what looks like a secret taken out, deceiving characters visible, cut, and then saying so. */
 export function shownText(text: string, mask: Mask, max = MAX_TEXT): string {
-  return cutAt(visible(mask(text).replace(SECRET_TEXT, '[masked]')), max);
+  const seen = visible(mask(text).replace(SECRET_TEXT, '[masked]'));
+  const cut = cutAt(seen, max);
+  // Whoever pads what shall not be seen must not make it look as if there were nothing.
+  return cut === seen ? seen : `${cut}… (${seen.length - cut.length} more characters, not shown)`;
 }
 
 /** Never between the halves of a pair, nor inside of an escape that we made. */

@@ -84,11 +84,10 @@ function patternOf(
   return pattern;
 }
 
-const MAX_FIELDS = 40;
 /** Bound like any other, and of no interest. */
 const DULL = new Set(['accept', 'accept-language', 'content-type', 'connection', 'sec-fetch-mode']);
 
-/** What reviewers see of it. */
+/** What reviewers see of it: every field, of which `requestFields` has bounded the number. */
 export function shownOf({ call, capability, outgoing, policy }: Authorized, needed: NeededApproval, edge: Edge): Shown {
   const mask = credentialMask(call.env, edge.bundle);
   const query = outgoing.query === '' ? '' : `?${shownQuery(outgoing.query, mask)}`;
@@ -103,7 +102,6 @@ export function shownOf({ call, capability, outgoing, policy }: Authorized, need
     url: `${outgoing.origin}${shownText(outgoing.path, mask, 2000)}${query}`,
     headers: boundFields(outgoing.fields)
       .filter(([name]) => !DULL.has(name))
-      .slice(0, MAX_FIELDS)
       .map(([name, value]) => ({ name, value: shownHeader(name, value, mask) })),
     body: shownBodyOf(outgoing.fields.get('content-type') ?? null, needed, mask),
     pattern:

@@ -7,6 +7,7 @@ import { canonicalQueryOf } from '../policy/canonical-query.ts';
 import { type AccessPlan, planAccess } from '../policy/decide.ts';
 import type { ServicePolicy } from '../policy/ruled.ts';
 import { compileService } from '../policy/service.ts';
+import { isPresigned } from '../upstream/sigv4-target.ts';
 import { virtualHostBucketOf } from '../upstream/virtual-host.ts';
 import type { Authenticated, Call } from './call.ts';
 import { requestHashOf } from './request-hash.ts';
@@ -75,9 +76,9 @@ function accessOf({ rawPath, query: rawQuery, request, fields }: Call, policy: S
  */
 function strayTokenIn(token: string, access: Access, policy: ServicePolicy): Denial | null {
   if (access.path.includes(token)) return { kind: 'query_refused', why: 'the path holds the capability token' };
-  const own = policy.credential.scheme === 'query' ? policy.credential.param : null;
-  const stray = access.query
-    .split('&')
-    .some((pair) => pair.includes(token) && pair.split('=', 1)[0] !== own && !/^x-amz-/i.test(pair));
+  const { credential } = policy;
+  const isOwn = (name: string): boolean =>
+    credential.scheme === 'query' ? name === credential.param : credential.scheme === 'sigv4' && isPresigned(name);
+  const stray = access.query.split('&').some((pair) => pair.includes(token) && !isOwn(pair.split('=', 1)[0] ?? ''));
   return stray ? { kind: 'query_refused', why: 'a parameter holds the capability token' } : null;
 }

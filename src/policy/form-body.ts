@@ -2,8 +2,8 @@ import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /**
- * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: unique names, complete
- * escapes, UTF-8, no control characters but CR, LF and tab, and no `;`, which some servers split on.
+ * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every
+ * server, complete escapes, UTF-8, no control characters but CR, LF and tab, and no `;`, which some servers split on.
  *
  * @param text  A body, or a query without its `?`; printable ASCII, as it was sent.
  * @returns     Names and values as strings, in an object without prototype; or the first reason met.
@@ -12,6 +12,7 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
   const fields = Object.create(null) as { [key: string]: string };
   if (text === '') return ok(fields);
   if (text.includes(';')) return err('semicolon_separator');
+  const names = new Set<string>();
   for (const pair of text.split('&')) {
     // `a=1&&b=2` and a trailing `&` are read alike by all, but nobody sends them honestly.
     if (pair === '') return err('malformed');
@@ -20,14 +21,26 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!name.ok) return name;
     const value = decodedFieldOf(cut === -1 ? '' : pair.slice(cut + 1));
     if (!value.ok) return value;
-    if (name.value in fields) return err('duplicate_key');
+    // PHP drops spaces before a name and Rack brackets: `[expand][]` would be `expand[]`, by which no rule knows it.
+    if (/^[\s[\]]/.test(name.value)) return err('malformed');
+    const read = asReadSomewhere(name.value);
+    if (names.has(read)) return err('duplicate_key');
+    for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1))
+      if (names.has(read.slice(0, at))) return err('duplicate_key');
+    names.add(read);
     fields[name.value] = value.value;
   }
   return ok(fields);
 }
 
+/**
+ * A name as the loosest server has it: PHP makes `_` of dots and spaces, ASP.NET does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
+ */
+const asReadSomewhere = (name: string): string => name.replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
+
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
-  if (/[^\x21-\x7e]/.test(raw)) return err('malformed');
+  // A bare space is what `curl -d 'text=two words'` sends, and a space to every reader.
+  if (/[^\x20-\x7e]/.test(raw)) return err('malformed');
   let text: string;
   try {
     // Throws on an incomplete escape and on bytes that are no UTF-8, overlong forms included.

@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 export const MAX_JSON_DEPTH = 64;
 
 /**
- * Reads RFC 8259 JSON whose reading no two parsers can disagree about.
+ * Reads RFC 8259 JSON whose reading no two parsers can disagree about: keys are unique, whatever their case.
  *
  * The grammar is the engine's own `JSON.parse`; what it does not tell (keys given twice, depth) one scan over the then
  * valid text finds. No kept library does this small: secure-json-parse and bourne let duplicate keys pass,
@@ -50,14 +50,20 @@ function scanRefusal(text: string): BodyRefusal | null {
       if (keys != null && isKey(text, end)) {
         const key = keyOf(text.slice(i, end));
         if (key === null) return 'malformed';
-        if (keys.has(key)) return 'duplicate_key';
-        keys.add(key);
+        if (keys.has(caseless(key))) return 'duplicate_key';
+        keys.add(caseless(key));
       }
       i = end - 1;
     }
   }
   return null;
 }
+
+/**
+ * Go's `encoding/json` and ASP.NET take `Amount` for `amount`, and of two the last one. Lower case of upper case, so that the
+ * long s and the Kelvin sign, which they fold too, are letters.
+ */
+const caseless = (key: string): string => key.toUpperCase().toLowerCase();
 
 /** Index after the closing quote, or the text's end. */
 function endOfString(text: string, start: number): number {

@@ -8,7 +8,7 @@ import type { LimitState, NamedLimit } from '../ledger/contract.ts';
 import { grantOf } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
 import { problemResponse } from '../problem/response.ts';
-import type { CapabilitiesResponse } from '../protocol.ts';
+import { BASE_FIELD, type CapabilitiesResponse, publicOriginOf } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 
 export const capabilities = new Hono<Api>();
@@ -38,7 +38,7 @@ capabilities.get('/', async (c) => {
     return state === undefined ? null : limitJson(state);
   };
 
-  const origin = new URL(c.req.url).origin;
+  const origin = publicOriginOf(c.req.header(BASE_FIELD), new URL(c.req.url).origin);
   const body: CapabilitiesResponse = {
     agent_id: principal.agent,
     session_id: principal.session,

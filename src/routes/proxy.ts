@@ -6,6 +6,7 @@ import type { Call } from '../pipeline/call.ts';
 import { run } from '../pipeline/run.ts';
 import { serviceOf } from '../policy/service.ts';
 import { problemResponse } from '../problem/response.ts';
+import { BASE_FIELD, publicOriginOf } from '../protocol.ts';
 
 const PREFIX = '/proxy/';
 
@@ -42,9 +43,10 @@ export async function proxy(
 ): Promise<Response> {
   const startedAt = Date.now();
   const policy = serviceOf(edge.bundle, parts.service);
+  const fields = fieldsOf(request.headers);
   const call: Call = {
     request,
-    fields: fieldsOf(request.headers),
+    fields,
     env,
     ctx,
     requestId: uuidV7(startedAt),
@@ -53,7 +55,7 @@ export async function proxy(
     policy,
     rawPath: parts.rawPath,
     query: parts.query,
-    publicOrigin: parts.origin,
+    publicOrigin: publicOriginOf(fields.get(BASE_FIELD), parts.origin),
   };
   const outcome = await run(call, edge);
   if (outcome.kind === 'answered') return outcome.response;

@@ -29,12 +29,17 @@ const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
   'remote-user',
   'x-forwarded',
   'cdn-loop',
+  // httpoxy (CVE-2016-5385): a CGI program takes it for the proxy of its own requests.
+  'proxy',
   'max-forwards',
   'early-data',
   'expect',
   'cookie',
   'cookie2',
   'accept-encoding',
+  // An echo in EBCDIC or UTF-7, or as a difference (RFC 3229), is none that could be recognised.
+  'accept-charset',
+  'a-im',
 ]);
 const ABOUT_THE_WAY_PREFIX = /^(?:cf-|x-forwarded-|x-envoy-|x-keywarden-|keywarden-|proxy-)/;
 
@@ -70,6 +75,13 @@ const AUTH = new Set([
   'authorization',
   'proxy-authorization',
   'x-authorization',
+  'authentication',
+  'x-authentication',
+  'token',
+  'x-token',
+  'key',
+  'x-key',
+  'x-pat',
   'x-amz-security-token',
   'x-amz-s3session-token',
   'x-amz-access-token',
@@ -94,6 +106,7 @@ export const RANGES: ReadonlySet<string> = new Set(['range', 'if-range', 'reques
 const known = new Map<string, boolean>();
 /** Names are the client's to choose: the memory of them is bounded. */
 const MAX_KNOWN = 1_000;
+const MAX_KNOWN_LENGTH = 64;
 
 /** Whether the general rules keep a request field from the upstream. */
 export function isClientOnly(name: string): boolean {
@@ -101,7 +114,7 @@ export function isClientOnly(name: string): boolean {
   if (only === undefined) {
     only = judged(name);
     if (known.size >= MAX_KNOWN) known.clear();
-    known.set(name, only);
+    if (name.length <= MAX_KNOWN_LENGTH) known.set(name, only);
   }
   return only;
 }

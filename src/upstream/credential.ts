@@ -49,7 +49,12 @@ export class Credential {
 
 /** The credentials that one service's injection scheme needs. */
 export type Credentials =
-  | { readonly kind: 'single'; readonly secret: Credential }
+  | {
+      readonly kind: 'single';
+      readonly secret: Credential;
+      /** What is sent is another text than the secret: an upstream may spell that again in every way. */
+      readonly asSent?: Credential;
+    }
   | {
       readonly kind: 'aws';
       readonly accessKeyId: Credential;

@@ -28,8 +28,8 @@ export interface RequestFieldOptions {
  * What of the client's header section goes to the upstream, before injection.
  *
  * Everything but: hop-by-hop fields and those that `Connection` names (so that naming ours later takes nothing away);
- * what speaks of the way to us; cookies; whatever could carry a credential or move the request elsewhere. Method
- * overrides, upgrades and ambiguous framing are refused aloud. `Expect: 100-continue` is dropped: the edge has answered it.
+ * what speaks of the way to us; cookies; whatever could carry a credential or move the request elsewhere; names with an
+ * underscore, unless the policy sets them. Method overrides, upgrades and ambiguous framing are refused aloud. `Expect: 100-continue` is dropped: the edge has answered it.
  *
  * `Accept-Encoding` becomes `identity`: an uncoded answer can be scrubbed and keeps its length. An upstream that codes
  * all the same is decoded by the runtime, if it can be.
@@ -49,6 +49,7 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
   for (const [name, value] of incoming) {
     if (hopByHop(name) || isClientOnly(name) || dropped.has(name)) continue;
     if (RANGES.has(name) && !options.ranges) continue;
+    if (isAlias(name) && !Object.hasOwn(options.defaultHeaders, name)) continue;
     // RFC 9110 §5.5 allows more; two readers agree on these only.
     if (!/^[\t\x20-\x7e]*$/.test(value))
       return err(refused(name, 'its value holds a character outside printable ASCII'));
@@ -68,6 +69,12 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
   return ok(passed);
 }
 
+/**
+ * CGI, WSGI and their like (RFC 3875 §4.1.18) take `_` in a name for `-`: `X_HTTP_Method_Override` would be to them what no rule saw.
+ * nginx and Apache drop such fields, too. Object stores keep a user's own names as they are.
+ */
+const isAlias = (name: string): boolean => name.includes('_') && !/^x-(?:amz|goog|ms)-meta-/.test(name);
+
 function refusalOf(incoming: Fields): Denial | null {
   for (const [name] of incoming) {
     if (METHOD_OVERRIDES.has(name)) return refused(name, 'it would change the method that the policy decides about');
@@ -76,7 +83,10 @@ function refusalOf(incoming: Fields): Denial | null {
     }
   }
   // RFC 9112 §3.2: a server must refuse it. The runtime joins the two.
-  if (incoming.get('host')?.includes(',')) return refused('host', 'it comes twice');
+  const host = incoming.get('host') ?? '';
+  if (host.includes(',')) return refused('host', 'it comes twice');
+  // The runtime puts it before the target unread: `x/proxy/other?` would make another target of it.
+  if (!/^(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d{0,5})?$/.test(host)) return refused('host', 'it is no host');
   const expect = incoming.get('expect') ?? null;
   if (expect !== null && expect.trim().toLowerCase() !== '100-continue')
     return refused('expect', 'only 100-continue is known');
@@ -141,13 +151,14 @@ const OF_CODED_BYTES: ReadonlySet<string> = new Set([
 const known = new Map<string, boolean>();
 /** Names are the upstream's to choose: the memory of them is bounded. */
 const MAX_KNOWN = 1_000;
+const MAX_KNOWN_LENGTH = 64;
 
 function isUpstreamOnly(name: string): boolean {
   let only = known.get(name);
   if (only === undefined) {
     only = UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name);
     if (known.size >= MAX_KNOWN) known.clear();
-    known.set(name, only);
+    if (name.length <= MAX_KNOWN_LENGTH) known.set(name, only);
   }
   return only;
 }

@@ -2,6 +2,8 @@ import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec, PolicyBundle } from '../policy/ruled.ts';
 import { Credential, type Credentials, MIN_SECRET_LENGTH } from './credential.ts';
+import { pairAsSent } from './schemes/basic.ts';
+import { valueAsSent } from './schemes/query.ts';
 
 /**
  * The only reader of the secret bindings that policies name. A value that could not be injected byte for byte,
@@ -53,14 +55,14 @@ export function readCredentials(env: object, spec: CredentialSpec): Result<Crede
   const names = secretNamesOf(spec);
   const values = names.map((name) => read(env, name));
   const cache = cacheOf(env);
-  const key = `${spec.scheme} ${names.join(' ')}`;
+  const key = JSON.stringify([spec.scheme, spec.scheme === 'basic' ? spec.username : null, ...names]);
   const before = cache.get(key);
   if (before !== undefined && holds(before, values)) return ok(before);
   for (const [i, name] of names.entries()) {
     const problem = problemWith(name, values[i]);
     if (problem !== null) return err(fault('environment_broken', problem));
   }
-  const credentials = credentialsOf(values as string[]);
+  const credentials = credentialsOf(spec, values as string[]);
   cache.set(key, credentials);
   return ok(credentials);
 }
@@ -101,10 +103,12 @@ function problemWith(name: string, value: unknown): string | null {
   return null;
 }
 
-function credentialsOf(values: readonly string[]): Credentials {
-  const [first, second, third] = values.map((value) => new Credential(value));
-  if (second === undefined) return { kind: 'single', secret: first as Credential };
-  return { kind: 'aws', accessKeyId: first as Credential, secretAccessKey: second, sessionToken: third ?? null };
+function credentialsOf(spec: CredentialSpec, values: readonly string[]): Credentials {
+  const [first, second, third] = values.map((value) => new Credential(value)) as [Credential, Credential?, Credential?];
+  if (spec.scheme === 'basic') return { kind: 'single', secret: first, asSent: pairAsSent(spec.username, first) };
+  if (spec.scheme === 'query') return { kind: 'single', secret: first, asSent: valueAsSent(first) };
+  if (second === undefined) return { kind: 'single', secret: first };
+  return { kind: 'aws', accessKeyId: first, secretAccessKey: second, sessionToken: third ?? null };
 }
 
 function holds(credentials: Credentials, values: readonly unknown[]): boolean {

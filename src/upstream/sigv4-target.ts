@@ -22,6 +22,9 @@ const PRESIGNED: ReadonlySet<string> = new Set([
   'signature',
 ]);
 
+/** Whether a parameter belongs to a presigned URL, and so goes no further. */
+export const isPresigned = (name: string): boolean => PRESIGNED.has(name.toLowerCase());
+
 /**
  * The path in the form that is signed and sent.
  *
@@ -55,7 +58,7 @@ export function sigV4Query(query: string, s3: boolean): Result<string, Fault> {
     const value = equals === -1 ? '' : decoded(pair.slice(equals + 1));
     if (name === null || value === null) return err(unsignable('query', 'the query holds a broken percent-escape'));
     if (name === '') return err(unsignable('query', 'the query holds a value without a name'));
-    if (PRESIGNED.has(name.toLowerCase())) continue;
+    if (isPresigned(name)) continue;
     if (s3 && names.has(name)) return err(unsignable('query', 'a query parameter comes twice'));
     names.add(name);
     pairs.push(equals === -1 ? uriEncode(name) : `${uriEncode(name)}=${uriEncode(value)}`);

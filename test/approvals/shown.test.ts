@@ -51,7 +51,16 @@ describe('bounds', () => {
     expect(value).toMatchObject({ kind: 'string', length: 5000 });
     expect((value as { text: string }).text).toHaveLength(400);
   });
-  it('never inside an escape', () => expect(shownText(`${'a'.repeat(398)}\u202e`, none)).toBe('a'.repeat(398)));
+  it('never inside an escape', () =>
+    expect(shownText(`${'a'.repeat(398)}\u202e`, none)).toBe(`${'a'.repeat(398)}… (8 more characters, not shown)`));
+  it('a path, a query, a field and a name that are cut say so (threat 26)', () => {
+    expect(shownText('a'.repeat(400), none)).toBe('a'.repeat(400));
+    expect(shownQuery(`pad=${'p'.repeat(3000)}&to=mallory`, none)).toMatch(/p… \(1015 more characters, not shown\)$/);
+    expect(shownHeader('x-note', `${'p'.repeat(300)}evil`, none)).toMatch(/p… \(104 more characters, not shown\)$/);
+    expect(shownTree({ [`${'p'.repeat(100)}evil`]: 1 }, none)).toMatchObject({
+      entries: [{ name: `${'p'.repeat(100)}… (4 more characters, not shown)` }],
+    });
+  });
   it('deep, broad and large bodies', () => {
     let deep: unknown = 1;
     for (let i = 0; i < 50; i++) deep = [deep];

@@ -80,6 +80,17 @@ describe('GET /v1/capabilities', () => {
     }
   });
 
+  it('says where a sandbox, too, finds the service', async () => {
+    const headers = { authorization: `Bearer ${await edge.mint('inside', ['bank:read'])}` };
+    for (const [said, base] of [
+      ['http://127.0.0.1:8787', 'http://127.0.0.1:8787'],
+      ['http://evil.example', edge.url],
+    ] as const) {
+      const answer = await fetch(`${edge.url}/v1/capabilities`, { headers: { ...headers, 'keywarden-base': said } });
+      expect(await answer.json()).toMatchObject({ capabilities: [{ base_url: `${base}/proxy/bank` }] });
+    }
+  });
+
   it('is closed without a token, and to a revoked one', async () => {
     expect((await fetch(`${edge.url}/v1/capabilities`)).status).toBe(401);
     const { token, token_id: tokenId } = await edge.mintFully('gone', ['bank:read']);

@@ -108,3 +108,22 @@ describe('a target that was judged before', () => {
     expect(again.ok && again.value).not.toBe(first.ok && first.value);
   });
 });
+
+describe('the token travels no further', () => {
+  const credential = { scheme: 'sigv4', accessKeyId: 'ID', secretAccessKey: 'KEY', sessionToken: null } as const;
+  const sigv4: ServicePolicy = { ...policy, credential: { ...credential, region: 'r', service: 's3' } };
+
+  it.each([
+    ['a parameter', 'a', policy],
+    ['the place of a presigned URL, where nothing is signed', 'X-Amz-Security-Token', policy],
+    ['one that only looks like it', 'x-amz-meta', sigv4],
+  ])('in %s', async (_, name, under) => {
+    const who = principal('pay:read');
+    expect(await reasonOf(`GET /balance?${name}=eyJ.the.token`, who, { policy: under })).toBe('query_refused');
+  });
+
+  it('but stands in a presigned URL, which is signed anew', async () => {
+    const who = principal('pay:read');
+    expect(await reasonOf('GET /balance?X-Amz-Security-Token=eyJ.the.token', who, { policy: sigv4 })).toBe('allowed');
+  });
+});

@@ -258,9 +258,11 @@ describe("an upstream's field values pass as they came", () => {
       fields: ['__proto__: p', 'constructor: c'],
     });
     expect(response.status).toBe(200);
-    for (const raw of [response.rawHeaders, world.upstream.seen[0]?.rawHeaders ?? []]) {
-      const names = raw.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
-      expect(names).toEqual(expect.arrayContaining(['__proto__', 'constructor']));
-    }
+    const namesOf = (raw: readonly string[]) => raw.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
+    expect(namesOf(response.rawHeaders)).toEqual(expect.arrayContaining(['__proto__', 'constructor']));
+    // Of a request's fields one with underscores goes no further, whatever its name.
+    const sent = namesOf(world.upstream.seen[0]?.rawHeaders ?? []);
+    expect(sent).toContain('constructor');
+    expect(sent).not.toContain('__proto__');
   });
 });

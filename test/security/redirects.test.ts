@@ -65,6 +65,25 @@ describe('threat 6: a redirect takes the credential nowhere', () => {
     },
   );
 
+  it('is rewritten to the address that a sandbox knows the edge by, and to no address of another host', async () => {
+    const location = `http://127.0.0.1:${world.upstream.port}/v1/charges`;
+    world.upstream.handle(answer(302, '', { location, link: '</v1/charges?page=2>; rel="next"' }));
+    for (const [said, base] of [
+      ['http://127.0.0.1:8787', 'http://127.0.0.1:8787'],
+      ['http://localhost:8787', 'http://localhost:8787'],
+      ['http://evil.example', world.edge.url],
+      ['http://127.0.0.1:8787@evil.example', world.edge.url],
+      ['http://127.0.0.1:8787/x', world.edge.url],
+      ['https://127.0.0.1:8787', world.edge.url],
+    ] as const) {
+      world.upstream.forget();
+      const response = await world.call('bank', 'GET', '/echo/x', { token, fields: [`Keywarden-Base: ${said}`] });
+      expect(response.headers['location']).toBe(`${base}/proxy/bank/v1/charges`);
+      expect(response.headers['link']).toBe(`<${base}/proxy/bank/v1/charges?page=2>; rel="next"`);
+      expect(JSON.stringify(world.upstream.seen)).not.toMatch(/keywarden-base/i);
+    }
+  });
+
   it('a Location, Refresh or Content-Location that holds the key is scrubbed or dropped, under a query scheme too', async () => {
     const origin = world.upstream.origin;
     for (const [service, key] of [

@@ -38,6 +38,8 @@ describe('request fields that pass', () => {
     'content-encoding': 'gzip',
     'x-amz-bucket-object-lock-token': 'x',
     'x-amz-server-side-encryption-customer-key-md5': 'x',
+    'x-amz-meta-made_by': 'x',
+    'x-goog-meta-made_by': 'x',
     prefer: 'return=minimal',
     'openai-organization': 'org',
   })) {
@@ -46,6 +48,16 @@ describe('request fields that pass', () => {
   it('the policy sets a default only where the client said nothing', () => {
     expect(pass({ 'vendor-version': '2' })).toEqual({ ...ALWAYS, 'vendor-version': '2' });
   });
+  it('a name with an underscore, when the policy sets it', () => {
+    expect(pass({ app_id: '2', app_ic: '3' }, { defaultHeaders: { app_id: '1' } })).toEqual({
+      'accept-encoding': 'identity',
+      app_id: '2',
+    });
+  });
+  it.each(['edge.test', 'my_edge.test:8787', '127.0.0.1:8787', '[::1]:8787', 'EDGE.test.', ''])(
+    'to the host %s',
+    (host) => expect(pass({ host })).toEqual(ALWAYS),
+  );
   it('Prefer loses wait alone', () => {
     expect(pass({ prefer: 'wait=30' })).toEqual(ALWAYS);
     expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal' })).toEqual({
@@ -89,7 +101,22 @@ describe('request fields that are dropped', () => {
       'dpop',
       'x-user-token',
       'x-password',
+      'token',
+      'x-token',
+      'x-key',
+      'authentication',
     ],
+    'threat 14: names that CGI takes for others': [
+      'X_HTTP_Method_Override',
+      'x_forwarded_for',
+      'x_original_url',
+      'x_own',
+      'x_vendor_pass',
+      'stripe_account',
+      'content_type',
+      'x-http_method-override',
+    ],
+    'httpoxy (CVE-2016-5385)': ['proxy'],
     'threat 8: every way to choose another host': [
       'x-portkey-custom-host',
       'base-url-override',
@@ -120,6 +147,7 @@ describe('request fields that are dropped', () => {
       'x-keywarden-session',
       'max-forwards',
     ],
+    'threat 2: ways to have an echo written otherwise': ['accept-charset', 'a-im'],
     'threat 1: ranges': ['range', 'if-range', 'x-ms-range', 'request-range'],
     'what the policy names': ['x-own'],
   };
@@ -150,6 +178,11 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
     ['x-http-method', 'PUT'],
     ['upgrade', 'websocket'],
     ['upgrade', 'h2c'],
+    ['host', 'edge.test/proxy/other?'],
+    ['host', 'evil@edge.test'],
+    ['host', 'edge.test#x'],
+    ['host', 'edge.test:80:90'],
+    ['host', 'edge test'],
     ['sec-websocket-key', 'x'],
     ['expect', '200-ok'],
     ['transfer-encoding', 'xchunked'],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Credential, type Credentials } from '../../src/upstream/credential.ts';
 import { decodable } from '../../src/upstream/scrub/coding.ts';
 import { REDACTED, Scrubber, scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
+import { readCredentials } from '../../src/upstream/secrets.ts';
 
 const KEY = 'sk_test_4eC39Hq+Lyj/WD"arj\\tT1&zdp7 dc=';
 const latin1 = {
@@ -36,6 +37,21 @@ const html = (text: string) =>
         '=': '&#x3d;',
       })[c] as string,
   );
+/** As an encoder of every sign has them. */
+const NAMED: Record<string, string> = {
+  _: '&lowbar;',
+  '+': '&plus;',
+  '/': '&sol;',
+  '"': '&quot;',
+  '\\': '&bsol;',
+  '&': '&amp;',
+  '=': '&equals;',
+  '%': '&percnt;',
+  '.': '&period;',
+  ':': '&colon;',
+  "'": '&apos;',
+  '<': '&lt;',
+};
 const utf16be = (text: string) => each(text, (c) => `\0${c}`);
 
 /** Every spelling that a service or a careless error page is known to use, by its name. */
@@ -48,6 +64,10 @@ const SPELLINGS: Record<string, (secret: string) => string> = {
   base64url: (s) => base64url(s),
   'base64url, second alignment': (s) => base64url(`u${s}`),
   'base64url, third alignment': (s) => base64url(`uv${s}w`),
+  'base64 in lines': (s) => base64(`xy${s}zzz`).replace(/.{7}/g, '$&\r\n'),
+  'base64 in lines, within JSON': (s) => base64(`x${s}`).replace(/.{20}/g, '$&\\n'),
+  'base64 in lines, within JSON within JSON': (s) => base64(s).replace(/.{20}/g, '$&\\\\r\\\\n'),
+  'base64 in lines, within a form': (s) => encodeURIComponent(base64(`user:${s}`).replace(/.{16}/g, '$&\n')),
   'the Basic pair': (s) => `user:${s}`,
   'the Basic pair in base64': (s) => base64(`user:${s}`),
   'the Basic pair, secret first, in base64': (s) => base64(`${s}:`),
@@ -62,6 +82,9 @@ const SPELLINGS: Record<string, (secret: string) => string> = {
   'form encoding': (s) => new URLSearchParams({ s }).toString().slice(2),
   'hex, lower case': (s) => each(s, (_, c) => hex(c)),
   'hex, upper case': (s) => each(s, (_, c) => hex(c, true)),
+  'hex, byte by byte': (s) => each(s, (_, c, i) => `${i > 0 ? ':' : ''}${hex(c)}`),
+  'hex, as .NET has it': (s) => each(s, (_, c, i) => `${i > 0 ? '-' : ''}${hex(c, true)}`),
+  'hex, as an array': (s) => each(s, (_, c, i) => `${i > 0 ? ', ' : ''}0x${hex(c)}`),
   'a JSON string': (s) => JSON.stringify(s).slice(1, -1),
   'a JSON string with escaped slashes': (s) => JSON.stringify(s).slice(1, -1).replaceAll('/', '\\/'),
   'a JSON string inside JSON': (s) => JSON.stringify(JSON.stringify(s)).slice(3, -3),
@@ -76,6 +99,9 @@ const SPELLINGS: Record<string, (secret: string) => string> = {
   'HTML decimal references with zeros': (s) => each(s, (_, c) => `&#0${c};`),
   'HTML hexadecimal references': (s) => each(s, (_, c, i) => `&#${i % 2 ? 'x' : 'X'}${hex(c, i % 3 === 0)};`),
   'quoted-printable': (s) => each(s, (char, c) => (char === '=' ? `=${hex(c, true)}` : char)),
+  'quoted-printable, in lines': (s) =>
+    each(s, (char, c, i) => `${i % 9 === 5 ? '=\r\n' : ''}${char === '=' ? `=${hex(c, true)}` : char}`),
+  'HTML entities by name': (s) => each(s, (char) => NAMED[char] ?? char),
   reversed: (s) => [...s].toReversed().join(''),
   'UTF-16LE': (s) => each(s, (c) => `${c}\0`),
   'UTF-16BE': utf16be,
@@ -292,6 +318,26 @@ describe('headers and codings', () => {
     );
     expect(Object.fromEntries(fields)).toEqual({ 'x-echo': `Bearer ${REDACTED}`, 'content-type': 'text/plain' });
     expect(hits).toBe(2);
+  });
+
+  it('knows what is sent, where that is another text, as it knows the secret', () => {
+    const hexOf = (text: string) => Buffer.from(text).toString('hex');
+    const again = (text: string) => Buffer.from(`{"authorization":"${text}"}`).toString('base64');
+    const wide = (text: string) => Buffer.from(text, 'utf16le').toString('latin1');
+    const escaped = (text: string) => each(text, (_, c) => `\\u00${hex(c)}`);
+    for (const username of ['user', 'u', null]) {
+      const read = readCredentials({ S: KEY }, { scheme: 'basic', secret: 'S', username });
+      if (!read.ok) throw new Error('unread');
+      const sent = Buffer.from(username === null ? `${KEY}:` : `${username}:${KEY}`).toString('base64');
+      for (const spell of [again, hexOf, wide, escaped, base64, (text: string) => [...text].toReversed().join('')]) {
+        const { bytes, hits } = scrubberOf(read.value).bytes(latin1.encode(spell(`Basic ${sent}`)));
+        expect(hits).toBe(1);
+        expect(latin1.decode(bytes).length).toBeLessThan(60);
+      }
+    }
+    const read = readCredentials({ S: KEY }, { scheme: 'query', secret: 'S', param: 'key' });
+    if (!read.ok) throw new Error('unread');
+    expect(scrubberOf(read.value).text(base64(`GET /x?key=${encodeURIComponent(KEY)}`)).hits).toBe(1);
   });
 
   it('is made once for the same credentials', () => {

@@ -53,8 +53,7 @@ static void *move_all(void *nothing) {
     if (edge < 0 && client >= 0) close(client);
     if (edge < 0) continue;
     fcntl(edge, F_SETFL, O_NONBLOCK);
-    room[0].from = room[1].to = client;
-    room[0].to = room[1].from = edge;
+    room[0].from = room[1].to = client, room[0].to = room[1].from = edge;
     for (int i = 0; i < 2; i++) room[i].start = room[i].end = 0, room[i].open = true;
   }
   return nothing;

@@ -50,7 +50,7 @@ static struct answer match(const char *path, bool looks) {
     bool whole = fnmatch(p->text, subject, FNM_PATHNAME) == 0;
     if (!whole && !(p->folder && fnmatch(p->text, subject, FNM_PATHNAME | FNM_LEADING_DIR) == 0)) continue;
     if (p->except) return PASS;
-    /* That a folder is there is no secret: `ls -l ~` must not fill the counter. What lies in another one is. */
+    /* That it is there is no secret: `ls -la ~` must not fill the counter. What lies in a folder of them is. */
     bool seen = p->observed || (p->soft && whole && looks);
     if (found.count == COUNT_DENIED || (found.count == COUNT_OBSERVED && seen)) continue;
     found = seen ? (struct answer){0, p->path_class, COUNT_OBSERVED} : (struct answer){EACCES, p->path_class, COUNT_DENIED};
@@ -182,8 +182,12 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
   ssize_t length = read_string(pid, call->data.args[(int)rule->path_arg], given, sizeof given);
   if (length < 0 || judge_root < 0) return DOUBT;
   if (length == 0) return PASS; /* AT_EMPTY_PATH: the descriptor was judged when it was opened; otherwise the kernel says ENOENT */
+  struct open_how how = {0};
+  struct iovec to = {&how, sizeof how}, from = {(void *)(uintptr_t)call->data.args[2], sizeof how};
+  if (rule->nr == SYS_openat2 && process_vm_readv(pid, &to, 1, &from, 1, 0) != sizeof how) return DOUBT;
+  const bool own_root = how.resolve & RESOLVE_IN_ROOT; /* to which `/`, `..` and the links lead: we follow none of them */
   path[0] = 0;
-  if (given[0] != '/') {
+  if (given[0] != '/' || own_root) {
     int dirfd = rule->dirfd_arg < 0 ? AT_FDCWD : (int)call->data.args[(int)rule->dirfd_arg];
     char name[32] = "cwd";
     if (dirfd != AT_FDCWD) snprintf(name, sizeof name, "fd/%d", dirfd);
@@ -202,7 +206,8 @@ struct answer judge(const struct seccomp_notif *call, const struct syscall_rule 
       if (answer.path_class >= 0 || rule->looks) return answer;
       /* With a `..` the letters may say /usr where the kernel means /tmp/usr: then only the kernel knows. */
       if (!strstr(path, "/..") && is_system(written)) return PASS;
-      if (leads_straight(path)) return PASS;
+      if (leads_straight(path) && !(own_root && strstr(path, "/.."))) return PASS;
+      if (own_root) return (struct answer){ENOSYS, -1, COUNT_DROPPED}; /* as on an old kernel: programs can do without */
     }
     enum step step = walk(pid, path, true);
     if (step == STEP_DOUBT) return DOUBT;

@@ -26,8 +26,7 @@ bool hear(int socket, struct message *message, int *fd) {
   struct iovec part = {message, sizeof *message};
   struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &passed, .msg_controllen = sizeof passed};
   ssize_t length = recvmsg(socket, &packet, MSG_CMSG_CLOEXEC);
-  bool came = length > 0 && passed.header.cmsg_type == SCM_RIGHTS && passed.header.cmsg_len == CMSG_LEN(sizeof *fd);
-  *fd = came ? passed.fd : -1;
+  *fd = length > 0 && passed.header.cmsg_type == SCM_RIGHTS && passed.header.cmsg_len == CMSG_LEN(sizeof *fd) ? passed.fd : -1;
   return length == sizeof *message;
 }
 
@@ -36,16 +35,14 @@ int unix_socket(const char *path, int type, bool listens) {
   errno = ENAMETOOLONG;
   if (strlen(path) >= sizeof address.sun_path) return -1;
   strcpy(address.sun_path, path);
-  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-  int failed = (listens ? bind : connect)(fd, (struct sockaddr *)&address, sizeof address);
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0), failed = (listens ? bind : connect)(fd, (struct sockaddr *)&address, sizeof address);
   if (!failed && (!listens || listen(fd, 1) == 0)) return fd;
   if (fd >= 0) close(fd);
   return -1;
 }
 
 int signals_to_read(void) {
-  sigset_t watched;
-  sigemptyset(&watched);
+  sigset_t watched = {0};
   sigaddset(&watched, SIGCHLD), sigaddset(&watched, SIGTERM), sigaddset(&watched, SIGINT), sigaddset(&watched, SIGHUP);
   sigprocmask(SIG_BLOCK, &watched, NULL);
   return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -107,8 +107,7 @@ static bool attend(int socket, bool counting, struct message *ending) {
 }
 
 int supervise_main(char **argv) {
-  const char *control = argv[0];
-  char **command = argv[3] ? argv + 3 : NULL;
+  char *control = argv[0], **command = argv[3] ? argv + 3 : NULL;
   int pty, counting, whole = 0, socket = -1, slave = -1, master = -1, life = LIFE, status = 0;
   errno = EINVAL;
   if (sscanf(argv[2], "pty=%d count=%d%n", &pty, &counting, &whole) != 2 || argv[2][whole]) die(argv[2]);

@@ -27,6 +27,8 @@ export interface HostPaths {
   readonly credentials: readonly string[];
   /** Keywarden's own state: never mounted, whatever flag is given. */
   readonly state: string;
+  /** Paths of the unix sockets on which programs of this host listen; asked only when something is mounted. */
+  readonly sockets: () => readonly string[];
 }
 
 /** Never, since they are the host itself or hold its sockets and keys. */
@@ -125,7 +127,12 @@ function reasonAgainst(source: string, host: HostPaths): string | null {
     }
   }
   const held = host.credentials.find((path) => !OF_PROJECTS.test(path) && exists(join(source, path)));
-  return held === undefined ? null : `credentials are in it (${held})`;
+  if (held !== undefined) return `credentials are in it (${held})`;
+  // A read-only mount stops no connect(2), and no network namespace does (threat B33).
+  const socket = host.sockets().find((path) => isBelow(path, source));
+  return socket === undefined
+    ? null
+    : `a program of this host listens in it, past the network that is not there (${socket})`;
 }
 
 /** A system may well be below /var; what must not be is the host's own, its homes, and our keys. */
@@ -180,7 +187,25 @@ export function hostPaths(state: string, list: string | null): HostPaths {
   } catch {
     // Not made yet: its name is all there is.
   }
-  return { homes: homesOf(), credentials: credentialsOf(list), state: state_ };
+  return { homes: homesOf(), credentials: credentialsOf(list), state: state_, sockets: listeningSockets };
+}
+
+/** By proc_net(5): those that are bound to an absolute path, and either take connections (`__SO_ACCEPTCON`) or datagrams. */
+export function listeningSockets(): readonly string[] {
+  let table: string;
+  try {
+    table = readFileSync('/proc/net/unix', 'utf8');
+  } catch {
+    return [];
+  }
+  return [...table.matchAll(/^\S+ \S+ \S+ (\S+) (\S+) \S+ +\S+ (\/.*)$/gm)].flatMap(([, flags, type, path = '']) => {
+    if ((Number.parseInt(flags ?? '', 16) & 0x10000) === 0 && type !== '0002') return [];
+    try {
+      return [realpathSync(path)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Entries of the helper's list that lie below a home and are named without a pattern. */

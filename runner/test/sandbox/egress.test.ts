@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createRawServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,7 +20,7 @@ let edge: Server;
 let egress: Egress;
 
 beforeAll(async () => {
-  edge = createServer((incoming, outgoing) => {
+  edge = createServer({ maxHeaderSize: 131_072 }, (incoming, outgoing) => {
     let bytes = 0;
     incoming.on('data', (chunk: Buffer) => (bytes += chunk.length));
     incoming.on('end', () => {
@@ -61,6 +60,24 @@ const ask = (path: string, options: RequestOptions = {}, body?: Buffer): Promise
     sent.on('error', reject);
     sent.end(body);
   });
+
+let rawEdges = 0;
+/** An edge that does as it is told when the first bytes of a request have come, and a way out that leads to it. */
+async function withRawEdge(act: (client: Socket) => void, use: (socketPath: string) => Promise<void>): Promise<void> {
+  const server = createRawServer((client) => {
+    client.once('data', () => act(client)).on('error', () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // Each with a path of its own, so that no kept connection of the one before is taken.
+  const socketPath = join(directory, `raw-${++rawEdges}`);
+  const other = await openEgress(socketPath, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    await use(socketPath);
+  } finally {
+    await other.close();
+    server.close();
+  }
+}
 
 /** Bytes as they are, for what no client library would write. */
 const raw = (text: string): Promise<string> =>
@@ -133,7 +150,11 @@ describe('the way out of a sandbox', () => {
     const got = asked.at(-1);
     expect(got?.url).toBe('/proxy/a//b%2Fc;d=1?x=%20&x=2');
     const port = (edge.address() as AddressInfo).port;
-    expect(got?.raw).toEqual(['X-A', '1', 'x-a', '2', 'Host', `127.0.0.1:${port}`, 'Connection', 'close']);
+    expect(got?.raw).toEqual([
+      ...['X-A', '1', 'x-a', '2', 'Host', `127.0.0.1:${port}`],
+      // By which the edge answers with addresses that lead back here.
+      ...['keywarden-base', 'http://evil', 'Connection', 'close'],
+    ]);
   });
 
   it.each([
@@ -153,6 +174,60 @@ describe('the way out of a sandbox', () => {
     expect(asked.at(-1)?.bytes).toBe(body.length);
     await ask('/proxy/up', { method: 'PUT', headers: { 'transfer-encoding': 'chunked' } }, body);
     expect(asked.at(-1)?.bytes).toBe(body.length);
+  });
+
+  it('carries a head as large as the edge takes and services answer', async () => {
+    const fields = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [`x-${name}`, name.repeat(8000)]));
+    const target = `/proxy/x?q=${'q'.repeat(16_000)}`;
+    expect(await ask(target, { headers: fields })).toMatchObject({ status: 200 });
+    expect(asked.at(-1)?.url).toBe(target);
+    const answer = `HTTP/1.1 200 OK\r\nx-a: ${'a'.repeat(30_000)}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`;
+    await withRawEdge(
+      (client) => client.end(answer),
+      async (socketPath) =>
+        expect(await ask('/proxy/x', { socketPath, maxHeaderSize: 65_536 })).toMatchObject({ status: 200, text: 'ok' }),
+    );
+  });
+
+  it('gives the no of an edge that reads no more of a large upload', async () => {
+    const no = 'HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\nConnection: close\r\n\r\ndenied.';
+    await withRawEdge(
+      (client) => client.write(no, () => client.resetAndDestroy()),
+      async (socketPath) => {
+        const body = Buffer.alloc(20_000_000);
+        for (let i = 0; i < 5; i++)
+          expect(await ask('/proxy/up', { socketPath, method: 'PUT' }, body)).toMatchObject({
+            status: 403,
+            text: 'denied.',
+          });
+      },
+    );
+  });
+
+  it('says that the edge is away when it ends an upload without a word', async () => {
+    await withRawEdge(
+      (client) => client.resetAndDestroy(),
+      async (socketPath) =>
+        expect((await ask('/proxy/up', { socketPath, method: 'PUT' }, Buffer.alloc(20_000_000))).status).toBe(503),
+    );
+  });
+
+  it('carries both ways at once', async () => {
+    await withRawEdge(
+      (client) => {
+        client.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n');
+        client.on('data', (more) => more.includes('last') && client.end('heard'));
+      },
+      async (socketPath) => {
+        const sent = request({ socketPath, path: '/proxy/x', method: 'POST' });
+        sent.write('first');
+        const answer = await new Promise<IncomingMessage>((resolve) => sent.on('response', resolve));
+        sent.end('last');
+        let text = '';
+        for await (const chunk of answer) text += chunk;
+        expect(text).toBe('heard');
+      },
+    );
   });
 
   it('carries events as they come', async () => {

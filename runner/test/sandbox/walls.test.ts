@@ -133,6 +133,21 @@ os.open(".aws/credentials", os.O_RDONLY, dir_fd=fd)'`,
       expect(classes).toContain(script.includes('terraformrc') ? 'terraform' : 'aws');
       expect(ran.counters.dropped).toBe(0);
     });
+    it('are not opened past the counter in a root of its own (B14)', async () => {
+      const ran = await place.shell(
+        `ln -s /.aws/credentials /tmp/x; mkdir /tmp/d && echo mine > /tmp/d/f; python3 -c '${CALL}
+IN_ROOT, PATH = 0x10, 0x200000
+how = (ctypes.c_uint64 * 3)(PATH, 0, IN_ROOT)
+home, tmp = os.open(os.path.expanduser("~"), PATH), os.open("/tmp", PATH)
+for at, path in (home, b"/.aws/credentials"), (home, b"../../.aws/credentials"), (tmp, b"x"), (tmp, b"/d/f"), (tmp, b"d/f"):
+    print(call(437, at, path, how, 24))
+'`,
+      );
+      // EACCES for what is a credential, ENOSYS where `..` or a link may lead anywhere, nothing against the agent's own.
+      expect(ran.stdout).toBe('13\n38\n38\n0\n0\n');
+      expect(ran.counters.denied).toEqual([{ pathClass: 'aws', syscall: 'openat2', count: 1 }]);
+      expect(ran.counters.dropped).toBe(2);
+    });
     it('hold decoys, which outside of the sandbox can be read (control)', async () => {
       const started = await place.start(['sleep', '1']);
       expect(readFileSync(join(started.folder, 'decoys/.aws/credentials'), 'utf8')).toMatch(/kwdecoy[0-9a-f]{32}/);
@@ -143,6 +158,16 @@ os.open(".aws/credentials", os.O_RDONLY, dir_fd=fd)'`,
         'mv ~/.aws ~/x; mv ~/.config ~/y; echo x > ~/.ssh/f; rm -rf ~/.aws; chmod 600 ~/.aws/credentials; ls -d ~/.aws ~/.config',
       );
       expect(ran.stdout).toBe('/home/agent/.aws\n/home/agent/.config\n');
+    });
+    it('may be looked at from outside by who lists a folder, which is seen and no attempt', async () => {
+      const ran = await place.shell('ls -la ~ | grep -c "?????"; test -e ~/.netrc && echo there; ls ~/.netrc');
+      expect(ran.stdout).toMatch(/^0\nthere\n.*\.netrc\n$/);
+      expect(ran.counters.denied).toEqual([]);
+      expect(ran.counters.observed.map((row) => row.pathClass)).toEqual(
+        expect.arrayContaining(['netrc', 'aws', 'ssh']),
+      );
+      const inside = await place.shell('ls -l ~/.ssh/id_rsa; cat ~/.netrc');
+      expect(inside.counters.denied.map((row) => row.pathClass).sort()).toEqual(['netrc', 'ssh']);
     });
     it('are not confused with what looks like them', async () => {
       const ran = await place.shell(

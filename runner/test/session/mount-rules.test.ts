@@ -3,7 +3,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkMount, credentialsOf, type HostPaths, parseMount } from '../../src/session/mount-rules.ts';
+import {
+  checkMount,
+  credentialsOf,
+  type HostPaths,
+  listeningSockets,
+  parseMount,
+} from '../../src/session/mount-rules.ts';
 
 let root = '';
 let host: HostPaths;
@@ -27,6 +33,7 @@ beforeAll(() => {
     homes: [join(root, 'home/ann')],
     credentials: ['.aws', '.ssh', '.config/gcloud', '.npmrc'],
     state: join(root, 'project/.keywarden'),
+    sockets: listeningSockets,
   };
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -80,6 +87,16 @@ describe('what may not', () => {
     await new Promise((resolve) => server.once('listening', resolve));
     expect(() => check('docker.sock', true)).toThrow(/no sockets/);
     server.close();
+  });
+
+  it('a folder in which a program of the host listens, until it is gone (threat B33)', async () => {
+    mkdirSync(join(root, 'served/tmp'), { recursive: true });
+    const server = createServer().listen(join(root, 'served/tmp/app.sock'));
+    await new Promise((resolve) => server.once('listening', resolve));
+    expect(() => check('served')).toThrow(/listens in it.*served\/tmp\/app\.sock/);
+    expect(check('served', true).source).toBe(join(root, 'served'));
+    await new Promise((resolve) => server.close(resolve));
+    expect(check('served').source).toBe(join(root, 'served'));
   });
 
   it.each(['/', '/proc', '/proc/1', '/usr', '/usr/bin', '/etc/passwd', '/work/../etc', '/dev/shm'])(

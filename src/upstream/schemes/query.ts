@@ -1,4 +1,4 @@
-import type { Credential } from '../credential.ts';
+import { Credential } from '../credential.ts';
 import type { OutgoingRequest } from '../outgoing.ts';
 
 /** `?<param>=<secret>`, appended to the client's query, from which its own parameter of that name is taken out. */
@@ -7,6 +7,9 @@ export function injectQuery(param: string, secret: Credential, request: Outgoing
   const rest = withoutParam(request.query, param);
   return { ...request, query: rest === '' ? own : `${rest}&${own}` };
 }
+
+/** The secret as it stands in the address. */
+export const valueAsSent = (secret: Credential): Credential => new Credential(escaped(secret.reveal()));
 
 /**
  * A query without the parameters that any server might read under a name.

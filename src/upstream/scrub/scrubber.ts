@@ -119,7 +119,8 @@ export function scrubberOf(credentials: Credentials): Scrubber {
 }
 
 function secretsOf(credentials: Credentials): Credential[] {
-  if (credentials.kind === 'single') return [credentials.secret];
+  if (credentials.kind === 'single')
+    return credentials.asSent === undefined ? [credentials.secret] : [credentials.secret, credentials.asSent];
   const { accessKeyId, secretAccessKey, sessionToken } = credentials;
   return sessionToken === null ? [accessKeyId, secretAccessKey] : [accessKeyId, secretAccessKey, sessionToken];
 }

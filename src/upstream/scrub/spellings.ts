@@ -20,6 +20,28 @@ const ENTITIES: Readonly<Record<string, readonly string[]>> = {
   '/': ['&sol;'],
   '=': ['&equals;'],
   ' ': ['&nbsp;'],
+  '!': ['&excl;'],
+  '#': ['&num;'],
+  $: ['&dollar;'],
+  '%': ['&percnt;'],
+  '(': ['&lpar;'],
+  ')': ['&rpar;'],
+  '*': ['&ast;', '&midast;'],
+  ',': ['&comma;'],
+  '.': ['&period;'],
+  ':': ['&colon;'],
+  ';': ['&semi;'],
+  '?': ['&quest;'],
+  '@': ['&commat;'],
+  '[': ['&lsqb;', '&lbrack;'],
+  '\\': ['&bsol;'],
+  ']': ['&rsqb;', '&rbrack;'],
+  '^': ['&Hat;'],
+  _: ['&lowbar;', '&UnderBar;'],
+  '`': ['&grave;', '&DiacriticalGrave;'],
+  '{': ['&lcub;', '&lbrace;'],
+  '|': ['&vert;', '&verbar;', '&VerticalLine;'],
+  '}': ['&rcub;', '&rbrace;'],
 };
 
 const bytes = (text: string): Spelling => [...text].map((c) => [c.charCodeAt(0)]);
@@ -72,9 +94,40 @@ const textSpellings = once((char): readonly Spelling[] => {
   return spellings;
 });
 
-/** Hexadecimal of the bytes, in either case or both. */
+/** Patterns that may have one of the gaps between two characters, or none. What stands for a character is made once, as that is. */
+function gapped(gaps: readonly Spelling[]): (characters: readonly (readonly Spelling[])[]) => (readonly Spelling[])[] {
+  const made = new WeakMap<readonly Spelling[], readonly Spelling[]>();
+  const withGaps = (spellings: readonly Spelling[]): readonly Spelling[] => {
+    let all = made.get(spellings);
+    if (all === undefined) {
+      all = [...spellings, ...gaps.flatMap((gap) => spellings.map((spelling) => [...gap, ...spelling]))];
+      made.set(spellings, all);
+    }
+    return all;
+  };
+  return (characters) => characters.map((spellings, i) => (i === 0 ? spellings : withGaps(spellings)));
+}
+
+/** RFC 2045 §6.7: a soft line break. */
+const softBroken = gapped(['=\r\n', '=\n'].map(bytes));
+
+/** Where base64 is wrapped (RFC 2045 §6.8, RFC 7468), raw or within a JSON string, one within another, or a form. */
+const inLines = gapped(
+  [
+    ['\r', '\n'],
+    ['\\r', '\\n'],
+    ['\\\\r', '\\\\n'],
+    ['%0D', '%0A'],
+    ['%0d', '%0a'],
+  ].flatMap(([cr = '', lf = '']) => [bytes(lf), bytes(cr + lf)]),
+);
+
+/** Between bytes that are written one by one. */
+const byteByByte = gapped([':', '-', ' ', ',', ', ', ' 0x', ',0x', ', 0x'].map(bytes));
+
+/** Hexadecimal of the bytes, in either case or both, in one piece or byte by byte. */
 function hexPattern(secret: string): (readonly Spelling[])[] {
-  return [...secret].map(hexSpelling);
+  return byteByByte([...secret].map(hexSpelling));
 }
 
 const hexSpelling = once((char): readonly Spelling[] => [hexPair(char.charCodeAt(0))]);
@@ -101,7 +154,7 @@ function base64Pattern(secret: string, alignment: number): (readonly Spelling[])
   for (let at = Math.ceil((alignment * 8) / 6) * 6; at < bits.length; at += 6) {
     pattern.push(sextetSpellings(bits.slice(at, at + 6).join('')));
   }
-  return pattern;
+  return inLines(pattern);
 }
 
 /** @param sextet  Six of `0`, `1` and {@link ANY}. */
@@ -126,7 +179,7 @@ const sextetSpellings = once((sextet): readonly Spelling[] => {
 /** The automaton that reads every spelling of one secret. */
 export function addSpellings(graph: Graph, secret: string): void {
   const characters = [...secret];
-  graph.addPattern(characters.map(textSpellings));
+  graph.addPattern(softBroken(characters.map(textSpellings)));
   graph.addPattern(characters.toReversed().map(textSpellings));
   graph.addPattern(hexPattern(secret));
   graph.addPattern(widePattern(secret, 1));

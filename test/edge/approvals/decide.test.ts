@@ -212,6 +212,27 @@ describe('what reviewers see (threat 26)', () => {
     expect(world.edge.logs()).not.toContain('hunter2');
   });
 
+  it('every field and the end of a long query, or that they are not shown (threat 26)', async () => {
+    const { token } = await newAgent();
+    const padding = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`a-${i}`, 'x']));
+    const { approval } = await world.send(token, `/v1/always?pad=${'p'.repeat(3000)}&to=mallory`, PAYMENT, {
+      headers: { ...padding, 'x-to': 'mallory' },
+    });
+    const shown = await world.detail(approval);
+    expect(shown.headers).toContainEqual({ name: 'x-to', value: 'mallory' });
+    expect(shown.url).toMatch(/more characters, not shown\)$/);
+  });
+
+  it('but not the values of the query for ever: the audit has the address without them (threat 4)', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/always?code=hunter2-in-the-query', PAYMENT);
+    const rows = await world.edge.audit({ agent });
+    expect(rows.find((row) => row.event === 'approval.requested')).toMatchObject({
+      detail: { url: expect.stringMatching(/\/v1\/always$/) },
+    });
+    expect(JSON.stringify(rows)).not.toContain('hunter2');
+  });
+
   it('a body that is no JSON: its text, or that it is binary', async () => {
     const { token } = await newAgent();
     const plain = await world.send(token, '/v1/always', undefined, {

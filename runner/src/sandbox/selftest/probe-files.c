@@ -192,6 +192,8 @@ static void by_openat2(int argc, char **argv) {
   int base = open(home(""), O_PATH | O_DIRECTORY);
   fd = (int)syscall(SYS_openat2, base, ".aws/credentials", &in_root, sizeof in_root);
   tried("openat2 in a root of its own", fd >= 0 && read(fd, &byte, 1) == 1);
+  fd = (int)syscall(SYS_openat2, base, "/.aws/credentials", &in_root, sizeof in_root);
+  tried("openat2 of a slash in a root of its own", fd >= 0 && read(fd, &byte, 1) == 1);
 }
 
 /* 16 */

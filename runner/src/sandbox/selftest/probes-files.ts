@@ -10,7 +10,7 @@ export const FILES: readonly Probe[] = [
     control: ['race', '1'],
     counted: { pathClass: 'ssh' },
   }),
-  attack({ row: 14, name: 'openat2', probe: ['openat2'], counted: { pathClass: 'aws', atLeast: 2 } }),
+  attack({ row: 14, name: 'openat2', probe: ['openat2'], counted: { pathClass: 'aws', atLeast: 3 } }),
   attack({
     row: 15,
     name: 'from a folder descriptor',

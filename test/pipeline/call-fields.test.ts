@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import type { Edge } from '../../src/edge.ts';
+import type { Authorized, Call } from '../../src/pipeline/call.ts';
+import { callFieldsOf } from '../../src/pipeline/call-fields.ts';
+
+const TOKEN = `eyJhbGciOiJFZERTQSJ9.${'eyJzdWIiOiJhIn0'.repeat(20)}.c2lnbmF0dXJl_-0`;
+const edge = { bundle: { hash: 'h' } } as Edge;
+const fieldsOf = (call: { service?: string; rawPath?: string; query?: string }, authorized?: object) =>
+  callFieldsOf({ service: 's', rawPath: '/', query: '', request: { method: 'GET' }, ...call } as Call, edge, {
+    ...(authorized === undefined ? {} : { authorized: authorized as Authorized }),
+  });
+
+describe('a row of the audit holds no token', () => {
+  it.each([
+    ['in the path', { rawPath: `/a/${TOKEN}/b` }, { path: '/a/[token]/b' }],
+    ['in place of the service', { service: TOKEN }, { service: '[token]' }],
+    ['as the name of a parameter', { query: `${TOKEN}&b=1` }, { queryNames: '[token],b' }],
+    ['cut off', { rawPath: `/a/${TOKEN.slice(0, 300)}` }, { path: '/a/[token]' }],
+    [
+      'beyond the length of a row',
+      { rawPath: `/${'x'.repeat(300)}/${TOKEN}` },
+      { path: `/${'x'.repeat(300)}/[token]` },
+    ],
+  ])('%s', (_, call, expected) => expect(fieldsOf(call)).toMatchObject(expected));
+
+  it('not even of a call that went through with another one in its path', () => {
+    const authorized = { access: { path: `/a/${TOKEN}` }, capability: { name: 's:c' }, requestHash: 'r' };
+    expect(fieldsOf({}, authorized)).toMatchObject({ path: '/a/[token]' });
+  });
+
+  it('and words as they are', () => {
+    expect(fieldsOf({ rawPath: '/eyJ/eyJabc.x/a b', query: 'eyJ=1' })).toMatchObject({
+      path: '/eyJ/eyJabc.x/a\\u0020b',
+      queryNames: 'eyJ',
+    });
+  });
+});
