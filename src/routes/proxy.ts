@@ -6,6 +6,7 @@ import type { Call } from '../pipeline/call.ts';
 import { run } from '../pipeline/run.ts';
 import { serviceOf } from '../policy/service.ts';
 import { problemResponse } from '../problem/response.ts';
+import { withDrain } from './drain.ts';
 
 const PREFIX = '/proxy/';
 
@@ -56,11 +57,12 @@ export async function proxy(
   };
   const outcome = await run(call, edge);
   if (outcome.kind === 'answered') return outcome.response;
-  return problemResponse(outcome.reason, {
+  const refusal = problemResponse(outcome.reason, {
     requestId: call.requestId,
     shape: policy?.errors ?? 'problem',
     limits: outcome.limits,
     fields: outcome.fields,
     method: request.method,
   });
+  return withDrain(request, refusal, ctx);
 }
