@@ -48,6 +48,7 @@ export async function answer(
     redirects: policy.response.redirects,
     status: response.status,
     cache: policy.response.cache,
+    ranges: policy.response.ranges,
     decoded,
     keepLength: call.request.method === 'HEAD',
   });

@@ -156,6 +156,8 @@ export interface ResponseFieldOptions extends PublicPlace {
   readonly status: number;
   /** Whether the policy lets the upstream's caching fields pass. */
   readonly cache: boolean;
+  /** Whether the policy lets ranges through. */
+  readonly ranges: boolean;
   /** Whether the runtime takes off a content coding (see `decodable`). */
   readonly decoded: boolean;
   /** Whether as many bytes go out as the upstream said: an unscrubbed body, a HEAD, or a scrub that keeps the length. */
@@ -179,6 +181,8 @@ export function responseFields(upstream: Fields, options: ResponseFieldOptions):
     passed.set(name, asItCame(value));
   }
   if (!options.keepLength) passed.delete('content-length');
+  // RFC 9110 §14.3: no range of the client's gets as far as the upstream, so that what it promises we would not keep.
+  if (!options.ranges && passed.has('accept-ranges')) passed.set('accept-ranges', 'none');
   setCaching(passed, options.cache);
   passed.set('content-security-policy', "default-src 'none'; sandbox");
   passed.set('x-content-type-options', 'nosniff');
