@@ -39,7 +39,8 @@ export async function answer(
     return coding;
   }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
-  const decoded = !bodiless && (!coding.ok || coding.value.decoded);
+  // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.
+  const decoded = !coding.ok || coding.value.decoded;
   const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,

@@ -8,7 +8,7 @@ import type { AuditRowJson } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { sleep, until } from '../support/process.ts';
 import { rawCall } from '../support/raw.ts';
-import { answer, download, echo, json, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
+import { answer, download, echo, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
 
 const MIB = 1024 * 1024;
 const KEY = 'sk_live_streaming_0123456789';
@@ -289,10 +289,32 @@ describe('an upload that the client cuts off', () => {
   });
 });
 
-describe('the runtime', () => {
-  it('answers HEAD with the length of what GET would bring', async () => {
-    upstream.handle(json({ hello: 'world' }));
-    const policies = await fetch(url('/v1/x'), { method: 'GET', headers: headers() });
-    expect(policies.headers.get('content-length')).toBe('17');
+describe('a HEAD', () => {
+  const content = 'hello '.repeat(1000);
+  const ask = (method: string) => rawCall(edge.port, method, '/proxy/bank/v1/x', { token });
+
+  it('is answered with the length of what GET would bring', async () => {
+    upstream.handle(answer(200, content));
+    expect((await ask('HEAD'))?.headers['content-length']).toBe(String(content.length));
+    expect((await ask('GET'))?.headers['content-length']).toBe(String(content.length));
+  });
+
+  it.each([
+    ['gzip', gzipSync(content)],
+    ['br', brotliCompressSync(content)],
+  ])('of content that comes as %s says nothing of the coded bytes, since GET brings others', async (coding, coded) => {
+    upstream.handle(answer(200, coded, { 'content-encoding': coding, 'content-md5': 'x', etag: '"e"' }));
+    const head = await ask('HEAD');
+    expect(head).toMatchObject({ status: 200, headers: { etag: '"e"' } });
+    for (const name of ['content-length', 'content-encoding', 'content-md5'])
+      expect(head?.headers).not.toHaveProperty(name);
+    expect((await ask('GET'))?.body.toString()).toBe(content);
+  });
+
+  it('nor does a 304, with which a cache would relabel what it got decoded', async () => {
+    upstream.handle(answer(304, '', { 'content-encoding': 'gzip', etag: '"e"' }));
+    const unchanged = await ask('GET');
+    expect(unchanged).toMatchObject({ status: 304, headers: { etag: '"e"' } });
+    expect(unchanged?.headers).not.toHaveProperty('content-encoding');
   });
 });
