@@ -34,10 +34,6 @@ export async function answer(
   const coding = decodable(upstream.get('content-encoding') ?? null);
   // Some servers label an empty answer like any other; the runtime would look for the coding's own bytes in it.
   const empty = upstream.get('content-length') === '0';
-  if (!coding.ok && response.body !== null && !empty) {
-    forwarded.abort();
-    return coding;
-  }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
   // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.
   const decoded = !coding.ok || coding.value.decoded;
@@ -79,6 +75,7 @@ export async function answer(
     redactions,
     length: decoded ? null : lengthOf(upstream),
     coded: decoded,
+    opaque: coding.ok ? null : coding.error,
     onEnd,
   });
   if (!body.ok) return body;

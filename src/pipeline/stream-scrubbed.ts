@@ -21,6 +21,8 @@ export interface BodyOptions {
   readonly length: number | null;
   /** A coding is undone on the way: what is no such coding must become a fault, not a broken 200. */
   readonly coded: boolean;
+  /** The fault that any content is, when nobody can take its coding off: only if there is none, the answer may pass. */
+  readonly opaque: Fault | null;
   readonly onEnd: (end: BodyEnd) => void;
 }
 
@@ -46,8 +48,13 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
   const { call, policy } = injected.admitted.authorized;
   const source = new BodySource(forwarded, response.body as ReadableStream<Uint8Array>, policy.idleTimeoutMs);
   if (options.coded) {
+    // Of a coding that it takes off, the runtime's error says the same of nothing at all as of a beginning that was cut off: a fault.
     const first = await source.read();
     if (!first.ok) return err(first.error);
+    if (first.value !== null && options.opaque !== null) {
+      source.abort();
+      return err(options.opaque);
+    }
     if (first.value !== null) source.unread(first.value);
   }
   return ok(streamed(source, options, forwarded.clientGone, call.ctx));
