@@ -4,6 +4,7 @@ import type { Env } from './env.ts';
 import { fault } from './fault.ts';
 import { problemResponse } from './problem/response.ts';
 import { bugResponse } from './routes/bug.ts';
+import { withDrain } from './routes/drain.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
 import { watchSignals } from './signals/watch.ts';
@@ -19,24 +20,28 @@ export default {
   async fetch(request, env, ctx): Promise<Response> {
     // The agents' door goes round the router: it works on the raw request target.
     const parts = splitProxyUrl(request.url);
-    if (parts === null) return app.fetch(request, env, ctx);
+    if (parts === null) {
+      const response = await app.fetch(request, env, ctx);
+      return response.status < 400 ? response : withDrain(request, response, ctx);
+    }
     const edge = await edgeOf(env);
     const requestId = crypto.randomUUID();
     const shape = 'problem';
     if (!edge.ok) {
       const names = edge.error.map((p) => p.problem).join('; ');
       console.error(`keywarden: error: refuses to serve: ${names}`);
-      return problemResponse(fault('environment_broken', names), {
+      const refusal = problemResponse(fault('environment_broken', names), {
         requestId,
         shape,
         limits: [],
         method: request.method,
       });
+      return withDrain(request, refusal, ctx);
     }
     try {
       return await proxy(request, env, ctx, edge.value, parts);
     } catch (bug) {
-      return bugResponse(bug, requestId, request.method);
+      return withDrain(request, bugResponse(bug, requestId, request.method), ctx);
     }
   },
   async scheduled(controller, env): Promise<void> {

@@ -34,12 +34,9 @@ export async function answer(
   const coding = decodable(upstream.get('content-encoding') ?? null);
   // Some servers label an empty answer like any other; the runtime would look for the coding's own bytes in it.
   const empty = upstream.get('content-length') === '0';
-  if (!coding.ok && response.body !== null && !empty) {
-    forwarded.abort();
-    return coding;
-  }
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
-  const decoded = !bodiless && (!coding.ok || coding.value.decoded);
+  // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.
+  const decoded = !coding.ok || coding.value.decoded;
   const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,
@@ -48,6 +45,7 @@ export async function answer(
     redirects: policy.response.redirects,
     status: response.status,
     cache: policy.response.cache,
+    ranges: policy.response.ranges,
     decoded,
     keepLength: call.request.method === 'HEAD',
   });
@@ -77,6 +75,7 @@ export async function answer(
     redactions,
     length: decoded ? null : lengthOf(upstream),
     coded: decoded,
+    opaque: coding.ok ? null : coding.error,
     onEnd,
   });
   if (!body.ok) return body;

@@ -101,6 +101,8 @@ export interface Forwarded {
   readonly response: Response;
   /** Ends the exchange with the upstream. */
   readonly abort: () => void;
+  /** Whether the client has ended it: what breaks off then is not the upstream's doing. */
+  readonly clientGone: () => boolean;
   /** Still set: who reads the body moves it on, or clears it. */
   readonly deadline: Deadline;
 }

@@ -4,6 +4,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from '../upstream/outgoing.ts';
 import type { Forwarded, Injected } from './call.ts';
 import { Deadline } from './deadline.ts';
+import { uploadOf } from './upload.ts';
 
 /**
  * Step 5: the only fetch. Redirects are never followed (threat 6); the client's going away ends the exchange;
@@ -18,15 +19,22 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     deadline.clear();
     controller.abort();
   };
-  call.request.signal.addEventListener('abort', abort, { once: true });
+  const upload = uploadOf(request, abort);
+  const exchange = fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
+    method: request.method,
+    headers: recordOf(request.fields),
+    body: upload.body,
+    redirect: 'manual',
+    signal: controller.signal,
+  });
+  const clientReset = (): void => {
+    // With it everything here ends at once unless something is waited for, and the outcome has to be recorded.
+    call.ctx.waitUntil(exchange.catch(() => undefined));
+    abort();
+  };
+  call.request.signal.addEventListener('abort', clientReset, { once: true });
   try {
-    const response = await fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
-      method: request.method,
-      headers: recordOf(request.fields),
-      body: request.body,
-      redirect: 'manual',
-      signal: controller.signal,
-    });
+    const response = await exchange;
     // An answer to a request that never became whole: the upstream may have taken it for a shorter one.
     const broken = request.bodyFault?.() ?? null;
     if (broken !== null) {
@@ -47,7 +55,8 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       abort();
       return err(fault('upstream_protocol_error', 'the answer has a transfer coding besides chunked'));
     }
-    return ok({ injected, response, abort, deadline });
+    const clientGone = (): boolean => call.request.signal.aborted || upload.brokeOff();
+    return ok({ injected, response, abort, clientGone, deadline });
   } catch {
     deadline.clear();
     const broken = request.bodyFault?.() ?? null;
@@ -55,6 +64,7 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     // The runtime's message may quote the URL, which under the query scheme holds the credential: only our words go on.
     if (deadline.passed) return err(fault('upstream_timeout', `no answer within ${policy.timeoutMs} ms`));
     if (call.request.signal.aborted) return err(fault('client_cancelled', 'before the upstream answered'));
+    if (upload.brokeOff()) return err(fault('client_cancelled', 'before its body had come whole'));
     // Refused, reset, or bytes that are no HTTP: the runtime says "Network connection lost" to all of them.
     // Whether it acted is unknown then, so that only an idempotent request (RFC 9110 §9.2.2) is called retryable.
     return err(

@@ -35,7 +35,8 @@ async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number
   if (body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of body) {
+  // What is too large is left as it is: cancelled, the rest could not be drained, and the client would not hear of the refusal.
+  for await (const chunk of body.values({ preventCancel: true })) {
     length += chunk.byteLength;
     if (length > maxBytes) return null;
     chunks.push(chunk);

@@ -1,7 +1,7 @@
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { Scrubber, ScrubRun } from '../upstream/scrub/scrubber.ts';
-import type { Call, Forwarded } from './call.ts';
+import type { Forwarded } from './call.ts';
 
 /** How a response body ended. */
 export interface BodyEnd {
@@ -21,6 +21,8 @@ export interface BodyOptions {
   readonly length: number | null;
   /** A coding is undone on the way: what is no such coding must become a fault, not a broken 200. */
   readonly coded: boolean;
+  /** The fault that any content is, when nobody can take its coding off: only if there is none, the answer may pass. */
+  readonly opaque: Fault | null;
   readonly onEnd: (end: BodyEnd) => void;
 }
 
@@ -46,11 +48,16 @@ export async function streamScrubbed(forwarded: Forwarded, options: BodyOptions)
   const { call, policy } = injected.admitted.authorized;
   const source = new BodySource(forwarded, response.body as ReadableStream<Uint8Array>, policy.idleTimeoutMs);
   if (options.coded) {
+    // Of a coding that it takes off, the runtime's error says the same of nothing at all as of a beginning that was cut off: a fault.
     const first = await source.read();
     if (!first.ok) return err(first.error);
+    if (first.value !== null && options.opaque !== null) {
+      source.abort();
+      return err(options.opaque);
+    }
     if (first.value !== null) source.unread(first.value);
   }
-  return ok(streamed(source, options, call));
+  return ok(streamed(source, options, forwarded.clientGone, call.ctx));
 }
 
 /** A small body is read at once, in one step of the runtime: half the cost of a stream. */
@@ -70,6 +77,7 @@ async function wholeScrubbed(
     return ok({ body: clean.bytes, length: clean.bytes.byteLength });
   } catch {
     if (deadline.passed) return err(fault('upstream_timeout', `silent for ${idleTimeoutMs} ms`));
+    if (forwarded.clientGone()) return err(CLIENT_GONE);
     return err(fault('upstream_protocol_error', 'the body broke off'));
   } finally {
     deadline.clear();
@@ -82,13 +90,17 @@ const isEventStream = (headers: Headers): boolean => /^text\/event-stream/i.test
  * Pumps the body through the runtime's own streams: one buffer goes round, a chunk is written before the next is read, and
  * nothing queues in JavaScript.
  */
-function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: BodyOptions, call: Call): ScrubbedBody {
+function streamed(
+  source: BodySource,
+  { scrubber, redactions, length, onEnd }: BodyOptions,
+  clientGone: () => boolean,
+  ctx: ExecutionContext,
+): ScrubbedBody {
   const scrub: ScrubRun | null = scrubber?.start({ keepLength: length !== null }) ?? null;
   const pipe = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
   const writer = pipe.writable.getWriter();
   let bytes = 0;
   let broken: Fault | null = null;
-  const clientGone = (): boolean => call.request.signal.aborted;
 
   const write = async (chunks: readonly Uint8Array[]): Promise<boolean> => {
     for (const chunk of chunks) {
@@ -120,9 +132,7 @@ function streamed(source: BodySource, { scrubber, redactions, length, onEnd }: B
       if (!(await write(scrub?.push(read.value) ?? [read.value]))) return;
     }
   };
-  call.ctx.waitUntil(
-    pump().finally(() => onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), fault: broken })),
-  );
+  ctx.waitUntil(pump().finally(() => onEnd({ bytes, redactions: redactions + (scrub?.hits ?? 0), fault: broken })));
   return { body: pipe.readable, length };
 }
 

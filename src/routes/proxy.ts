@@ -7,6 +7,7 @@ import { run } from '../pipeline/run.ts';
 import { serviceOf } from '../policy/service.ts';
 import { problemResponse } from '../problem/response.ts';
 import { BASE_FIELD, publicOriginOf } from '../protocol.ts';
+import { withDrain } from './drain.ts';
 
 const PREFIX = '/proxy/';
 
@@ -59,11 +60,12 @@ export async function proxy(
   };
   const outcome = await run(call, edge);
   if (outcome.kind === 'answered') return outcome.response;
-  return problemResponse(outcome.reason, {
+  const refusal = problemResponse(outcome.reason, {
     requestId: call.requestId,
     shape: policy?.errors ?? 'problem',
     limits: outcome.limits,
     fields: outcome.fields,
     method: request.method,
   });
+  return withDrain(request, refusal, ctx);
 }

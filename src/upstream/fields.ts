@@ -167,6 +167,8 @@ export interface ResponseFieldOptions extends PublicPlace {
   readonly status: number;
   /** Whether the policy lets the upstream's caching fields pass. */
   readonly cache: boolean;
+  /** Whether the policy lets ranges through. */
+  readonly ranges: boolean;
   /** Whether the runtime takes off a content coding (see `decodable`). */
   readonly decoded: boolean;
   /** Whether as many bytes go out as the upstream said: an unscrubbed body, a HEAD, or a scrub that keeps the length. */
@@ -187,9 +189,11 @@ export function responseFields(upstream: Fields, options: ResponseFieldOptions):
   const passed: FieldMap = new Map();
   for (const [name, value] of upstream) {
     if (hopByHop(name) || isUpstreamOnly(name) || (options.decoded && OF_CODED_BYTES.has(name))) continue;
-    passed.set(name, asItCame(value));
+    passed.set(name, value);
   }
   if (!options.keepLength) passed.delete('content-length');
+  // RFC 9110 §14.3: no range of the client's gets as far as the upstream, so that what it promises we would not keep.
+  if (!options.ranges && passed.has('accept-ranges')) passed.set('accept-ranges', 'none');
   setCaching(passed, options.cache);
   passed.set('content-security-policy', "default-src 'none'; sandbox");
   passed.set('x-content-type-options', 'nosniff');
@@ -207,21 +211,6 @@ export function responseFields(upstream: Fields, options: ResponseFieldOptions):
   const link = passed.get('link');
   if (link !== undefined) passed.set('link', linkOf(link, options));
   return ok(passed);
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/**
- * Bytes beyond ASCII are opaque (RFC 9110 §5.5). The runtime reads them as Latin-1 and writes UTF-8: what came as UTF-8, such as a
- * file's name, leaves byte for byte so, and only Latin-1 leaves as UTF-8.
- */
-function asItCame(value: string): string {
-  if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value;
-  try {
-    return utf8.decode(Uint8Array.from(value, (char) => char.charCodeAt(0)));
-  } catch {
-    return value;
-  }
 }
 
 /** `no-store`, or the upstream's own words without what would let a shared cache give one agent's answer to another. */

@@ -56,7 +56,7 @@ async function sha256Of(bytes: Uint8Array): Promise<string> {
   return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The whole stream, or null, the stream cancelled, as soon as it is longer than `maxBytes`. */
+/** The whole stream, or null as soon as it is longer than `maxBytes`; the rest can then still be read, or drained. */
 async function gathered(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -66,7 +66,7 @@ async function gathered(stream: ReadableStream<Uint8Array>, maxBytes: number): P
     if (done) break;
     length += value.length;
     if (length > maxBytes) {
-      await reader.cancel();
+      reader.releaseLock();
       return null;
     }
     chunks.push(value);

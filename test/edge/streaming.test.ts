@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { AuditRowJson } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { sleep, until } from '../support/process.ts';
 import { rawCall } from '../support/raw.ts';
-import { answer, download, echo, json, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
+import { answer, download, echo, slow, sse, startUpstream, type Upstream, upload } from '../support/upstream.ts';
 
 const MIB = 1024 * 1024;
 const KEY = 'sk_live_streaming_0123456789';
@@ -29,10 +30,21 @@ capabilities:
       - match: GET|POST /v2/{rest+}
         when: method != "POST" || body.amount <= 5000
 `,
+      's3.yaml': `service: s3
+origin: ${upstream.origin}
+credential: { scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET, region: eu-central-1, service: s3 }
+capabilities:
+  put:
+    allow: PUT /{path+}
+`,
     },
-    vars: { BANK_KEY: KEY },
+    vars: {
+      BANK_KEY: KEY,
+      AWS_ID: 'AKIASTREAMINGTEST001',
+      AWS_SECRET: 'wStreamingSecretK7MDENGbPxRfiCYTESTKEY01',
+    },
   });
-  token = await edge.mint('streamer', ['bank:all']);
+  token = await edge.mint('streamer', ['bank:all', 's3:put']);
 });
 afterEach(() => upstream.forget());
 afterAll(async () => {
@@ -47,6 +59,14 @@ const headers = (): Record<string, string> => ({ authorization: `Bearer ${token}
 function residentBytes(): number {
   const pages = Number(readFileSync(`/proc/${edge.workerdPid()}/statm`, 'utf8').split(' ')[1]);
   return pages * 4096;
+}
+
+/** How the call that was admitted last ended. */
+async function outcomeOfLast(): Promise<AuditRowJson | undefined> {
+  const [admitted] = await edge.audit({ event: 'call.admitted', limit: 1 });
+  const ofCall = { request_id: admitted?.request_id ?? '' };
+  await until('the outcome row', async () => (await edge.audit(ofCall)).length === 2, 15_000);
+  return (await edge.audit(ofCall))[0];
 }
 
 /** The peak above the start while `work` runs. */
@@ -161,6 +181,20 @@ describe('an answer without content', () => {
     expect(response.headers.has('content-encoding')).toBe(false);
     expect(await response.text()).toBe('');
   });
+
+  // Of gzip and br the runtime gives no raw bytes, and its error says the same of nothing as of a beginning that is cut off.
+  it.each([
+    ['zstd', '', 200],
+    ['x-gzip', '', 200],
+    ['zstd', 'coded', 502],
+    ['gzip', gzipSync('hello').subarray(0, 10), 502],
+  ])('of unknown length, called %s: %j is answered with %i', async (coding, body, status) => {
+    upstream.handle((_, res) => void res.writeHead(200, { 'content-encoding': coding }).end(body));
+    const response = await fetch(url('/v1/nothing'), { headers: headers() });
+    expect(response.status).toBe(status);
+    expect(response.headers.has('content-encoding')).toBe(false);
+    if (status === 200) expect(await response.text()).toBe('');
+  });
 });
 
 describe('a GET without content', () => {
@@ -199,7 +233,7 @@ describe('the client goes away', () => {
   });
 
   // workerd learns of a mere FIN only when it writes (a client may half-close and still read); a reset it sees at once.
-  it('before the upstream answers, with a reset: the upstream sees it', async () => {
+  it('before the upstream answers, with a reset: the upstream sees it, and the outcome says so', async () => {
     upstream.handle(slow(['late'], { headMs: 10_000 }));
     const socket = connect(edge.port, '127.0.0.1');
     socket.on('error', () => undefined);
@@ -207,13 +241,94 @@ describe('the client goes away', () => {
     await until('the call at the upstream', () => upstream.seen.length === 1);
     socket.resetAndDestroy();
     expect(await Promise.race([upstream.seen[0]?.closed, sleep(5_000).then(() => 'still open')])).toBe('cut');
+    expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'client_cancelled' });
   });
 });
 
-describe('the runtime', () => {
-  it('answers HEAD with the length of what GET would bring', async () => {
-    upstream.handle(json({ hello: 'world' }));
-    const policies = await fetch(url('/v1/x'), { method: 'GET', headers: headers() });
-    expect(policies.headers.get('content-length')).toBe('17');
+describe('an upload that the client cuts off', () => {
+  const CHUNK = 'x'.repeat(100_000);
+  const framings: [string, string, readonly string[], string][] = [
+    ['with a length', 'PUT /proxy/bank/v1/file', [`Content-Length: ${MIB}`], CHUNK],
+    ['in chunks', 'PUT /proxy/bank/v1/file', ['Transfer-Encoding: chunked'], `186a0\r\n${CHUNK}\r\n`],
+    [
+      'in aws-chunks',
+      'PUT /proxy/s3/bucket/key',
+      [
+        `Content-Length: ${MIB + 100}`,
+        'Content-Encoding: aws-chunked',
+        'X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        `X-Amz-Decoded-Content-Length: ${MIB}`,
+      ],
+      `186a0\r\n${CHUNK}\r\n186a0\r\n${CHUNK}`,
+    ],
+  ];
+  const ways: [string, (socket: Socket) => unknown][] = [
+    ['closes', (socket) => socket.destroy()],
+    ['resets', (socket) => socket.resetAndDestroy()],
+    ['half-closes', (socket) => socket.end()],
+  ];
+
+  function begin(line: string, fields: readonly string[], body: string): Socket {
+    const socket = connect({ port: edge.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    socket.resume();
+    const lines = [`${line} HTTP/1.1`, 'Host: edge', `Authorization: Bearer ${token}`, ...fields, '', body];
+    socket.write(lines.join('\r\n'));
+    return socket;
+  }
+
+  it.each(framings)(
+    '%s never looks whole to the upstream, and is recorded as the doing of the client',
+    async (...row) => {
+      const [, line, fields, body] = row;
+      upstream.handle(upload());
+      for (const [way, cut] of ways) {
+        upstream.forget();
+        const socket = begin(line, fields, body);
+        await until('the upload at the upstream', () => (upstream.seen[0]?.bodyBytes() ?? 0) >= CHUNK.length);
+        cut(socket);
+        expect(await upstream.seen[0]?.received, way).toBe('broken');
+        expect(await outcomeOfLast(), way).toMatchObject({ event: 'call.failed', reason: 'client_cancelled' });
+        socket.destroy();
+      }
+    },
+  );
+
+  it('is told from one during which the upstream breaks off', async () => {
+    upstream.handle((req) => void req.once('data', () => req.socket.resetAndDestroy()));
+    const socket = begin('PUT /proxy/bank/v1/file', [`Content-Length: ${MIB}`], CHUNK);
+    await until('the upload at the upstream', () => upstream.seen.length === 1);
+    expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'upstream_unreachable' });
+    socket.destroy();
+  });
+});
+
+describe('a HEAD', () => {
+  const content = 'hello '.repeat(1000);
+  const ask = (method: string) => rawCall(edge.port, method, '/proxy/bank/v1/x', { token });
+
+  it('is answered with the length of what GET would bring', async () => {
+    upstream.handle(answer(200, content));
+    expect((await ask('HEAD'))?.headers['content-length']).toBe(String(content.length));
+    expect((await ask('GET'))?.headers['content-length']).toBe(String(content.length));
+  });
+
+  it.each([
+    ['gzip', gzipSync(content)],
+    ['br', brotliCompressSync(content)],
+  ])('of content that comes as %s says nothing of the coded bytes, since GET brings others', async (coding, coded) => {
+    upstream.handle(answer(200, coded, { 'content-encoding': coding, 'content-md5': 'x', etag: '"e"' }));
+    const head = await ask('HEAD');
+    expect(head).toMatchObject({ status: 200, headers: { etag: '"e"' } });
+    for (const name of ['content-length', 'content-encoding', 'content-md5'])
+      expect(head?.headers).not.toHaveProperty(name);
+    expect((await ask('GET'))?.body.toString()).toBe(content);
+  });
+
+  it('nor does a 304, with which a cache would relabel what it got decoded', async () => {
+    upstream.handle(answer(304, '', { 'content-encoding': 'gzip', etag: '"e"' }));
+    const unchanged = await ask('GET');
+    expect(unchanged).toMatchObject({ status: 304, headers: { etag: '"e"' } });
+    expect(unchanged?.headers).not.toHaveProperty('content-encoding');
   });
 });

@@ -1,6 +1,6 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { answer, echo, garbage, type Handler } from '../support/upstream.ts';
+import { answer, echo, garbage, type Handler, ranged } from '../support/upstream.ts';
 import { b64, SPELLINGS } from './spellings.ts';
 import {
   ALL,
@@ -224,6 +224,13 @@ describe('threat 2: the key in every spelling', () => {
     ]);
     const names = Object.keys(world.upstream.seen[0]?.headers ?? {});
     expect(names.filter((name) => name.includes('range'))).toEqual([]);
+  });
+
+  it('and no answer offers pieces, whatever the upstream says', async () => {
+    world.upstream.handle(ranged(Buffer.from('0123456789')));
+    const response = await get('bank', '/echo/x', ['Range: bytes=3-5']);
+    expect([response.status, response.body.toString()]).toEqual([200, '0123456789']);
+    expect(response.headers['accept-ranges']).toBe('none');
   });
 });
 

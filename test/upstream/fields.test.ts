@@ -213,6 +213,7 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
 const answer: ResponseFieldOptions = {
   status: 200,
   cache: false,
+  ranges: false,
   decoded: false,
   keepLength: true,
   service: 'vendor',
@@ -289,6 +290,11 @@ describe('response fields', () => {
   });
   it('a scrubbed stream loses its length unless it is kept', () => {
     expect(answered({ 'content-length': '3' }, { keepLength: false })).toEqual(SET);
+  });
+  it('threat 1: ranges are offered only when the policy lets them through', () => {
+    expect(answered({ 'accept-ranges': 'bytes' })).toEqual({ ...SET, 'accept-ranges': 'none' });
+    expect(answered({ 'accept-ranges': 'bytes' }, { ranges: true })).toEqual({ ...SET, 'accept-ranges': 'bytes' });
+    expect(answered({})).toEqual(SET);
   });
   it('threat 20: nothing is stored, unless the policy says so, and then by no shared cache', () => {
     const cached = {
