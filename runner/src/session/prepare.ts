@@ -14,7 +14,7 @@ import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } fr
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
-import { parseSecretSource, readSecret } from './secret-sources.ts';
+import { parseSecretSources, readSecret } from './secret-sources.ts';
 import { makeSessionId } from './session-id.ts';
 
 /** What a person asks for, as `keywarden run` takes it. */
@@ -74,7 +74,7 @@ export async function prepareRun(
   checkNames(request);
   const mounts = mountsOf(request);
   const root = request.image ?? rootOf(request);
-  const sources = request.secrets.map(parseSecretSource);
+  const sources = parseSecretSources(request.secrets, request.env);
   const env = environmentOf(request.env, request.hasEdge);
   const wanted = wantedBackend(request);
   const { backend, layers } = await choose(wanted);
