@@ -10,7 +10,7 @@ import { type Chosen, chooseBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
-import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
+import { checkMount, checkNesting, checkPlaces, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
@@ -182,6 +182,7 @@ function mountsOf(request: RunRequest): Mount[] {
     if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`);
     seen.add(destination);
   }
+  checkPlaces(mounts, list, INSIDE_HOME);
   checkNesting(mounts);
   return mounts;
 }

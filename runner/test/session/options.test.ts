@@ -89,6 +89,20 @@ describe('keywarden run', () => {
     }
   });
 
+  it('a mount on a place for credentials, where the sandbox would deny it all, is wrong usage whatever is forced', async () => {
+    for (const place of ['/home/agent/.aws', '/home/agent/.aws/../.ssh/config', '/work/.env']) {
+      for (const anyway of [[], ['--mount-anyway']]) {
+        const said = await run(['--mount', `work/in.txt:${place}`, ...anyway, '--', 'true']);
+        expect(said).toMatchObject({ code: 2, out: '' });
+        expect(said.err).toMatch(
+          /^keywarden: error: --mount …:\/\S+: the sandbox denies .*\nkeywarden: hint: mount it elsewhere/,
+        );
+      }
+    }
+    const example = await run(['--mount', 'work/in.txt:/work/.env.example', '--', 'cat', '/work/.env.example']);
+    expect(example, example.err).toMatchObject({ code: 0, out: 'hello\n' });
+  });
+
   it('a narrow umask is handed on, and keeps nothing of the system from the agent', async () => {
     const args = [
       'run',
