@@ -66,7 +66,7 @@ void forward(int port, const char *edge) {
   pthread_t thread;
   edge_path = edge;
   door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), setsockopt(door, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
   if (bind(door, (struct sockaddr *)&address, sizeof address) != 0 || listen(door, 512) != 0) die("the way to the edge cannot be opened");
   if (pthread_create(&thread, NULL, move_all, NULL) != 0) die("thread");
 }

@@ -43,6 +43,7 @@ beforeAll(async () => {
     now += 1;
     most = Math.max(most, now);
     outgoing.on('close', () => (now -= 1));
+    if (incoming.url === '/proxy/parts') outgoing.flushHeaders();
     setTimeout(() => outgoing.end('from the edge'), TAKES_MS[incoming.url ?? ''] ?? 0);
   });
   await new Promise<void>((resolve) => edge.listen(0, '127.0.0.1', resolve));
@@ -111,4 +112,21 @@ for _ in range(8):
     expect(calm.out.trim().split('\n')).toEqual(Array(20).fill('200'));
     await flood;
   });
+});
+
+it('an answer in two parts waits for no acknowledgement of the first: a kept connection has many of them in a second', async () => {
+  const { out } = await inSandbox(
+    'kept',
+    `
+c = http.client.HTTPConnection("127.0.0.1", 8787)
+for turn in range(2):
+    began = time.monotonic()
+    for _ in range(100):
+        c.request("GET", "/proxy/parts")
+        assert c.getresponse().read() == b"from the edge"
+    print(time.monotonic() - began)
+`,
+  );
+  // With delayed acknowledgements (40 ms each) some four seconds.
+  expect(Math.min(...out.trim().split('\n').map(Number))).toBeLessThan(1.5);
 });
