@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Counters } from '../../src/sandbox/backend.ts';
 import { wireCounters } from '../../src/session/counters.ts';
 import { runSession } from '../../src/session/run-session.ts';
@@ -33,9 +33,15 @@ const COUNTERS: Counters = {
   sources: ['seccomp-notify'],
 };
 
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'keywarden-signals-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
 it('a session is in the metrics and the events, and no path is', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'keywarden-signals-'));
   const world = testState();
+  onTestFinished(world.remove);
   const [metrics, events] = [join(folder, 'm.prom'), join(folder, 'e.jsonl')];
   const said: string[] = [];
   const file = await metricsFile(metrics, sessionMetrics(), (line) => said.push(line));
@@ -66,8 +72,6 @@ it('a session is in the metrics and the events, and no path is', async () => {
   expect(lines.map(({ event }) => event)).toEqual(['session.started', 'session.counted', 'session.ended']);
   expect(text + readFileSync(events, 'utf8')).not.toContain('/root');
   expect(said).toEqual([]);
-  rmSync(folder, { recursive: true });
-  world.remove();
 });
 
 it('a raw path that a helper should ever say becomes a bounded name (threats B 69)', () => {
@@ -80,7 +84,6 @@ it('a raw path that a helper should ever say becomes a bounded name (threats B 6
 });
 
 it('a metrics file that can be written no longer is told once and stops nothing', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'keywarden-signals-'));
   const said: string[] = [];
   const file = await metricsFile(join(folder, 'm.prom'), sessionMetrics(), (line) => said.push(line));
   rmSync(folder, { recursive: true });
