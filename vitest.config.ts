@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 // Unit tests run in plain Node; test/ledger/worker runs inside workerd, beside its Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
 export default defineConfig({
   test: {
+    globalSetup: ['./test/support/temp-folder.ts'],
     reporters: process.env['KEYWARDEN_TEST_REPORT'] === undefined ? ['default'] : ['default', 'json'],
     outputFile:
       process.env['KEYWARDEN_TEST_REPORT'] === undefined ? {} : { json: process.env['KEYWARDEN_TEST_REPORT'] },

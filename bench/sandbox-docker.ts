@@ -7,7 +7,7 @@
  * turns on one daemon of the bench's own. Needs root, `docker.io` and what `scripts/sandbox-image.ts` needs.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -20,7 +20,8 @@ import { machineText } from './report.ts';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } });
 const script = (name: string): string => fileURLToPath(new URL(`../scripts/${name}`, import.meta.url));
-const daemon = join(mkdtempSync(join(tmpdir(), 'keywarden-dockerd-')), 'd');
+const parent = mkdtempSync(join(tmpdir(), 'keywarden-dockerd-'));
+const daemon = join(parent, 'd');
 const run = (name: string, ...args: string[]): string =>
   execFileSync(process.execPath, [script(name), ...args], { encoding: 'utf8' }).trim();
 const socket = run('dockerd.ts', 'start', daemon);
@@ -50,6 +51,7 @@ try {
 } finally {
   close();
   run('dockerd.ts', 'stop', daemon);
+  rmSync(parent, { recursive: true });
 }
 
 /** The request as flags of the command line; mounts of the session's own folder are not there for a plan, nor is our PID 1. */

@@ -84,7 +84,10 @@ export async function verifyExport(
     for (const found of chainVerifier(head.ledger, head).finish(head)) problems.tellChain(null, found);
   }
   if (seal.rows !== null && seal.rows !== rows && problems.none())
-    problems.tell(null, `the checkpoint counts ${seal.rows} rows, the export has ${rows}`);
+    problems.tell(
+      null,
+      `the checkpoint counts ${seal.rows} ${seal.rows === 1 ? 'row' : 'rows'}, the export has ${rows}`,
+    );
   return {
     ok: problems.none(),
     rows,

@@ -7,7 +7,7 @@ import type { AgentsPolicy, PolicyBundle, ServicePolicy } from './ruled.ts';
 import { problemsOf } from './schema-problems.ts';
 import { closestOf } from './spelling.ts';
 import { agentsSchema, serviceSchema } from './written.ts';
-import { type DocumentPath, type PolicyProblem, YamlSource } from './yaml-source.ts';
+import { type DocumentPath, distinctProblems, type PolicyProblem, YamlSource } from './yaml-source.ts';
 
 export type { PolicyProblem } from './yaml-source.ts';
 
@@ -79,11 +79,12 @@ class Compiler {
 
   service(file: PolicyFile): void {
     const source = new YamlSource(file.name, file.text);
-    if (source.problems.length > 0) {
-      this.#problems.push(...source.problems);
-      this.#namesKnown = false;
-      return;
-    }
+    this.#problems.push(...source.problems);
+    if (source.problems.length > 0) this.#namesKnown = false;
+    for (const reading of source.readings) this.#readService(reading);
+  }
+
+  #readService(source: YamlSource): void {
     this.#claimNames(source);
     this.#problems.push(...ruleConditionProblems(source));
     const schema = serviceSchema(this.#options.allowLoopbackHttp);
@@ -98,14 +99,19 @@ class Compiler {
   agents(file: PolicyFile): void {
     const source = new YamlSource(file.name, file.text);
     this.#problems.push(...source.problems);
-    if (source.problems.length > 0) return;
+    const [first] = source.readings;
+    if (first === undefined) return;
     if (this.#agentsFile !== null) {
       this.#problems.push(
-        source.problemAt([], `${this.#agentsFile} says already who may hold what`, 'keep one of the two'),
+        first.problemAt([], `${this.#agentsFile} says already who may hold what`, 'keep one of the two'),
       );
       return;
     }
     this.#agentsFile = file.name;
+    for (const reading of source.readings) this.#readAgents(reading);
+  }
+
+  #readAgents(source: YamlSource): void {
     const read = agentsSchema.safeParse(source.value);
     if (!read.success) {
       this.#problems.push(...problemsOf(read.error.issues, source, agentsSchema));
@@ -157,19 +163,20 @@ class Compiler {
     }
   }
 
-  /** @returns whether it was free. */
+  /** @returns whether it was free, or is this file's own from another reading of it. */
   #claim(what: string, path: DocumentPath, source: YamlSource, fix: string): boolean {
-    const owner = this.#owners.get(what);
-    if (owner === undefined) this.#owners.set(what, source.file);
-    else this.#problems.push(source.problemAtKey(path, `${what} is defined in ${owner} already`, fix));
-    return owner === undefined;
+    const owner = this.#owners.get(what) ?? source.file;
+    this.#owners.set(what, owner);
+    if (owner === source.file) return true;
+    this.#problems.push(source.problemAtKey(path, `${what} is defined in ${owner} already`, fix));
+    return false;
   }
 
   result(): Result<PolicyBundle, PolicyProblem[]> {
     if (this.#problems.length > 0) {
       const byPlace = (a: PolicyProblem, b: PolicyProblem): number =>
         a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
-      return err(this.#problems.sort(byPlace));
+      return err(distinctProblems(this.#problems).sort(byPlace));
     }
     return ok({
       format: 1,

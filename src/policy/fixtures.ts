@@ -8,7 +8,7 @@ import type { PolicyBundle } from './ruled.ts';
 import { problemsOf } from './schema-problems.ts';
 import { serviceOf } from './service.ts';
 import { closestOf } from './spelling.ts';
-import { type PolicyProblem, YamlSource } from './yaml-source.ts';
+import { distinctProblems, type PolicyProblem, YamlSource } from './yaml-source.ts';
 
 /** A file of `policies/tests/`: what a service's policy must answer. */
 export const fixturesSchema = z
@@ -82,7 +82,8 @@ export function runFixtures(bundle: PolicyBundle, files: readonly (PolicyFile | 
 /** Runs one file, or says everything that is wrong with it. */
 function fileRun(bundle: PolicyBundle, file: PolicyFile): Result<FixtureResult[], PolicyProblem[]> {
   const source = new YamlSource(file.name, file.text);
-  if (source.problems.length > 0) return err(source.problems);
+  if (source.problems.length > 0)
+    return err(distinctProblems([...source.problems, ...source.readings.flatMap(shapeProblems)]));
   const read = fixturesSchema.safeParse(source.value);
   if (!read.success) return err(problemsOf(read.error.issues, source, fixturesSchema));
   const { service, cases } = read.data;
@@ -97,6 +98,11 @@ function fileRun(bundle: PolicyBundle, file: PolicyFile): Result<FixtureResult[]
       return { file: file.name, line, name: fixture.name, passed: message === '', message };
     }),
   );
+}
+
+function shapeProblems(source: YamlSource): PolicyProblem[] {
+  const read = fixturesSchema.safeParse(source.value);
+  return read.success ? [] : problemsOf(read.error.issues, source, fixturesSchema);
 }
 
 function suggestion(word: string, known: readonly string[]): string | null {

@@ -9,6 +9,7 @@ import {
   type Pair,
   parseDocument,
   visit,
+  type YAMLMap,
 } from 'yaml';
 import { closestOf } from './spelling.ts';
 import { aliasSlip, type Slip, slipsOf } from './yaml-slips.ts';
@@ -29,16 +30,26 @@ export type DocumentPath = readonly PropertyKey[];
 
 const MAX_FILE_LENGTH = 1_000_000;
 
+/** Fields that stand more often than this are copies of each other. */
+const MOST_READINGS = 8;
+
 /** One YAML file that was read with its positions kept. */
 export class YamlSource {
   readonly file: string;
   readonly #text: string;
   readonly #lines = new LineCounter();
   readonly #document: Document.Parsed;
-  /** What the syntax alone shows to be wrong; then {@link value} is not to be used. */
+  /** What the syntax alone shows to be wrong; then {@link value} is not to be used, but those of its {@link readings}. */
   readonly problems: PolicyProblem[] = [];
+  /**
+   * What can be looked at for more that is wrong: the file itself, when its syntax is right. When fields stand there more than
+   * once and nothing else is wrong, the file with the first of each alone, with the second, and so on: a doubled field hides
+   * no mistake in either of the two. None when the rest cannot be relied on.
+   */
+  readonly readings: readonly YamlSource[];
 
-  constructor(file: string, text: string) {
+  /** @param nth  Of fields that stand there more than once the nth is kept (or the last), and nobody complains. */
+  constructor(file: string, text: string, nth: number | null = null) {
     this.file = file;
     this.#text = text;
     const tooLong = text.length > MAX_FILE_LENGTH;
@@ -52,8 +63,39 @@ export class YamlSource {
     });
     if (tooLong) this.#report(0, 'the file is longer than 1,000,000 characters', 'split it');
     const errors = [...this.#document.errors, ...this.#document.warnings];
+    if (nth !== null) {
+      this.#keep(nth);
+      this.readings = [];
+      return;
+    }
     for (const slip of slipsOf(errors, text)) this.#reportSlip(slip);
-    if (this.problems.length === 0) this.#refuseIndirection();
+    const slips = this.problems.length;
+    const doubled = errors.length > 0 && errors.every(({ code }) => code === 'DUPLICATE_KEY');
+    if (slips === 0 || doubled) this.#refuseIndirection();
+    if (this.problems.length === 0) this.readings = [this];
+    else this.readings = doubled && this.problems.length === slips ? this.#readingsOf(text) : [];
+  }
+
+  /** An alias may stand for what only one of them has. */
+  #readingsOf(text: string): YamlSource[] {
+    let most = 1;
+    let aliases = 0;
+    visit(this.#document, {
+      Alias: () => void (aliases += 1),
+      Map: (_key, map) => {
+        for (const same of fieldsOf(map)) most = Math.max(most, same.length);
+      },
+    });
+    if (aliases > 0) return [];
+    return Array.from({ length: Math.min(most, MOST_READINGS) }, (_, i) => new YamlSource(this.file, text, i));
+  }
+
+  #keep(nth: number): void {
+    visit(this.#document, {
+      Map: (_key, map) => {
+        map.items = fieldsOf(map).flatMap((same) => same[Math.min(nth, same.length - 1)] ?? []);
+      },
+    });
   }
 
   /** Anchors of scalars are a convenience; tags, and aliases of whole structures, hide what a reviewer should see. */
@@ -147,6 +189,20 @@ export class YamlSource {
     if (!isScalar(node) || typeof node.value !== 'string' || within === 0) return range[0];
     return range[0] + offsetInSource(this.#text.slice(range[0], range[1]), node.value, within);
   }
+}
+
+/** Each once: the readings of a file have most of it in common. */
+export function distinctProblems(problems: readonly PolicyProblem[]): PolicyProblem[] {
+  const keyOf = ({ file, line, column, message }: PolicyProblem): string =>
+    JSON.stringify([file, line, column, message]);
+  return [...new Map(problems.map((problem) => [keyOf(problem), problem])).values()];
+}
+
+/** Those of one name together, in the order in which they stand there; the name alone a second time says nothing more. */
+function fieldsOf(map: YAMLMap): Pair[][] {
+  const named = Map.groupBy(map.items, ({ key }) => (isScalar(key) ? String(key.value) : key));
+  const isEmpty = ({ value }: Pair): boolean => value === null || (isScalar(value) && (value.value ?? '') === '');
+  return [...named.values()].map((same) => (same.every(isEmpty) ? same : same.filter((pair) => !isEmpty(pair))));
 }
 
 /** Finds in a scalar's source (quoted, folded or plain) the word that stands at `offset` of its value. */

@@ -140,9 +140,13 @@ describe('the table', () => {
       stderr: 'keywarden: no row fits: --agent demo --decision deny\n',
     });
     expect((await list()).stderr).toBe('keywarden: no row fits: nothing is recorded yet\n');
+    answer([row(1)], { waiting_rows: 1 });
+    expect((await keywarden(['audit', 'list'], { env: edge.env })).stderr).toBe(
+      'keywarden: 1 row waiting in the ledgers, not listed yet\n',
+    );
     answer([row(1)], { next_cursor: 'x', waiting_rows: 7 });
     expect((await list('--limit', '1')).stderr).toBe(
-      'keywarden: there are older rows: raise --limit (1), or narrow it\nkeywarden: 7 rows wait in the ledgers and are not listed yet\n',
+      'keywarden: there are older rows: raise --limit (1), or narrow it\nkeywarden: 7 rows waiting in the ledgers, not listed yet\n',
     );
   });
 

@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { counted } from '../../runner/src/counted.ts';
 import { clockCheck } from '../../runner/src/doctor/clock.ts';
 import { edgeChecks } from '../../runner/src/doctor/edge.ts';
 import { type FakeEdge, startFakeEdge } from '../support/fake-edge.ts';
-import { keywarden } from './command-line.ts';
+import { keywarden, scratch } from './command-line.ts';
 
 const NOW = Date.parse('2026-11-27T03:44:17Z');
 const S = 1000;
@@ -90,3 +92,31 @@ describe('keywarden doctor against an edge', () => {
     expect([warned.code, broken.code]).toEqual([0, 1]);
   });
 });
+
+it('keywarden doctor counts one problem of the policies as one, and tells of more that they are more', async () => {
+  const folder = scratch();
+  try {
+    const policy = (more: string): string =>
+      `service: bank\norigin: https://bank.example\ncredential: { scheme: bearer, secret: BANK_KEY }\n${more}`;
+    folder.file('policies/bank.yaml', policy('capabilities: { read: { allow: GET /v1, colour: red } }\n'));
+    expect(
+      (await keywarden(['doctor', '--policies', join(folder.path, 'policies')], { cwd: folder.path })).stdout,
+    ).toMatch(/policies: 1 problem: .*bank\.yaml:4:/);
+    folder.file(
+      'policies/bank.yaml',
+      policy('capabilities: { read: { allow: GET /v1, colour: red } }\nshape: round\n'),
+    );
+    expect(
+      (await keywarden(['doctor', '--policies', join(folder.path, 'policies')], { cwd: folder.path })).stdout,
+    ).toMatch(/policies: 2 problems, the first: .*bank/);
+  } finally {
+    folder.remove();
+  }
+});
+
+it.each([
+  [0, 'row', '0 rows'],
+  [1, 'row', '1 row'],
+  [2, 'capability', '2 capabilities'],
+  [1, 'capability', '1 capability'],
+])('%d %s is %s', (count, noun, words) => expect(counted(count, noun)).toBe(words));

@@ -118,7 +118,15 @@ describe('the verification kit, all services behind one edge', () => {
   ])('%s %o passes unmodified', async (script, more: Record<string, string>) => {
     const program = start(process.execPath, [SCRIPTS + script], {
       cwd: SCRIPTS,
-      env: { PATH: process.env.PATH, PROXY: `${edge.url}/proxy`, TOKEN: token, NM: PROJECT, ...more },
+      // cli.mjs makes a home there, and leaves it.
+      env: {
+        PATH: process.env.PATH,
+        TMPDIR: edge.directory,
+        PROXY: `${edge.url}/proxy`,
+        TOKEN: token,
+        NM: PROJECT,
+        ...more,
+      },
     });
     const { code } = await program.ended;
     expect(program.output()).toContain('"ok": true');

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compilePolicies } from '../../src/policy/compile.ts';
-import { problemsOf } from './support.ts';
+import { runFixtures } from '../../src/policy/fixtures.ts';
+import { bundleOf, problemsOf } from './support.ts';
 
 /** A file of which only the given lines are of interest; they begin in line 4. */
 const file = (lines: string): string =>
@@ -236,6 +237,41 @@ describe('one slip in the YAML is one problem, where it was made, with what to w
     const lines =
       'deny:\n  - * /a\n  - * /b\ntitle: x\ntitle: y\ncapabilities:\n  r: { allow: GET /v1/{id} }\n  s: { allow: GET /v2/{id} }\n';
     expect(problemsOf(file(lines)).map(({ line }) => line)).toEqual([5, 6, 8, 10]);
+  });
+
+  it('a field that stands there twice hides no other mistake, neither in the first nor in the second', () => {
+    const lines =
+      'colour: red\ncapabilities:\n  r:\n    allow: GET /x\n    limit: often\n    limit: 1/s\n    limit: seldom\n' +
+      '  s: { allow: GET /y, shape: round }\n  s: { allow: GET /y, size: 1 }\n';
+    expect(told(file(lines))).toEqual([
+      expect.stringMatching(/^4:1 unknown field 'colour'/),
+      expect.stringMatching(/^8:12 /),
+      "9:5 the field 'limit' stands here a second time; keep one of the two",
+      "10:5 the field 'limit' stands here a second time; keep one of the two",
+      expect.stringMatching(/^10:12 /),
+      expect.stringMatching(/^11:23 unknown field 'shape'/),
+      "12:3 the field 's' stands here a second time; keep one of the two",
+      expect.stringMatching(/^12:23 unknown field 'size'/),
+    ]);
+  });
+
+  it('nor does one in agents.yaml, or in fixtures', () => {
+    const grant = '{ id: a, may_hold: ["*"], colour: red }';
+    expect(problemsOf(`agents:\n  - ${grant}\nagents:\n  - ${grant}\n`, 'agents.yaml').map(({ line }) => line)).toEqual(
+      [2, 3, 4],
+    );
+    const one = '{ name: x, can: [pay:r], request: GET /x, expect: allow, colour: red }';
+    const { problems } = runFixtures(bundleOf(file('capabilities: { r: { allow: GET /x } }\n')), [
+      { name: 'tests/pay.yaml', text: `service: pay\nservice: pay\ncases:\n  - ${one}\n` },
+    ]);
+    expect(problems.map(({ line }) => line)).toEqual([2, 4]);
+  });
+
+  it('many fields of one name, and aliases beside doubled ones, are told without end or crash', () => {
+    const many = `capabilities:\n${'  r: { allow: GET /x, colour: red }\n'.repeat(2_000)}`;
+    expect(problemsOf(file(many)).length).toBeGreaterThan(2_000);
+    const aliases = 'title: &t x\ntitle: y\ncapabilities: { r: { allow: GET /x, title: *t, colour: red } }\n';
+    expect(told(file(aliases))).toEqual(["5:1 the field 'title' stands here a second time; keep one of the two"]);
   });
 
   it('what a file says is repeated in no message, but for rules and names of fields: it might be a secret', () => {

@@ -5,26 +5,26 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#define MOST_WAYS 256
-static int door;
+#define MOST_WAYS 960 /* with both ends of each connection still below a usual limit of 1024 descriptors */
+static int door, used; /* no way from `used` on was ever open */
 static const char *edge_path;
-/* One direction. Two in a row are a connection, and its descriptors are closed when both have ended. */
+/* One direction. Two in a row are a connection, to the edge and from it; its descriptors are closed when both have ended. */
 static struct way {
   bool open;
   int from, to;
   size_t start, end;
-  char data[65536];
 } ways[MOST_WAYS];
+static char data[MOST_WAYS][16384];
 
 /* Moves what can be moved without waiting; false when this way has ended. What the other one still carries arrives. */
-static bool move(struct way *w) {
+static bool move(struct way *w, char *bytes) {
   if (w->start == w->end) {
-    ssize_t got = read(w->from, w->data, sizeof w->data);
+    ssize_t got = read(w->from, bytes, sizeof *data);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (got <= 0) return shutdown(w->to, got == 0 ? SHUT_WR : SHUT_RDWR), false;
     w->start = 0, w->end = (size_t)got;
   }
-  ssize_t put = send(w->to, w->data + w->start, w->end - w->start, MSG_NOSIGNAL);
+  ssize_t put = send(w->to, bytes + w->start, w->end - w->start, MSG_NOSIGNAL);
   if (put < 0 && errno != EAGAIN && errno != EINTR) return shutdown(w->from, SHUT_RD), false;
   w->start += put > 0 ? (size_t)put : 0;
   return true;
@@ -33,28 +33,29 @@ static bool move(struct way *w) {
 static void *move_all(void *nothing) {
   for (;;) {
     struct pollfd polled[MOST_WAYS + 1];
-    struct way *room = NULL;
-    for (int i = 0; i < MOST_WAYS; i++) {
+    struct way *room = NULL; /* free, or else one whose edge has ended what the agent holds on to */
+    for (int i = 0; i < used; i++) {
       struct way *w = &ways[i];
       bool waits = w->start < w->end;
-      polled[i] = (struct pollfd){!w->open ? -1 : waits ? w->to : w->from, waits ? POLLOUT : POLLIN, 0};
-      if (i % 2 == 0 && !w->open && !w[1].open) room = w;
+      polled[i + 1] = (struct pollfd){!w->open ? -1 : waits ? w->to : w->from, waits ? POLLOUT : POLLIN, 0};
+      if (i % 2 == 0 && !w[1].open && (!room || room->open)) room = w;
     }
-    polled[MOST_WAYS] = (struct pollfd){room ? door : -1, POLLIN, 0};
-    if (poll(polled, MOST_WAYS + 1, -1) < 0) continue;
-    for (int i = 0; i < MOST_WAYS; i++) {
+    if ((!room || room->open) && used < MOST_WAYS) room = &ways[used];
+    polled[0] = (struct pollfd){room ? door : -1, POLLIN, 0};
+    if (poll(polled, (nfds_t)used + 1, -1) < 0) continue;
+    for (int i = 0; i < used; i++) {
       struct way *w = &ways[i];
-      if (!polled[i].revents || move(w)) continue;
+      if (!polled[i + 1].revents || move(w, data[i])) continue;
       w->open = false;
       if (!ways[i ^ 1].open) close(w->from), close(w->to);
     }
-    int client = room && polled[MOST_WAYS].revents ? accept4(door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
-    int edge = client < 0 ? -1 : unix_socket(edge_path, SOCK_STREAM, false);
+    int client = room && polled[0].revents ? accept4(door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+    int edge = client < 0 ? -1 : unix_socket(edge_path, SOCK_STREAM | SOCK_NONBLOCK, false);
     if (edge < 0 && client >= 0) close(client);
     if (edge < 0) continue;
-    fcntl(edge, F_SETFL, O_NONBLOCK);
-    room[0].from = room[1].to = client, room[0].to = room[1].from = edge;
-    for (int i = 0; i < 2; i++) room[i].start = room[i].end = 0, room[i].open = true;
+    if (room->open) close(room->from), close(room->to);
+    if (room == &ways[used]) used += 2;
+    room[0] = (struct way){.open = true, .from = client, .to = edge}, room[1] = (struct way){.open = true, .from = edge, .to = client};
   }
   return nothing;
 }
@@ -65,7 +66,7 @@ void forward(int port, const char *edge) {
   pthread_t thread;
   edge_path = edge;
   door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(door, (struct sockaddr *)&address, sizeof address) != 0 || listen(door, 64) != 0) die("the way to the edge cannot be opened");
+  setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), setsockopt(door, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+  if (bind(door, (struct sockaddr *)&address, sizeof address) != 0 || listen(door, 512) != 0) die("the way to the edge cannot be opened");
   if (pthread_create(&thread, NULL, move_all, NULL) != 0) die("thread");
 }

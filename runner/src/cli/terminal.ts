@@ -42,11 +42,6 @@ export function coloured(colour: Colour, text: string): string {
   return styleText(colour, text, { stream: process.stdout });
 }
 
-/** `1 problem`, `2 problems`, `3 capabilities`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun : noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
-}
-
 /** JSON for people: two spaces. */
 export function printJson(value: unknown): void {
   print(jsonText(value, 2));

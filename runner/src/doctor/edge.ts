@@ -1,6 +1,7 @@
 import { AuditListResponse, Health } from '../../../src/protocol.ts';
 import { type EdgeAddress, findEdge } from '../client/edge-address.ts';
 import { EdgeClient } from '../client/edge-client.ts';
+import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
 import { broken, type Check, fine, skipped } from './check.ts';
 import { clockCheck } from './clock.ts';
@@ -39,9 +40,8 @@ async function healthCheck(url: string): Promise<Check[]> {
         ),
       ];
     }
-    const count = health.data.services.length;
     return [
-      fine('edge', `${url} serves ${count} ${count === 1 ? 'service' : 'services'}`),
+      fine('edge', `${url} serves ${counted(health.data.services.length, 'service')}`),
       clockCheck(Date.parse(health.data.now), askedAt, answeredAt),
     ];
   } catch (error) {

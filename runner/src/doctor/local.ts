@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { counted } from '../counted.ts';
 import { missingSecrets } from '../edge/required-secrets.ts';
 import { readVars } from '../edge/vars.ts';
 import { Failure } from '../failure.ts';
@@ -17,13 +18,13 @@ export async function policyChecks(directory: string, varsFile: string | null): 
       return [
         broken(
           'policies',
-          `${compiled.error.length} problems, the first: ${first === undefined ? '' : problemLine(first)}`,
+          `${counted(compiled.error.length, 'problem')}${compiled.error.length > 1 ? ', the first' : ''}: ${first === undefined ? '' : problemLine(first)}`,
           'keywarden policy check',
         ),
       ];
     }
     const count = Object.keys(compiled.value.services).length;
-    const policies = fine('policies', `${count} ${count === 1 ? 'service' : 'services'} in ${directory}`);
+    const policies = fine('policies', `${counted(count, 'service')} in ${directory}`);
     if (varsFile === null) return [policies, skipped('secrets', 'no .dev.vars and no --vars: not looked at')];
     const missing = missingSecrets(compiled.value, readVars(varsFile));
     if (missing.length === 0) return [policies, fine('secrets', `all that the policies want are in ${varsFile}`)];

@@ -1,4 +1,5 @@
 import { Miniflare, type MiniflareOptions } from 'miniflare';
+import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
 import { buildConsole } from './console-files.ts';
 import type { EdgePlan } from './edge-plan.ts';
@@ -113,7 +114,8 @@ export class EdgeRuntime {
       ).catch((error: unknown) => {
         throw error instanceof Failure ? error : this.#unreadable(error as Error);
       });
-      if (applied.length > 0) this.#options.say(`applied ${applied.length} migrations to ${database.binding}`);
+      if (applied.length > 0)
+        this.#options.say(`applied ${counted(applied.length, 'migration')} to ${database.binding}`);
     }
   }
 

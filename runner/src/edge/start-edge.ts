@@ -1,4 +1,5 @@
 import { readFileSync, unlinkSync } from 'node:fs';
+import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
 import { policyFolders } from '../policy/policy-files.ts';
 import { takeLock } from '../state/lock.ts';
@@ -121,7 +122,7 @@ function running(
         return;
       await runtime.reload(next);
       current = next;
-      options.say(`reloaded: ${next.services.length} ${next.services.length === 1 ? 'service' : 'services'}`);
+      options.say(`reloaded: ${counted(next.services.length, 'service')}`);
       for (const text of next.notes) options.say(text);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;

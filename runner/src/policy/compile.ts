@@ -1,4 +1,5 @@
 import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
+import { counted } from '../counted.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { readPolicyFiles, shownName } from './policy-files.ts';
 
@@ -28,9 +29,8 @@ export async function tryCompileDirectory(directory: string, options: CompileOpt
 export async function compileDirectory(directory: string, options: CompileOptions): Promise<PolicyBundle> {
   const compiled = await tryCompileDirectory(directory, options);
   if (compiled.ok) return compiled.value;
-  const count = compiled.error.length;
   throw new Failure(
-    `${count} ${count === 1 ? 'problem' : 'problems'} in the policies\n${compiled.error.map(problemLine).join('\n')}`,
+    `${counted(compiled.error.length, 'problem')} in the policies\n${compiled.error.map(problemLine).join('\n')}`,
     `to look again: keywarden policy check ${directory}${options.allowLoopbackHttp ? ' --dev' : ''}`,
     EXIT.failed,
   );

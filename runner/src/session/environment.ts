@@ -25,11 +25,14 @@ const TOO_LARGE = 'put it into a file, and mount it: --mount FILE:/work/FILE';
 
 const KEPT = ['TERM', 'COLORTERM', 'LANG', 'LC_ALL', 'TZ', 'NO_COLOR'] as const;
 
+/** The name in `K=V` or `K`. */
+export const nameOf = (text: string): string => text.replace(/=.*/s, '');
+
 /**
  * The agent's whole environment but its secrets and its token. Nothing is inherited but how the terminal looks and which
  * language is spoken.
  *
- * @param given  `K=V`, or `K` for the caller's own value.
+ * @param given  `K=V`, or `K` for the caller's own value. Of one name the last one holds, as with docker and env(1).
  */
 export function environmentOf(
   given: readonly string[],
@@ -54,7 +57,7 @@ export function environmentOf(
   if (hasEdge) env['KEYWARDEN_URL'] = `http://127.0.0.1:${EGRESS_PORT}`;
   for (const text of given) {
     const equals = text.indexOf('=');
-    const name = equals < 0 ? text : text.slice(0, equals);
+    const name = nameOf(text);
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw usage(`--env ${name}: not the name of an environment variable`);
     if (/^KEYWARDEN_/.test(name)) throw usage(`--env ${name}: keywarden sets this one itself`);
     const value = equals < 0 ? outer[name] : text.slice(equals + 1);

@@ -2,6 +2,8 @@ import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
+import { parseCredentialPaths } from '../helper/credential-list.ts';
+import { deniedClassOf } from '../helper/credential-match.ts';
 import type { Mount } from '../sandbox/backend.ts';
 
 export interface MountRequest {
@@ -48,7 +50,21 @@ const SYSTEM = [
   '/usr',
   '/tmp',
 ];
-const INSIDE_RESERVED = ['/', '/proc', '/sys', '/dev', '/run', '/usr', '/bin', '/sbin', '/lib', '/lib64', '/etc'];
+/** `/var/run` is a link to `/run`. */
+const INSIDE_RESERVED = [
+  '/',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run',
+  '/var/run',
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib64',
+  '/etc',
+];
 
 /**
  * Judges a mount and resolves it: symlinks are followed here once, and what is mounted is what was judged.
@@ -89,6 +105,25 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
     ]);
   }
   return { source, destination, writable: request.writable };
+}
+
+/**
+ * What is mounted where credentials lie the sandbox would deny, and count as an attempt at them: --mount-anyway makes none of
+ * it readable.
+ *
+ * @param list  As in `hostPaths`.
+ * @param home  The agent's, inside.
+ */
+export function checkPlaces(mounts: readonly Mount[], list: string | null, home: string): void {
+  const denied = list === null ? [] : parseCredentialPaths(list);
+  for (const { destination } of mounts) {
+    const why = deniedClassOf(destination, denied, home);
+    if (why === null) continue;
+    throw usage(`--mount …:${destination}: the sandbox denies opens there, as of a place for credentials (${why})`, [
+      'mount it elsewhere, as on /work, and tell the program where',
+      'a secret that the agent shall have: --secret NAME=file:PATH',
+    ]);
+  }
 }
 
 /**

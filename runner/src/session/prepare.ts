@@ -10,11 +10,11 @@ import { type Chosen, chooseBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
-import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
+import { checkMount, checkNesting, checkPlaces, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
-import { parseSecretSource, readSecret } from './secret-sources.ts';
+import { parseSecretSources, readSecret } from './secret-sources.ts';
 import { makeSessionId } from './session-id.ts';
 
 /** What a person asks for, as `keywarden run` takes it. */
@@ -74,7 +74,7 @@ export async function prepareRun(
   checkNames(request);
   const mounts = mountsOf(request);
   const root = request.image ?? rootOf(request);
-  const sources = request.secrets.map(parseSecretSource);
+  const sources = parseSecretSources(request.secrets, request.env);
   const env = environmentOf(request.env, request.hasEdge);
   const wanted = wantedBackend(request);
   const { backend, layers } = await choose(wanted);
@@ -182,6 +182,7 @@ function mountsOf(request: RunRequest): Mount[] {
     if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`);
     seen.add(destination);
   }
+  checkPlaces(mounts, list, INSIDE_HOME);
   checkNesting(mounts);
   return mounts;
 }

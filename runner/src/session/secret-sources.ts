@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Failure, usage } from '../failure.ts';
+import { nameOf } from './environment.ts';
 
 /** Where a secret comes from, as `--secret NAME[=env:VAR|file:PATH|command:CMD]` says. */
 export interface SecretSource {
@@ -18,9 +19,29 @@ const COMMAND_TIMEOUT_MS = 60_000;
 /** Variables that steer the sandbox itself, or what the dynamic linker and interpreters run before the agent does. */
 const RESERVED = /^(KEYWARDEN_.*|LD_.*|PATH|HOME|BASH_ENV|ENV|NODE_OPTIONS|PYTHONSTARTUP)$/;
 
-export function parseSecretSource(text: string): SecretSource {
+/**
+ * Which of two sources of a secret was meant, or of a secret and a text, is not guessed: the agent would go on with the wrong one.
+ *
+ * @param env  What `--env` was given.
+ */
+export function parseSecretSources(texts: readonly string[], env: readonly string[]): SecretSource[] {
+  const sources = texts.map(parseSecretSource);
+  const variables = new Set(env.map(nameOf));
+  for (const [i, { name }] of sources.entries()) {
+    if (variables.has(name))
+      throw usage(`${name} is given twice, by --env and by --secret`, [
+        `when it is a secret, leave --env ${name} away: what --env sets is neither hidden nor masked`,
+        `when it is none, leave --secret ${name} away`,
+      ]);
+    if (sources.findIndex((one) => one.name === name) < i)
+      throw usage(`--secret ${name} is given twice`, 'leave one of them away');
+  }
+  return sources;
+}
+
+function parseSecretSource(text: string): SecretSource {
   const equals = text.indexOf('=');
-  const name = equals < 0 ? text : text.slice(0, equals);
+  const name = nameOf(text);
   if (!VARIABLE.test(name)) throw usage(`--secret ${name}: not the name of an environment variable`);
   if (RESERVED.test(name)) throw usage(`--secret ${name}: this variable is not yours to set`);
   if (equals < 0) return { name, from: { kind: 'env', variable: name } };

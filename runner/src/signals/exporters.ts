@@ -1,38 +1,58 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  constants,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { Failure } from '../failure.ts';
 import { wireCounters } from '../session/counters.ts';
 import type { SessionListener } from '../session/session-listener.ts';
+import { codeOf } from '../state/private-file.ts';
 import type { SessionMetrics } from './metrics.ts';
 
-/** Keeps a file in Prometheus' text format current, whole at any time, as node_exporter's textfile collector wants it. */
-export function metricsFile(
+/**
+ * Keeps a file in Prometheus' text format current, whole at any time, as node_exporter's textfile collector wants it.
+ *
+ * @param warn  Told once when it can be written no longer; the session goes on.
+ * @throws Failure when it cannot be written at all: who asked for it is not to learn of that afterwards.
+ */
+export async function metricsFile(
   path: string,
   metrics: SessionMetrics,
-  say: (line: string) => void,
-): SessionListener & {
-  /** Resolves when what was told last stands in the file. */
-  written(): Promise<void>;
-} {
-  let writing = Promise.resolve();
-  let complained = false;
-  const write = (): void => {
-    writing = writing.then(async () => {
-      const draft = `${path}.${randomBytes(4).toString('hex')}`;
-      try {
-        writeFileSync(draft, await metrics.text(), { mode: 0o644 });
-        renameSync(draft, path);
-      } catch (error) {
-        rmSync(draft, { force: true });
-        if (!complained) say(`metrics cannot be written: ${(error as Error).message}`);
-        complained = true;
-      }
-    });
+  warn: (line: string) => void,
+): Promise<
+  SessionListener & {
+    /** Resolves when what was told last stands in the file. */
+    written(): Promise<void>;
+  }
+> {
+  const target = metricsTarget(path);
+  const replace = async (): Promise<void> => {
+    const draft = `${target}.${randomBytes(4).toString('hex')}`;
+    try {
+      writeFileSync(draft, await metrics.text(), { mode: 0o644, flag: 'wx' });
+      renameSync(draft, target);
+    } catch (error) {
+      rmSync(draft, { force: true });
+      throw error;
+    }
   };
+  await replace().catch((error) => {
+    throw cannotWrite('--metrics-file', path, error);
+  });
+  let writing = Promise.resolve();
+  const told = once(warn);
   const then =
     <A extends unknown[]>(tell: (...args: A) => void) =>
     (...args: A): void => {
       tell(...args);
-      write();
+      writing = writing.then(replace).catch((error) => told(`metrics cannot be written: ${(error as Error).message}`));
     };
   return {
     started: then(metrics.started),
@@ -42,16 +62,41 @@ export function metricsFile(
   };
 }
 
-/** Appends a JSON line for each thing that happens. No line holds a path, an argument or a secret. */
-export function eventsFile(path: string, say: (line: string) => void): SessionListener {
-  let complained = false;
+/** Where a link leads; and never a device or a pipe, in whose place a file would be put. */
+function metricsTarget(path: string): string {
+  let target: string;
+  try {
+    target = realpathSync(path);
+  } catch {
+    // Not there yet, or not to be reached: the first writing tells.
+    return path;
+  }
+  if (!statSync(target).isFile())
+    throw new Failure(`--metrics-file ${path}: this is no file`, 'name a file, to be made or replaced');
+  return target;
+}
+
+/**
+ * Appends a JSON line for each thing that happens. No line holds a path, an argument or a secret.
+ *
+ * Opened once, before there is an agent: what it may put in this place is not followed. A pipe keeps nobody waiting.
+ *
+ * @param warn  Told once when a line could not be written; the session goes on.
+ * @throws Failure when it cannot be opened.
+ */
+export function eventsFile(path: string, warn: (line: string) => void): SessionListener {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
+  } catch (error) {
+    throw cannotWrite('--events', path, error);
+  }
+  const told = once(warn);
   const append = (event: string, session: string, more: object): void => {
     try {
-      const line = JSON.stringify({ at: new Date().toISOString(), event, session, ...more });
-      appendFileSync(path, `${line}\n`, { mode: 0o600 });
+      appendFileSync(file, `${JSON.stringify({ at: new Date().toISOString(), event, session, ...more })}\n`);
     } catch (error) {
-      if (!complained) say(`events cannot be written: ${(error as Error).message}`);
-      complained = true;
+      told(`events cannot be written: ${(error as Error).message}`);
     }
   };
   return {
@@ -75,5 +120,24 @@ export function allOf(listeners: readonly SessionListener[]): SessionListener {
     started: (lease) => listeners.forEach((one) => one.started(lease)),
     counted: (session, counters) => listeners.forEach((one) => one.counted(session, counters)),
     ended: (receipt) => listeners.forEach((one) => one.ended(receipt)),
+  };
+}
+
+function cannotWrite(option: string, path: string, error: unknown): Failure {
+  const [why, hint] = {
+    ENOENT: ['there is no such folder', `mkdir -p ${dirname(path)}`],
+    ENOTDIR: [`${dirname(path)} is no folder`, 'name a file in a folder that is there'],
+    EISDIR: ['this is a folder', 'name a file in it'],
+    EACCES: ['you may not write there', 'name a file in a folder of yours'],
+    ENXIO: ['nobody reads this pipe', 'start its reader first'],
+  }[codeOf(error) ?? ''] ?? [(error as Error).message, 'name a file in a folder that can be written to'];
+  return new Failure(`${option} ${path}: ${why}`, `${hint}; or leave ${option} away`);
+}
+
+function once(warn: (line: string) => void): (line: string) => void {
+  let done = false;
+  return (line) => {
+    if (!done) warn(line);
+    done = true;
   };
 }

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestOptions, request, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createRawServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Egress, openEgress } from '../../src/sandbox/egress/open-egress.ts';
 
@@ -25,6 +27,7 @@ beforeAll(async () => {
     incoming.on('data', (chunk: Buffer) => (bytes += chunk.length));
     incoming.on('end', () => {
       asked.push({ method: incoming.method, url: incoming.url, raw: incoming.rawHeaders, bytes });
+      if (incoming.url === '/proxy/demo/held') return void setTimeout(() => outgoing.end('from the edge'), 1_000);
       if (incoming.url !== '/proxy/demo/events') return void outgoing.end('from the edge');
       outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
       outgoing.write('data: 1\n\n');
@@ -234,6 +237,63 @@ describe('the way out of a sandbox', () => {
     const { text, at } = await ask('/proxy/demo/events');
     expect(text).toBe('data: 1\n\ndata: 2\n\n');
     expect((at.at(-1) ?? 0) - (at[0] ?? 0)).toBeGreaterThan(200);
+  });
+
+  describe('with room for three connections and one request', () => {
+    const other = join(directory, 'small');
+    let small: Egress;
+    beforeAll(async () => {
+      const port = (edge.address() as AddressInfo).port;
+      const bounds = { connections: 3, silentMs: 100, requests: 1, waitMs: 500 };
+      small = await openEgress(other, `http://127.0.0.1:${port}`, bounds);
+    });
+    afterAll(() => small.close());
+    const open = async (): Promise<Socket> => {
+      const client = connect(other);
+      client.on('error', () => {});
+      await once(client, 'connect');
+      return client;
+    };
+
+    const stay = (...clients: Socket[]): boolean[] => clients.map(({ readyState }) => readyState === 'open');
+
+    it('a new connection takes the place of the one that is silent for longest, and of none that asks', async () => {
+      const asking = ask('/proxy/demo/held', { socketPath: other });
+      await sleep(50);
+      const [first, second] = [await open(), await open()];
+      await sleep(150);
+      const third = await open();
+      await expect.poll(() => stay(first, second, third)).toEqual([false, true, true]);
+      expect(await asking).toMatchObject({ status: 200, text: 'from the edge' });
+      second.destroy();
+      third.destroy();
+    });
+
+    it('one that is kept and asks again is not the longest silent, and a new one is safe for a moment', async () => {
+      const [kept, silent] = [await open(), await open()];
+      await sleep(150);
+      kept.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      await once(kept, 'data');
+      const [third, fourth] = [await open(), await open()];
+      await expect.poll(() => stay(silent)).toEqual([false]);
+      expect(stay(kept, third, fourth)).toEqual([true, true, true]);
+      for (const client of [kept, third, fourth]) client.destroy();
+    });
+
+    it('a request waits for its turn, and gets a 503 when it does not come or all connections ask', async () => {
+      const began = performance.now();
+      const held = ask('/proxy/demo/held', { socketPath: other });
+      const asking = ['/proxy/a', '/proxy/b', '/proxy/c'].map((path) => ask(path, { socketPath: other }));
+      const answers = await Promise.all(asking);
+      for (const { status, text } of answers)
+        expect([status, JSON.parse(text).error.code]).toEqual([503, 'too_many_connections']);
+      const waited = answers.map(({ at }) => (at[0] ?? 0) - began).sort((a, b) => a - b);
+      expect(waited[0]).toBeLessThan(400);
+      expect(waited[1]).toBeGreaterThan(450);
+      expect((await held).text).toBe('from the edge');
+      const two = ['/proxy/demo/events', '/healthz'].map((path) => ask(path, { socketPath: other }));
+      expect((await Promise.all(two)).map(({ status }) => status)).toEqual([200, 200]);
+    });
   });
 
   it('says so when the edge is away, or when there is none', async () => {

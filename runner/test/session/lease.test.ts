@@ -63,9 +63,8 @@ describe('a lease', () => {
     expect(readdirSync(world.state.sessions)).toEqual([]);
   });
 
-  it('is refused on a full disk, and nothing is begun', async () => {
+  it.skipIf(process.getuid?.() !== 0)('is refused on a full disk, and nothing is begun', async () => {
     const mount = mkdtempSync(join(tmpdir(), 'keywarden-full-'));
-    if (process.getuid?.() !== 0) return;
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', mount]);
     try {
       const state = runnerStateAt(mount);

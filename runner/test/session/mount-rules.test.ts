@@ -99,7 +99,7 @@ describe('what may not', () => {
     expect(check('served').source).toBe(join(root, 'served'));
   });
 
-  it.each(['/', '/proc', '/proc/1', '/usr', '/usr/bin', '/etc/passwd', '/work/../etc', '/dev/shm'])(
+  it.each(['/', '/proc', '/proc/1', '/usr', '/usr/bin', '/etc/passwd', '/work/../etc', '/dev/shm', '/var/run/x'])(
     'onto %s',
     (destination) => {
       expect(() => check('npm', false, destination)).toThrow(/sandbox's own/);

@@ -63,6 +63,46 @@ describe('keywarden run', () => {
     expect(await run(['echo', '--json', '--version'])).toMatchObject({ out: '--json --version\n', err: '' });
   });
 
+  it('a name that is both a variable and a secret, or two secrets, is wrong usage, and no value is shown', async () => {
+    const env = { DB: SECRET, OTHER: 'other-value' };
+    for (const [flags, message] of [
+      [['--env', `DB=${SECRET}x`, '--secret', 'DB'], 'DB is given twice, by --env and by --secret'],
+      [['--secret', 'DB=env:OTHER', '--env', 'DB'], 'DB is given twice, by --env and by --secret'],
+      [['--secret', 'DB', '--secret', 'DB=env:OTHER'], '--secret DB is given twice'],
+    ] as const) {
+      const said = await run([...flags, '--', 'printenv', 'DB'], env);
+      expect(said).toMatchObject({ code: 2, out: '' });
+      expect(said.err).toMatch(new RegExp(`^keywarden: error: ${message}\nkeywarden: hint: .*leave .* away`));
+      expect(said.err).not.toMatch(/pa55|other-value/);
+    }
+  });
+
+  it('of one variable that is given twice the last one holds, as with docker and env', async () => {
+    const said = await run(['--env', 'A=1', '--env', 'B=2', '--env', 'A=3', '--', 'sh', '-c', 'echo $A $B']);
+    expect(said, said.err).toMatchObject({ code: 0, out: '3 2\n' });
+  });
+
+  it('two mounts on one place are wrong usage, however the place is written', async () => {
+    for (const place of ['/work', '/work/', '/work/../work//.']) {
+      const said = await run(['--mount', 'work:/work', '--mount', `empty:${place}`, '--', 'true']);
+      expect(said).toMatchObject({ code: 2, err: expect.stringMatching(/two of them for \/work/) });
+    }
+  });
+
+  it('a mount on a place for credentials, where the sandbox would deny it all, is wrong usage whatever is forced', async () => {
+    for (const place of ['/home/agent/.aws', '/home/agent/.aws/../.ssh/config', '/work/.env']) {
+      for (const anyway of [[], ['--mount-anyway']]) {
+        const said = await run(['--mount', `work/in.txt:${place}`, ...anyway, '--', 'true']);
+        expect(said).toMatchObject({ code: 2, out: '' });
+        expect(said.err).toMatch(
+          /^keywarden: error: --mount …:\/\S+: the sandbox denies .*\nkeywarden: hint: mount it elsewhere/,
+        );
+      }
+    }
+    const example = await run(['--mount', 'work/in.txt:/work/.env.example', '--', 'cat', '/work/.env.example']);
+    expect(example, example.err).toMatchObject({ code: 0, out: 'hello\n' });
+  });
+
   it('a narrow umask is handed on, and keeps nothing of the system from the agent', async () => {
     const args = [
       'run',

@@ -8,6 +8,7 @@ import {
 } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { counted } from '../../counted.ts';
 import { Failure, usage } from '../../failure.ts';
 import { printTable } from '../table.ts';
 import { coloured, harmless, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
@@ -60,7 +61,7 @@ function outcomeOf(one: ApprovalJson): string {
   const call = `${one.method} ${one.url} by ${one.agent_id}`;
   if (one.state === 'pending') return `counted: ${one.votes.length} of ${one.needed} agree to ${call}`;
   if (one.state !== 'approved' || one.allows === null) return `${one.state}: ${call}`;
-  const what = one.allows.scope === 'alike' ? `up to ${one.allows.calls} calls alike` : 'once';
+  const what = one.allows.scope === 'alike' ? `up to ${counted(one.allows.calls, 'call')} alike` : 'once';
   return `approved ${what}, until ${one.allows.until}: ${call}`;
 }
 
@@ -99,7 +100,7 @@ function printDetail(one: ApprovalDetail): void {
       'body',
       one.body.form === 'none'
         ? 'none'
-        : `${one.body.bytes} bytes of ${one.body.content_type ?? 'unknown type'}, sha256 ${one.body.sha256}`,
+        : `${counted(one.body.bytes, 'byte')} of ${one.body.content_type ?? 'unknown type'}, sha256 ${one.body.sha256}`,
     ],
   ];
   for (const [name, value] of lines) print(`${coloured('dim', name.padEnd(11))} ${harmlessLine(value)}`);
@@ -125,7 +126,9 @@ function printDetail(one: ApprovalDetail): void {
   const { once, alike } = one.would_allow;
   print(`${coloured('dim', 'a yes      ')} allows exactly this request once within ${once.seconds} s`);
   if (alike !== null) {
-    print(`${coloured('dim', '--alike    ')} allows ${alike.calls} calls within ${alike.seconds} s that share:`);
+    print(
+      `${coloured('dim', '--alike    ')} allows ${counted(alike.calls, 'call')} within ${alike.seconds} s that share:`,
+    );
     for (const { name, value } of alike.pattern) print(`            ${harmlessLine(`${name} = ${value}`)}`);
   }
   if (one.state === 'pending') note(`keywarden approvals approve ${one.id}, or deny ${one.id}`);
@@ -154,7 +157,7 @@ function linesOf(value: Shown, name = '', indent = ''): string[] {
       return [`${indent}${label}${value.text}${value.inexact ? ' (too large to be shown exactly)' : ''}`];
     case 'string':
       return [
-        `${indent}${label}${JSON.stringify(value.text)}${value.length === undefined ? '' : ` (of ${value.length} characters)`}`,
+        `${indent}${label}${JSON.stringify(value.text)}${value.length === undefined ? '' : ` (of ${counted(value.length, 'character')})`}`,
       ];
     case 'list':
       return [

@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { counted } from '../../counted.ts';
 import { Failure } from '../../failure.ts';
 import { codeOf } from '../../state/private-file.ts';
 import { harmlessJson, note } from '../terminal.ts';
@@ -16,7 +17,7 @@ export async function exportAudit(options: ExportOptions): Promise<void> {
   const bytes = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
   if (options.out !== undefined) {
     const rows = await writeNew(options.out, bytes);
-    return note(`wrote ${rows} ${rows === 1 ? 'row' : 'rows'} and the checkpoint to ${options.out}`);
+    return note(`wrote ${counted(rows, 'row')} and the checkpoint to ${options.out}`);
   }
   for await (const chunk of process.stdout.isTTY ? shownOf(bytes) : bytes) {
     if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));

@@ -1,6 +1,7 @@
 import { AuditListResponse, type AuditRowJson } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { counted } from '../../counted.ts';
 import { openTable } from '../table.ts';
 import { type Colour, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
 
@@ -33,7 +34,8 @@ export async function listAudit({ follow, state, json, limit, ...filter }: ListO
   if (first.rows.length === 0) note(`no row fits${filterWords(filter)}`);
   else tableOfRows()(inOrder(first.rows));
   if (first.next_cursor !== null) note(`there are older rows: raise --limit (${limit}), or narrow it`);
-  if (first.waiting_rows !== undefined) note(`${first.waiting_rows} rows wait in the ledgers and are not listed yet`);
+  const waiting = first.waiting_rows ?? 0;
+  if (waiting > 0) note(`${counted(waiting, 'row')} waiting in the ledgers, not listed yet`);
 }
 
 async function goOn(

@@ -4,6 +4,7 @@ import { openExport } from '../../audit/open-export.ts';
 import { type ExportReport, verifyExport } from '../../audit/verify-export.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { counted } from '../../counted.ts';
 import { EXIT } from '../../failure.ts';
 import { coloured, harmlessLine, print, printJson } from '../terminal.ts';
 
@@ -59,7 +60,7 @@ function report(result: ExportReport, source: string): void {
 }
 
 const extentOf = ({ rows, ledgers }: { rows: number; ledgers: number }): string =>
-  `${rows} ${rows === 1 ? 'row' : 'rows'} in ${ledgers} ${ledgers === 1 ? 'ledger' : 'ledgers'}`;
+  `${counted(rows, 'row')} in ${counted(ledgers, 'ledger')}`;
 
 function checkpointOf({ checkpoint, issuer, issued_at: at }: ExportReport): string {
   switch (checkpoint) {

@@ -1,6 +1,7 @@
+import { counted } from '../../counted.ts';
 import { EXIT } from '../../failure.ts';
 import { problemLine, tryCompileDirectory } from '../../policy/compile.ts';
-import { coloured, counted, harmless, harmlessLine, note, print, printJson } from '../terminal.ts';
+import { coloured, harmless, harmlessLine, note, print, printJson } from '../terminal.ts';
 
 export interface CheckOptions {
   readonly dev?: boolean;

@@ -1,7 +1,8 @@
+import { counted } from '../../counted.ts';
 import { EXIT } from '../../failure.ts';
 import { compileDirectory, offline, problemLine } from '../../policy/compile.ts';
 import { readPolicyFiles, shownName } from '../../policy/policy-files.ts';
-import { coloured, counted, harmless, print, printJson } from '../terminal.ts';
+import { coloured, harmless, print, printJson } from '../terminal.ts';
 import type { CheckOptions } from './policy-check.ts';
 
 /** @returns the exit code: 1 too when there is no fixture at all, since then nothing was tested. */

@@ -31,11 +31,11 @@ export async function runAgent(argv: readonly string[], options: RunOptions): Pr
   const edge = options.edge ? sessionEdge(new EdgeClient(findEdge(options.state))) : null;
   openRunnerState(state);
   const key = runnerKey(state);
+  const { listener, written } = await listenersOf(options);
   await sweepQuietly({ state, key: () => key, edge, backendOf, say });
   timings.phase('sweep before');
   outliveReaders();
   announce(prepared, options, say);
-  const { listener, written } = await listenersOf(options, say);
   const output = outputOf(prepared.masker, prepared.plan.sandbox.tty);
   let result: SessionResult;
   try {
@@ -100,20 +100,18 @@ function announce(prepared: Prepared, options: RunOptions, say: (line: string) =
   }
 }
 
-async function listenersOf(
-  options: RunOptions,
-  say: (line: string) => void,
-): Promise<{ listener: SessionListener; written: () => Promise<void> }> {
+/** What they cannot write later is told in any case: --quiet is no leave to lose what was asked for. */
+async function listenersOf(options: RunOptions): Promise<{ listener: SessionListener; written: () => Promise<void> }> {
   const { allOf, eventsFile, metricsFile } = await import('../../signals/exporters.ts');
   const listeners: SessionListener[] = [];
   let written = async (): Promise<void> => {};
   if (options.metricsFile !== undefined) {
     const { sessionMetrics } = await import('../../signals/metrics.ts');
-    const file = metricsFile(options.metricsFile, sessionMetrics(), say);
+    const file = await metricsFile(options.metricsFile, sessionMetrics(), note);
     listeners.push(file);
     written = () => file.written();
   }
-  if (options.events !== undefined) listeners.push(eventsFile(options.events, say));
+  if (options.events !== undefined) listeners.push(eventsFile(options.events, note));
   return { listener: allOf(listeners), written };
 }
 

@@ -82,7 +82,7 @@ export function runCommand(setExit: SetExit): Command {
     )
     .option('--mount-anyway', 'mount even what holds credentials: the agent can read them')
     .addOption(
-      new Option('--env <k=v>', 'a variable; K alone passes your own; repeatable')
+      new Option('--env <k=v>', 'a variable; K alone passes your own; repeatable, the last of a name holds')
         .argParser(collect)
         .default([], 'none'),
     )

@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import { EXIT } from '../../failure.ts';
 import { LEFT_OUT } from '../../sandbox/selftest/left-out.ts';
 import { type ProbeResult, selftest } from '../../sandbox/selftest/selftest.ts';
@@ -16,8 +17,10 @@ export async function attack(options: SelftestOptions): Promise<number> {
   }
   const ok = probes.length > 0 && probes.every((probe) => probe.ok);
   if (options.json) printJson({ ok, backend: backend.name, probes, left_out: LEFT_OUT });
-  else if (probes.length > 0) print(ok ? `ok: the ${backend.name} sandbox held ${probes.length} attacks` : 'NOT ok');
-  else for (const { rows, why } of LEFT_OUT) print(`rows ${rows} have no probe: ${why}`);
+  else if (probes.length > 0)
+    print(ok ? `ok: the ${backend.name} sandbox held ${counted(probes.length, 'attack')}` : 'NOT ok');
+  else
+    for (const { rows, why } of LEFT_OUT) print(`no probe of ${/^\d+$/.test(rows) ? 'row' : 'rows'} ${rows}: ${why}`);
   return ok ? EXIT.ok : EXIT.negative;
 }
 

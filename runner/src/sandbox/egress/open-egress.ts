@@ -5,18 +5,33 @@ import { pipeline } from 'node:stream';
 import { BASE_FIELD } from '../../../../src/protocol.ts';
 import { Failure } from '../../failure.ts';
 import { http, https } from '../../node-http.ts';
+import { Connections } from './connections.ts';
 import { passingFields } from './fields.ts';
 import { mayPass } from './paths.ts';
-import { answerNotOffered, answerUnreachable } from './problems.ts';
+import { answerNotOffered, answerTooMany, answerUnreachable } from './problems.ts';
+import { Turns } from './turns.ts';
 
 export interface Egress {
   close(): Promise<void>;
 }
 
-/** An agent that opens more at once waits; it can neither exhaust the runner's descriptors nor the edge's. */
-const MOST_CONNECTIONS = 128;
 /** Node's 16 KiB, both ways, are less than the edge takes (32 KiB of fields, and the target) and than services answer. */
 const LARGEST_HEAD = 128 * 1024;
+
+/** An agent can exhaust neither the runner's descriptors nor the edge's, and is told so: it waits for nothing without an end. */
+export interface EgressBounds {
+  /** A new one takes the place of one that is silent; when requests are under way on so many, it gets a 503. */
+  readonly connections: number;
+  /** A connection that is silent for less keeps its place. */
+  readonly silentMs: number;
+  /** How many requests are with the edge at once. The next one waits. */
+  readonly requests: number;
+  /** For so long; then it gets a 503. */
+  readonly waitMs: number;
+}
+
+/** The helper has room for 480 connections (`MOST_WAYS` in forward.c): what is to be told is told here. */
+const BOUNDS: EgressBounds = { connections: 448, silentMs: 1_000, requests: 128, waitMs: 30_000 };
 /** sun_path of unix(7), its final zero excluded. */
 const LONGEST_SOCKET_PATH = 107;
 
@@ -28,20 +43,30 @@ const LONGEST_SOCKET_PATH = 107;
  * @param edgeUrl  The edge's base; null: there is none, and every request is told so.
  * @throws {Failure} when the socket's path is too long or cannot be made.
  */
-export async function openEgress(socket: string, edgeUrl: string | null): Promise<Egress> {
+export async function openEgress(
+  socket: string,
+  edgeUrl: string | null,
+  bounds: EgressBounds = BOUNDS,
+): Promise<Egress> {
   if (Buffer.byteLength(socket) > LONGEST_SOCKET_PATH)
     throw new Failure(`the path of a unix socket is too long: ${socket}`, 'a shorter --state DIR');
   const edge = edgeUrl === null ? null : new URL(edgeUrl);
   const agent = agentFor(edge);
+  const connections = new Connections(bounds.connections, bounds.silentMs);
+  const turns = new Turns(bounds.requests);
   // Node's 300 s for a whole request would cut long uploads; the session's deadline bounds them.
-  const bounds = { requestTimeout: 0, headersTimeout: 30_000, maxHeaderSize: LARGEST_HEAD };
-  const server = http.createServer(bounds, (incoming, outgoing) => {
+  const options = { requestTimeout: 0, headersTimeout: 30_000, maxHeaderSize: LARGEST_HEAD };
+  const server = http.createServer(options, (incoming, outgoing) => {
     outgoing.sendDate = false;
-    if (!mayPass(incoming.method ?? '', incoming.url ?? '')) answerNotOffered(outgoing);
+    const known = connections.asked(incoming.socket);
+    outgoing.once('close', () => connections.answered(incoming.socket));
+    if (!known)
+      answerTooMany(outgoing, `${bounds.connections} connections are open, and a request is under way on each`);
+    else if (!mayPass(incoming.method ?? '', incoming.url ?? '')) answerNotOffered(outgoing);
     else if (edge === null || agent === null) answerUnreachable(outgoing, 'this sandbox has no edge');
-    else forward(edge, agent, incoming, outgoing);
+    else atItsTurn(outgoing, turns, bounds, () => forward(edge, agent, incoming, outgoing));
   });
-  server.maxConnections = MOST_CONNECTIONS;
+  server.on('connection', (client) => connections.opened(client));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new Failure(`cannot listen on ${socket}: ${error.message}`)));
     server.listen(socket, resolve);
@@ -63,8 +88,26 @@ export async function openEgress(socket: string, edgeUrl: string | null): Promis
  */
 function agentFor(edge: URL | null): Agent | null {
   if (edge === null) return null;
-  const options = { keepAlive: false, maxSockets: MOST_CONNECTIONS };
+  const options = { keepAlive: false };
   return edge.protocol === 'https:' ? new (https().Agent)(options) : new http.Agent(options);
+}
+
+function atItsTurn(outgoing: ServerResponse, turns: Turns, { requests, waitMs }: EgressBounds, go: () => void): void {
+  let [goes, waiting] = [false, undefined as NodeJS.Timeout | undefined];
+  const done = turns.take(() => {
+    goes = true;
+    clearTimeout(waiting);
+    go();
+  });
+  outgoing.once('close', () => {
+    clearTimeout(waiting);
+    done();
+  });
+  if (goes) return;
+  waiting = setTimeout(() => {
+    done();
+    answerTooMany(outgoing, `${requests} requests are with the edge, and for a while none of them has ended`);
+  }, waitMs);
 }
 
 function forward(edge: URL, agent: Agent, incoming: IncomingMessage, outgoing: ServerResponse): void {

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { type AddressInfo, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { counted } from '../../counted.ts';
 import { attack, controlOf, type Probe } from './attack.ts';
 import { until, type World } from './world.ts';
 
@@ -136,7 +137,7 @@ export const CHANNELS: readonly Probe[] = [
       const before = packets;
       const outside = await world.outside(['udp', ...here]);
       return {
-        effect: `${before} packets arrived, ${inside.through.length} answers`,
+        effect: `${counted(before, 'packet')} arrived, ${counted(inside.through.length, 'answer')}`,
         effectHolds: before === 0 && inside.through.length === 0 && inside.attempts === 5,
         counter: '-',
         counterHolds: true,

@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import { attack, controlOf, counterOf, type Probe } from './attack.ts';
 import { TMP_MEGABYTES } from './world.ts';
 
@@ -75,7 +76,7 @@ export const FILES: readonly Probe[] = [
       const outside = await world.outside(['forged-lines']);
       const said = [stdout, outside.stdout].every((text) => text.includes('\n{"event":"denied","class":"forged"'));
       return {
-        effect: forged ? 'a forged row' : `${names.length} rows, none forged`,
+        effect: forged ? 'a forged row' : `${counted(names.length, 'row')}, none forged`,
         effectHolds: !forged,
         ...counterOf(counters, { pathClass: 'aws' }),
         ...controlOf(said ? ['the same text passes on stdout'] : [], 1, false),
