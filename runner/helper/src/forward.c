@@ -44,15 +44,13 @@ static void *move_all(void *nothing) {
     polled[0] = (struct pollfd){room ? door : -1, POLLIN, 0};
     if (poll(polled, (nfds_t)used + 1, -1) < 0) continue;
     for (int i = 0; i < used; i++) {
-      struct way *w = &ways[i];
-      if (!polled[i + 1].revents || move(w, data[i])) continue;
-      w->open = false;
-      if (!ways[i ^ 1].open) close(w->from), close(w->to);
+      if (!polled[i + 1].revents || move(&ways[i], data[i])) continue;
+      ways[i].open = false;
+      if (!ways[i ^ 1].open) close(ways[i].from), close(ways[i].to);
     }
     int client = room && polled[0].revents ? accept4(door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
     int edge = client < 0 ? -1 : unix_socket(edge_path, SOCK_STREAM | SOCK_NONBLOCK, false);
-    if (edge < 0 && client >= 0) close(client);
-    if (edge < 0) continue;
+    if (edge < 0) { if (client >= 0) close(client); continue; }
     if (room->open) close(room->from), close(room->to);
     if (room == &ways[used]) used += 2;
     room[0] = (struct way){.open = true, .from = client, .to = edge}, room[1] = (struct way){.open = true, .from = edge, .to = client};
