@@ -261,6 +261,33 @@ describe('a stream is not delayed', () => {
     expect(Buffer.concat(run.push(latin1.encode('x'))).toString()).toBe('key_01x');
   });
 
+  it('a line that ends as a key in base64 begins does not wait for the next one', () => {
+    for (const [before] of [[''], ['x'], ['xy']] as const) {
+      const begins = base64(`${before}${KEY}`).charAt(Math.ceil((before.length * 8) / 6));
+      const run = scrubberFor(KEY).start();
+      expect(Buffer.concat(run.push(latin1.encode(`a line that ends in ${begins}\n`))).toString()).toMatch(/\n$/);
+      expect(run.held).toBe(0);
+    }
+  });
+
+  it('a key in base64 that is wrapped anywhere keeps three of its characters at most', () => {
+    for (const before of ['', 'x', 'xy', 'a longer text before']) {
+      const whole = base64(`${before}${KEY} and after`);
+      for (let at = 1; at < whole.length; at++) {
+        for (const end of ['\n', '\r\n', '\\n']) {
+          const text = `${whole.slice(0, at)}${end}${whole.slice(at)}`;
+          const { text: clean, hits } = scrubberFor(KEY).text(text);
+          expect(hits).toBe(1);
+          const left = Buffer.from(clean.replaceAll(end, '').split(REDACTED)[0] ?? '', 'base64').toString('latin1');
+          expect(left.slice(before.length).length).toBeLessThanOrEqual(4);
+          expect(
+            Buffer.from(clean.replace(REDACTED, '').replaceAll(end, ''), 'base64').toString('latin1'),
+          ).not.toContain(KEY.slice(4, 10));
+        }
+      }
+    }
+  });
+
   it('never holds more than a spelling is long', () => {
     const secret = 'aaaaaaaaaaaaaaaaaaab';
     const run = scrubberFor(secret).start();

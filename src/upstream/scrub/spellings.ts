@@ -95,7 +95,9 @@ const textSpellings = once((char): readonly Spelling[] => {
 });
 
 /** Patterns that may have one of the gaps between two characters, or none. What stands for a character is made once, as that is. */
-function gapped(gaps: readonly Spelling[]): (characters: readonly (readonly Spelling[])[]) => (readonly Spelling[])[] {
+function gapped(
+  gaps: readonly Spelling[],
+): (characters: readonly (readonly Spelling[])[], from?: number) => (readonly Spelling[])[] {
   const made = new WeakMap<readonly Spelling[], readonly Spelling[]>();
   const withGaps = (spellings: readonly Spelling[]): readonly Spelling[] => {
     let all = made.get(spellings);
@@ -105,7 +107,7 @@ function gapped(gaps: readonly Spelling[]): (characters: readonly (readonly Spel
     }
     return all;
   };
-  return (characters) => characters.map((spellings, i) => (i === 0 ? spellings : withGaps(spellings)));
+  return (characters, from = 1) => characters.map((spellings, i) => (i < from ? spellings : withGaps(spellings)));
 }
 
 /** RFC 2045 §6.7: a soft line break. */
@@ -154,7 +156,21 @@ function base64Pattern(secret: string, alignment: number): (readonly Spelling[])
   for (let at = Math.ceil((alignment * 8) / 6) * 6; at < bits.length; at += 6) {
     pattern.push(sextetSpellings(bits.slice(at, at + 6).join('')));
   }
-  return inLines(pattern);
+  return pattern;
+}
+
+/** Base64 characters (of three bytes) after which a line may end within a long credential; and bytes of a long one. */
+const LEAD = 4;
+const LONG = 16;
+
+/**
+ * The same in lines. A line of ordinary text that ends in the first character of a credential must not wait for the next one, so
+ * a long credential is broken after some characters only; where it is broken before, it is found without them.
+ */
+function wrappedPatterns(secret: string, alignment: number): (readonly Spelling[])[][] {
+  const pattern = base64Pattern(secret, alignment);
+  if (secret.length < LONG) return [inLines(pattern)];
+  return [inLines(pattern, LEAD), inLines(pattern.slice(LEAD), LEAD)];
 }
 
 /** @param sextet  Six of `0`, `1` and {@link ANY}. */
@@ -184,5 +200,6 @@ export function addSpellings(graph: Graph, secret: string): void {
   graph.addPattern(hexPattern(secret));
   graph.addPattern(widePattern(secret, 1));
   graph.addPattern(widePattern(secret, 3));
-  for (const alignment of [0, 1, 2]) graph.addPattern(base64Pattern(secret, alignment));
+  for (const alignment of [0, 1, 2])
+    for (const pattern of wrappedPatterns(secret, alignment)) graph.addPattern(pattern);
 }
