@@ -8,7 +8,7 @@ import { type AuditListResponse, AuditQuery, type AuditRowJson, type AuditVerify
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText } from './request.ts';
+import { queryOf } from './request.ts';
 
 const TEXT_SEARCH_MS = 7 * 86_400_000;
 
@@ -18,9 +18,9 @@ audit.use('*', operatorOnly('audit'));
 
 /** Rows, newest first; what still waits in a ledger is flushed first, so that a call just made is listed. */
 audit.get('/', async (c) => {
-  const parsed = AuditQuery.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.data;
+  const parsed = queryOf(c, AuditQuery);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.value;
   const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
   if (!flushed.ok)
     return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
