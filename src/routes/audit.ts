@@ -1,10 +1,10 @@
 import { Hono } from 'hono';
-import type { AuditRow } from '../audit/event.ts';
 import { exportLines, listRows, verifyStored } from '../audit/store.ts';
 import { signCheckpoint } from '../capability/checkpoint.ts';
 import { flushAgent, flushAll } from '../ledger/client.ts';
 import type { FlushAnswer } from '../ledger/contract.ts';
-import { type AuditListResponse, AuditQuery, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
+import { type AuditListResponse, AuditQuery, type AuditVerifyResponse } from '../protocol.ts';
+import { jsonOfRow } from './audit-row.ts';
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
@@ -78,32 +78,3 @@ audit.get('/export', async (c) => {
 });
 
 const headsOf = (answers: readonly FlushAnswer[]) => answers.map((answer) => answer.head);
-
-const jsonOfRow = (row: AuditRow): AuditRowJson => ({
-  ledger: row.ledger,
-  seq: row.seq,
-  at: new Date(row.at).toISOString(),
-  event: row.event,
-  request_id: row.requestId,
-  agent: row.agent,
-  session: row.session,
-  token_id: row.tokenId,
-  capability: row.capability,
-  service: row.service,
-  method: row.method,
-  path: row.path,
-  query_names: row.queryNames,
-  decision: row.decision,
-  reason: row.reason,
-  status: row.status,
-  request_bytes: row.requestBytes,
-  response_bytes: row.responseBytes,
-  duration_ms: row.durationMs,
-  redactions: row.redactions,
-  request_hash: row.requestHash,
-  policy_hash: row.policyHash,
-  operator: row.operator,
-  detail: JSON.parse(row.detail) as AuditRowJson['detail'],
-  prev_hash: row.prevHash,
-  hash: row.hash,
-});

@@ -132,6 +132,7 @@ function Row({ row }: { row: AuditRowJson }) {
           {row.method === null ? null : <i class="method">{plain(row.method)}</i>} {plain(what)}
         </span>
         <span class="result">
+          {row.unreadable === undefined ? null : <Tag tone="bad">altered: {plain(row.unreadable.join(', '))}</Tag>}
           {row.reason === null ? null : <Tag tone={row.decision === 'deny' ? 'bad' : ''}>{plain(row.reason)}</Tag>}
           {row.status === null ? null : <span class="mono">{row.status}</span>}
           {row.duration_ms === null ? null : <span class="dim mono">{Math.round(row.duration_ms)} ms</span>}
