@@ -185,11 +185,9 @@ function Verified({ result, close }: { result: AuditVerifyResponse; close: () =>
       </p>
       {result.problems.length === 0 ? null : (
         <ul class="problems">
-          {result.problems.slice(0, 50).map((problem, index) => (
-            <li key={index}>
-              <b>{problem.seq === null ? 'ledger' : `row ${problem.seq}`}</b> of{' '}
-              <Code>{problem.ledger.slice(0, 16)}</Code>: {plain(problem.problem)}
-            </li>
+          {/* A problem's text begins with its ledger and row. */}
+          {result.problems.slice(0, 50).map(({ problem }, index) => (
+            <li key={index}>{plain(problem)}</li>
           ))}
         </ul>
       )}
