@@ -79,7 +79,9 @@ const cursorOf = (row: AuditRow): string => btoa(JSON.stringify([row.at, row.led
 function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: number }, string> {
   try {
     const [at, ledger, seq] = JSON.parse(atob(cursor)) as unknown[];
-    if (typeof at === 'number' && typeof ledger === 'string' && typeof seq === 'number') return ok({ at, ledger, seq });
+    // A column of SQLite holds what was written: a row that was altered to a text has its place, too, after all numbers.
+    const isPlaced = (value: unknown): value is number => typeof value === 'number' || typeof value === 'string';
+    if (isPlaced(at) && typeof ledger === 'string' && isPlaced(seq)) return ok({ at, ledger, seq });
   } catch {
     // Falls through.
   }

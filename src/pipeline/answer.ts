@@ -40,7 +40,7 @@ export async function answer(
   const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,
-    upstreamUrl: `${injected.request.origin}${injected.request.path}`,
+    upstreamUrl: askedUrlOf(forwarded),
     publicBase: call.publicOrigin,
     redirects: policy.response.redirects,
     status: response.status,
@@ -81,6 +81,12 @@ export async function answer(
   if (!body.ok) return body;
   if (body.value.length !== null) outgoing.set('content-length', String(body.value.length));
   return ok(made(body.value.body));
+}
+
+/** What a reference is relative to. The query is the client's own: under the query scheme the one that was sent holds the credential. */
+function askedUrlOf({ injected: { request, admitted } }: Forwarded): string {
+  const { query } = admitted.authorized.outgoing;
+  return `${request.origin}${request.path}${query === '' ? '' : `?${query}`}`;
 }
 
 /** Nearly always `OK` or the like, in which no credential can be. */

@@ -274,7 +274,7 @@ function faultProblem(fault: Fault): PublicProblem {
         502,
         code,
         'Redirect refused',
-        'The service redirected to another origin, which the policy does not allow; the credential goes nowhere else.',
+        'The service redirected to another origin, which the policy does not allow, or by a Location that could be taken for one; the credential goes nowhere else.',
         // Of RFC 9209 §2.3 the type for "its configuration and/or policy settings": the answer was whole and good HTTP,
         // so that no http_protocol_error or http_response_* is true of it.
         { proxyError: 'http_request_denied' },

@@ -31,6 +31,8 @@ export const AuditRowJson = z.object({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
   prev_hash: z.string(),
   hash: z.string(),
+  /** Columns with a value that no edge writes: the row was altered in the database. They are null or empty here. */
+  unreadable: z.optional(z.array(z.string())),
 });
 export type AuditRowJson = z.infer<typeof AuditRowJson>;
 

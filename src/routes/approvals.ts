@@ -24,7 +24,7 @@ import {
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText, requestOf } from './request.ts';
+import { queryOf, requestOf } from './request.ts';
 
 export const approvals = new Hono<Api>();
 
@@ -34,9 +34,9 @@ const reviewer = operatorOnly('approve', 'audit');
 
 /** Newest first. */
 approvals.get('/', reviewer, async (c) => {
-  const parsed = ApprovalQuery.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { state = null, agent = null, session = null, limit = 50, cursor } = parsed.data;
+  const parsed = queryOf(c, ApprovalQuery);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { state = null, agent = null, session = null, limit = 50, cursor } = parsed.value;
   const before = cursor === undefined ? null : placeOf(cursor);
   if (cursor !== undefined && before === null)
     return refuse(c, 400, 'cursor_invalid', 'The cursor is not one that this list gave.');

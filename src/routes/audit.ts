@@ -1,14 +1,14 @@
 import { Hono } from 'hono';
-import type { AuditRow } from '../audit/event.ts';
 import { exportLines, listRows, verifyStored } from '../audit/store.ts';
 import { signCheckpoint } from '../capability/checkpoint.ts';
 import { flushAgent, flushAll } from '../ledger/client.ts';
 import type { FlushAnswer } from '../ledger/contract.ts';
-import { type AuditListResponse, AuditQuery, type AuditRowJson, type AuditVerifyResponse } from '../protocol.ts';
+import { type AuditListResponse, AuditQuery, type AuditVerifyResponse } from '../protocol.ts';
+import { jsonOfRow } from './audit-row.ts';
 import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText } from './request.ts';
+import { queryOf } from './request.ts';
 
 const TEXT_SEARCH_MS = 7 * 86_400_000;
 
@@ -18,9 +18,9 @@ audit.use('*', operatorOnly('audit'));
 
 /** Rows, newest first; what still waits in a ledger is flushed first, so that a call just made is listed. */
 audit.get('/', async (c) => {
-  const parsed = AuditQuery.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.data;
+  const parsed = queryOf(c, AuditQuery);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.value;
   const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
   if (!flushed.ok)
     return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
@@ -78,32 +78,3 @@ audit.get('/export', async (c) => {
 });
 
 const headsOf = (answers: readonly FlushAnswer[]) => answers.map((answer) => answer.head);
-
-const jsonOfRow = (row: AuditRow): AuditRowJson => ({
-  ledger: row.ledger,
-  seq: row.seq,
-  at: new Date(row.at).toISOString(),
-  event: row.event,
-  request_id: row.requestId,
-  agent: row.agent,
-  session: row.session,
-  token_id: row.tokenId,
-  capability: row.capability,
-  service: row.service,
-  method: row.method,
-  path: row.path,
-  query_names: row.queryNames,
-  decision: row.decision,
-  reason: row.reason,
-  status: row.status,
-  request_bytes: row.requestBytes,
-  response_bytes: row.responseBytes,
-  duration_ms: row.durationMs,
-  redactions: row.redactions,
-  request_hash: row.requestHash,
-  policy_hash: row.policyHash,
-  operator: row.operator,
-  detail: JSON.parse(row.detail) as AuditRowJson['detail'],
-  prev_hash: row.prevHash,
-  hash: row.hash,
-});

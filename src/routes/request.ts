@@ -24,6 +24,20 @@ export async function requestOf<T>(c: ApiContext, schema: z.ZodMiniType<T>, abse
   return parsed.success ? ok(parsed.data) : err(issuesText(parsed.error));
 }
 
+/**
+ * Reads the query of a request of our own API, as strictly: each parameter once.
+ *
+ * @returns The query, or all that is wrong with it.
+ */
+export function queryOf<T>(c: ApiContext, schema: z.ZodMiniType<T>): Result<T, string> {
+  const given = new URL(c.req.url).searchParams;
+  const twice = [...new Set(given.keys())].filter((name) => given.getAll(name).length > 1);
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (parsed.success && twice.length === 0) return ok(parsed.data);
+  const wrong = twice.map((name) => `${name}: it comes more than once`);
+  return err([...wrong, ...(parsed.success ? [] : [issuesText(parsed.error)])].join('; '));
+}
+
 const WORDS: Partial<Record<BodyRefusal, string>> = {
   duplicate_key: 'a member comes twice',
   too_deep: 'it is nested too deeply',
@@ -31,5 +45,5 @@ const WORDS: Partial<Record<BodyRefusal, string>> = {
 };
 
 /** All issues of a request at once: `ttl_seconds: Too big: expected number to be <=86400; …`. */
-export const issuesText = (error: z.core.$ZodError): string =>
+const issuesText = (error: z.core.$ZodError): string =>
   error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${i.message}`).join('; ');

@@ -28,7 +28,7 @@ import {
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText, requestOf } from './request.ts';
+import { queryOf, requestOf } from './request.ts';
 import { noteOf, revokeAll } from './session-effects.ts';
 import { detailOf, jsonOfSession } from './session-json.ts';
 
@@ -176,10 +176,10 @@ sessions.post('/:id/stop', operatorOnly('approve'), async (c) => {
 });
 
 sessions.get('/', operatorOnly('audit'), async (c) => {
-  const parsed = SessionQuery.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
+  const parsed = queryOf(c, SessionQuery);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const now = Date.now();
-  const page = await listSessions(c.env.DB, { ...parsed.data, limit: parsed.data.limit ?? 50, now });
+  const page = await listSessions(c.env.DB, { ...parsed.value, limit: parsed.value.limit ?? 50, now });
   if (!page.ok) return refuse(c, 400, 'cursor_invalid', page.error);
   return c.json({
     sessions: page.value.rows.map((row) => jsonOfSession(row, now)),

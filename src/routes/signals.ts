@@ -9,7 +9,7 @@ import { watchSignals } from '../signals/watch.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText, requestOf } from './request.ts';
+import { queryOf, requestOf } from './request.ts';
 
 export const signals = new Hono<Api>();
 
@@ -18,9 +18,9 @@ const MAX_SPAN_MS = 92 * DAY_MS;
 
 /** Figures over time; a day unless said. */
 signals.get('/', operatorOnly('audit'), async (c) => {
-  const parsed = SignalsQuery.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const { since, until, agent = null, session = null } = parsed.data;
+  const parsed = queryOf(c, SignalsQuery);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const { since, until, agent = null, session = null } = parsed.value;
   const now = Date.now();
   const end = until === undefined ? now : Date.parse(until);
   const begin = since === undefined ? end - DAY_MS : Date.parse(since);

@@ -31,7 +31,7 @@ import type { Api, ApiContext } from './context.ts';
 import { noteOperator } from './operator-note.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { issuesText, requestOf } from './request.ts';
+import { queryOf, requestOf } from './request.ts';
 
 /**
  * The kill switch for a service or for everything. A call costs nothing more for it: placing it revokes every token that
@@ -56,9 +56,9 @@ stops.get('/', operatorOnly('audit', 'approve', 'mint'), async (c) =>
 
 /** What a stop would hit, before it is placed. */
 stops.get('/preview', operatorOnly('audit', 'approve', 'mint'), async (c) => {
-  const parsed = StopTarget.safeParse(c.req.query());
-  if (!parsed.success) return refuse(c, 400, 'request_invalid', issuesText(parsed.error));
-  const target = parsed.data;
+  const parsed = queryOf(c, StopTarget);
+  if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
+  const target = parsed.value;
   const of = tokensOf(c.get('edge').bundle, target);
   const [tokens, open] = await Promise.all([liveTokens(c.env.DB, of, Date.now()), openSessions(c.env.DB)]);
   const byAgent = new Map<string, number>();

@@ -7,7 +7,7 @@ export interface PublicPlace {
   readonly service: string;
   /** The policy's origin: scheme, host and port. */
   readonly origin: string;
-  /** The URL that was asked, for relative references (RFC 3986 §5). */
+  /** The URL that was asked, with its query, for relative references (RFC 3986 §5). */
   readonly upstreamUrl: string;
   /** Our own origin as the client knows it, without a slash at its end. */
   readonly publicBase: string;
@@ -51,7 +51,9 @@ export function linkOf(value: string, place: PublicPlace): string {
 /** The absolute URL, or what is wrong with the reference. */
 function resolved(value: string, base: string): URL | string {
   if (value.length > 8192) return 'is too long';
-  if (!/^[\x21-\x7e]*$/.test(value)) return 'holds white space, a control or a character outside ASCII';
+  // UTF-8 is percent-encoded, as browsers do it (WHATWG URL): what leaves is ASCII.
+  if (!/^[\x21-\x7e\xa0-\u{10ffff}]*$/u.test(value)) return 'holds white space or a control';
+  if (value.includes('\ufffd')) return 'is not in UTF-8';
   if (value.includes('\\')) return 'holds a backslash';
   const url = URL.canParse(value, base) ? new URL(value, base) : null;
   if (url === null) return 'is no URL reference';

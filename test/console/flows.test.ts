@@ -353,7 +353,9 @@ describe('the chain in the page', () => {
     database.close();
     await page.getByRole('button', { name: 'Verify the chain' }).click();
     await page.getByRole('heading', { name: 'The chain is broken in 1 place' }).waitFor();
-    expect(await page.locator('.problems').innerText()).toContain(`row ${altered.seq}`);
+    const told = await page.locator('.problems').innerText();
+    expect(told).toMatch(/^ledger [0-9a-f]{12}…, row \d+: altered: /);
+    expect(told.match(/row \d+/g)).toEqual([`row ${altered.seq}`]);
     await close(page);
   });
 });

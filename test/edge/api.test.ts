@@ -184,6 +184,28 @@ describe('GET /v1/audit', () => {
   });
 });
 
+describe('a query', () => {
+  it.each([
+    ['/v1/audit?agent=a&agent=b', /^agent: it comes more than once$/],
+    ['/v1/audit?agent=a&agent=a', /^agent: it comes more than once$/],
+    ['/v1/audit?agent=a&%61gent=b', /^agent: it comes more than once$/],
+    [
+      '/v1/audit?limit=1&agent=a&limit=2&agent=b&event=nope',
+      /^limit: it comes more than once; agent: it comes more than once; event: /,
+    ],
+    ['/v1/audit?evnt=1&evnt=2', /^evnt: it comes more than once; request: .*"evnt"/],
+    ['/v1/audit?__proto__=1', /^request: .*"__proto__"/],
+    ['/v1/sessions?state=running&state=ended', /^state: it comes more than once$/],
+    ['/v1/signals?agent=a&agent=b', /^agent: it comes more than once$/],
+    ['/v1/approvals?limit=1&limit=2', /^limit: it comes more than once$/],
+    ['/v1/stops/preview?scope=everything&scope=agent&agent=a', /^scope: it comes more than once/],
+  ])('is read in one way or not at all: %s', async (path, detail) => {
+    const response = await edge.operate(path);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'request_invalid', detail: expect.stringMatching(detail) });
+  });
+});
+
 describe('what is public', () => {
   it('/healthz tells the time', async () => {
     const before = Date.now();

@@ -84,6 +84,24 @@ describe('threat 6: a redirect takes the credential nowhere', () => {
     }
   });
 
+  it.each([
+    ['#top', '/echo/x?a=1#top'],
+    ['?b=2', '/echo/x?b=2'],
+    ['y', '/echo/y'],
+    [Buffer.from('/echo/é', 'utf8').toString('latin1'), '/echo/%C3%A9'],
+  ])('a relative %j is resolved against all of the URL that was asked (RFC 3986 §5)', async (location, target) => {
+    world.upstream.handle(answer(302, '', { location }));
+    const response = await world.call('bank', 'GET', '/echo/x?a=1', { token });
+    expect(response.headers['location']).toBe(`${world.edge.url}/proxy/bank${target}`);
+  });
+
+  it('under a query scheme what is resolved against is what the agent asked, and never holds the key', async () => {
+    world.upstream.handle(answer(302, '', { location: '#top' }));
+    const response = await world.call('queried', 'GET', `/echo/x?a=1&key=${token}`);
+    expect(world.upstream.seen[0]?.target).toContain(encodeURIComponent(QUERY_KEY).slice(0, 20));
+    expect(response.headers['location']).toBe(`${world.edge.url}/proxy/queried/echo/x?a=1&key=${token}#top`);
+  });
+
   it('a Location, Refresh or Content-Location that holds the key is scrubbed or dropped, under a query scheme too', async () => {
     const origin = world.upstream.origin;
     for (const [service, key] of [

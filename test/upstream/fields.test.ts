@@ -333,4 +333,12 @@ describe('response fields', () => {
       'content-location': 'http://127.0.0.1:8787/proxy/vendor/v1/a',
     });
   });
+  it('UTF-8 in a reference is percent-encoded, and beside it stays as it came', () => {
+    const link = '</v1/é>; rel="next"; title="é", <https://other.test/é>; rel="help"';
+    expect(answered({ link, location: '/v1/é' }, { status: 302 })).toEqual({
+      ...SET,
+      link: '<http://127.0.0.1:8787/proxy/vendor/v1/%C3%A9>; rel="next"; title="é", <https://other.test/é>; rel="help"',
+      location: 'http://127.0.0.1:8787/proxy/vendor/v1/%C3%A9',
+    });
+  });
 });

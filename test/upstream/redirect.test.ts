@@ -20,6 +20,8 @@ describe('a Location on the service itself leads back through the proxy', () => 
     ['https://api.vendor.test', `${BASE}/`],
     ['https://API.vendor.test:443/v1/c%2Fd', `${BASE}/v1/c%2Fd`],
     ['', `${BASE}/v1/a/b?x=1`],
+    ['#top', `${BASE}/v1/a/b?x=1#top`],
+    ['/v1/é?q=日#ü', `${BASE}/v1/%C3%A9?q=%E6%97%A5#%C3%BC`],
   ] as const) {
     it(`${location || '(empty)'}`, () => expect(locationOf(location, place)).toEqual({ ok: true, value: rewritten }));
   }
@@ -52,7 +54,12 @@ describe('threat 6: any other Location is refused', () => {
     'ftp://api.vendor.test/',
     '/v1/a b',
     '/v1/\u0000',
-    '/v1/\u00e9',
+    '/v1/\u0085',
+    '/v1/\ufffd',
+    'https://évil.test/',
+    '//api.vendor.test。evil.test/',
+    '//api.vendor.test／.evil.test/',
+    'https://api.vendor.test＠evil.test/',
     'https://',
     'http://files.vendor.test/',
     'https://api.vendor.test./',
@@ -78,5 +85,6 @@ describe('other references', () => {
   it('a Content-Location elsewhere stays', () => {
     expect(referenceOf('https://other.test/x', place)).toBe('https://other.test/x');
     expect(referenceOf('/x', place)).toBe(`${BASE}/x`);
+    expect(referenceOf('/é', place)).toBe(`${BASE}/%C3%A9`);
   });
 });

@@ -132,6 +132,7 @@ function Row({ row }: { row: AuditRowJson }) {
           {row.method === null ? null : <i class="method">{plain(row.method)}</i>} {plain(what)}
         </span>
         <span class="result">
+          {row.unreadable === undefined ? null : <Tag tone="bad">altered: {plain(row.unreadable.join(', '))}</Tag>}
           {row.reason === null ? null : <Tag tone={row.decision === 'deny' ? 'bad' : ''}>{plain(row.reason)}</Tag>}
           {row.status === null ? null : <span class="mono">{row.status}</span>}
           {row.duration_ms === null ? null : <span class="dim mono">{Math.round(row.duration_ms)} ms</span>}
@@ -184,11 +185,9 @@ function Verified({ result, close }: { result: AuditVerifyResponse; close: () =>
       </p>
       {result.problems.length === 0 ? null : (
         <ul class="problems">
-          {result.problems.slice(0, 50).map((problem, index) => (
-            <li key={index}>
-              <b>{problem.seq === null ? 'ledger' : `row ${problem.seq}`}</b> of{' '}
-              <Code>{problem.ledger.slice(0, 16)}</Code>: {plain(problem.problem)}
-            </li>
+          {/* A problem's text begins with its ledger and row. */}
+          {result.problems.slice(0, 50).map(({ problem }, index) => (
+            <li key={index}>{plain(problem)}</li>
           ))}
         </ul>
       )}

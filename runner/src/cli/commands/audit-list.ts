@@ -101,8 +101,13 @@ function cellsOf(row: AuditRowJson): string[] {
   return [row.at, row.agent ?? '-', row.event, row.capability ?? '-', result || '-', whatOf(row)];
 }
 
-/** The call; of what is none, who did it and what the row says besides. */
+/** The call; of what is none, who did it and what the row says besides. First of all, what of the row cannot be read. */
 function whatOf(row: AuditRowJson): string {
+  const altered = row.unreadable === undefined ? [] : [`(altered, unreadable: ${row.unreadable.join(', ')})`];
+  return [...altered, saidBy(row)].join(' ');
+}
+
+function saidBy(row: AuditRowJson): string {
   if (row.method !== null) {
     const query = row.query_names ? `?${row.query_names}` : '';
     return `${row.method} ${row.service ?? ''}${row.path ?? ''}${query}`;
