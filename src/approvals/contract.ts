@@ -48,6 +48,8 @@ export interface Shown {
   readonly method: string;
   readonly url: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
+  /** Fields that are sent and not among these; absent in what was asked before they were counted. */
+  readonly headers_more?: number;
   readonly body: ShownBody;
   /** What calls of the same kind share, when one yes may cover several. */
   readonly pattern: readonly { readonly name: string; readonly value: string }[] | null;

@@ -57,6 +57,7 @@ export const detailJson = (stored: StoredApproval, recent: ApprovalDetail['recen
     operation: shown.operation,
     because: shown.because,
     headers: [...shown.headers],
+    headers_more: shown.headers_more ?? 0,
     body: shown.body,
     request_hash: approval.binding,
     policy_hash: shown.policy_hash,

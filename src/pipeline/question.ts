@@ -92,6 +92,7 @@ const DULL = new Set(['accept', 'accept-language', 'content-type', 'connection',
 export function shownOf({ call, capability, outgoing, policy }: Authorized, needed: NeededApproval, edge: Edge): Shown {
   const mask = credentialMask(call.env, edge.bundle);
   const query = outgoing.query === '' ? '' : `?${shownQuery(outgoing.query, mask)}`;
+  const fields = boundFields(outgoing.fields).filter(([name]) => !DULL.has(name));
   return {
     service: policy.service,
     service_title: policy.title,
@@ -101,10 +102,10 @@ export function shownOf({ call, capability, outgoing, policy }: Authorized, need
     because: needed.spec.when,
     method: outgoing.method,
     url: `${outgoing.origin}${shownText(outgoing.path, mask, 2000)}${query}`,
-    headers: boundFields(outgoing.fields)
-      .filter(([name]) => !DULL.has(name))
+    headers: fields
       .slice(0, MAX_FIELDS)
-      .map(([name, value]) => ({ name, value: shownHeader(name, value, mask) })),
+      .map(([name, value]) => ({ name: shownText(name, mask, 100), value: shownHeader(name, value, mask) })),
+    headers_more: Math.max(0, fields.length - MAX_FIELDS),
     body: shownBodyOf(outgoing.fields.get('content-type') ?? null, needed, mask),
     pattern:
       patternOf(outgoing, needed)?.map(([name, value]) => ({

@@ -27,7 +27,10 @@ export const ApprovalStatus = z.object({
 });
 export type ApprovalStatus = z.infer<typeof ApprovalStatus>;
 
-/** One approval as the list and the live socket have it. Every text is harmless to show: escaped, masked and bounded. */
+/**
+ * One approval as the list and the live socket have it. Every text is harmless to show: escaped, masked and bounded; one that
+ * was cut ends by saying how much is not shown.
+ */
 export const ApprovalJson = z.extend(ApprovalStatus, {
   agent_id: AgentId,
   session_id: z.nullable(SessionId),
@@ -68,6 +71,8 @@ export const ApprovalDetail = z.extend(ApprovalJson, {
   /** The policy's condition for asking, or null when it always asks. */
   because: nullableText,
   headers: z.array(NameValue),
+  /** Header fields that are sent and not shown. An older edge does not say. */
+  headers_more: z.optional(z.int()),
   body: z.object({
     content_type: nullableText,
     bytes: z.int(),

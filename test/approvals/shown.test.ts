@@ -51,7 +51,21 @@ describe('bounds', () => {
     expect(value).toMatchObject({ kind: 'string', length: 5000 });
     expect((value as { text: string }).text).toHaveLength(400);
   });
-  it('never inside an escape', () => expect(shownText(`${'a'.repeat(398)}\u202e`, none)).toBe('a'.repeat(398)));
+  it('never inside an escape', () =>
+    expect(shownText(`${'a'.repeat(398)}\u202e`, none)).toBe(`${'a'.repeat(398)}… [8 more characters not shown]`));
+  it.each([
+    ['a query', (text: string) => shownQuery(text, none), 2000],
+    ['a field of the header section', (text: string) => shownHeader('x-note', text, none), 200],
+    [
+      'a text body',
+      (text: string) => (shownPlain(new TextEncoder().encode(text), none) as { text: string }).text,
+      2000,
+    ],
+  ])('%s that is cut says so: nobody agrees to what is not shown', (_, shown, most) => {
+    expect(shown('a'.repeat(most))).toBe('a'.repeat(most));
+    expect(shown(`${'a'.repeat(most)}&amount=9`)).toBe(`${'a'.repeat(most)}… [9 more characters not shown]`);
+    expect(shown(`${'a'.repeat(most)}🎉`)).toMatch(/… \[1 more character not shown\]$/);
+  });
   it('deep, broad and large bodies', () => {
     let deep: unknown = 1;
     for (let i = 0; i < 50; i++) deep = [deep];

@@ -161,6 +161,9 @@ function Detail({ id, link }: { id: string; link: string | null }) {
             ))}
           </dl>
         )}
+        {(one.headers_more ?? 0) > 0 ? (
+          <p class="notice">And {one.headers_more} more header fields, which are not shown.</p>
+        ) : null}
       </section>
       <section>
         <h3>What it did in the last minutes</h3>

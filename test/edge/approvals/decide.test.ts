@@ -212,6 +212,28 @@ describe('what reviewers see (threat 26)', () => {
     expect(world.edge.logs()).not.toContain('hunter2');
   });
 
+  it('nothing is hidden behind a bound without a word: address, header fields, names, what alike covers', async () => {
+    const { token } = await newAgent();
+    const long = 'a'.repeat(2_500);
+    const query = await world.send(token, `/v1/payments?note=${long}&to=acct_evil`, PAYMENT);
+    expect((await world.detail(query.approval)).url).toMatch(/a… \[518 more characters not shown\]$/);
+    const path = await world.send(token, `/v1/always/${long}`, undefined, { method: 'PUT' });
+    expect((await world.detail(path.approval)).url).toMatch(/a… \[511 more characters not shown\]$/);
+    const many = Object.fromEntries(Array.from({ length: 45 }, (_, i) => [`a-${10 + i}`, 'x']));
+    const fields = await world.send(token, '/v1/payments', PAYMENT, {
+      headers: { ...many, 'a-00': 'x'.repeat(250), 'x-evil': '1' },
+    });
+    const shown = await world.detail(fields.approval);
+    expect(shown.headers).toHaveLength(40);
+    expect(shown.headers_more).toBe(7);
+    expect(shown.headers[0]?.value).toMatch(/x… \[50 more characters not shown\]$/);
+    const body = { [`${'k'.repeat(100)}evil`]: 1, to: `${'t'.repeat(300)}evil` };
+    const alike = await world.detail((await world.send(token, '/v1/many', body)).approval);
+    expect(JSON.stringify(alike.body.value)).toContain('k… [4 more characters not shown]');
+    const pattern = alike.would_allow.alike?.pattern.find(({ name }) => name === 'body.to');
+    expect(pattern?.value).toMatch(/… \[106 more characters not shown\]$/);
+  });
+
   it('a body that is no JSON: its text, or that it is binary', async () => {
     const { token } = await newAgent();
     const plain = await world.send(token, '/v1/always', undefined, {

@@ -85,7 +85,7 @@ export async function show(id: string, options: Common): Promise<void> {
 }
 
 function printDetail(one: ApprovalDetail): void {
-  const lines: [string, string][] = [
+  const lines: (readonly [string, string])[] = [
     ['approval', one.id],
     ['state', one.decided_by === null ? one.state : `${one.state} by ${one.decided_by} (${one.decided_via ?? ''})`],
     ['agent', one.session_id === null ? one.agent_id : `${one.agent_id}, session ${one.session_id}`],
@@ -95,6 +95,7 @@ function printDetail(one: ApprovalDetail): void {
     ['because', one.because ?? 'the policy always asks'],
     ['call', `${one.method} ${one.url}`],
     ...one.headers.map(({ name, value }): [string, string] => ['header', `${name}: ${value}`]),
+    ...((one.headers_more ?? 0) > 0 ? [['headers', `${one.headers_more} more are sent and not shown`] as const] : []),
     [
       'body',
       one.body.form === 'none'
