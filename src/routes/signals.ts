@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { insertScreenAlert, listAlerts, readFigures, type SignalFilter } from '../db/signals.ts';
 import { flushAll } from '../ledger/client.ts';
 import { ScreenReport, SignalsQuery, type SignalsResponse } from '../protocol.ts';
+import { addUp } from '../sessions/state.ts';
 import { findSession } from '../sessions/store.ts';
 import { metricsText } from '../signals/metrics.ts';
 import { bucketSecondsOf, DURATION_BOUNDS } from '../signals/settings.ts';
@@ -71,7 +72,6 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
     listAlerts(c.env.DB, filter.since, filter.agent),
   ]);
   const at = (ms: number): string => new Date(ms).toISOString();
-  const sum = (rows: readonly { readonly count: number }[]): number => rows.reduce((all, row) => all + row.count, 0);
   const counts = new Map(figures.durations.map(({ bound, count }) => [bound, count]));
   return {
     since: at(filter.since),
@@ -85,18 +85,18 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
       session_minutes: settings.sessionMinutes,
     },
     credential_paths: {
-      total: sum(figures.credentialSeries),
+      total: addUp(figures.credentialSeries),
       series: figures.credentialSeries.map((one) => ({ at: at(one.at), count: one.count })),
       by_session: [...figures.credentialBySession],
       by_class: [...figures.credentialByClass],
     },
     rejections: {
-      total: sum(figures.rejectionSeries),
+      total: addUp(figures.rejectionSeries),
       series: figures.rejectionSeries.map((one) => ({ ...one, at: at(one.at) })),
       by_reason: [...figures.rejectionsBy],
     },
     screen_alerts: {
-      total: sum(figures.screenSeries),
+      total: addUp(figures.screenSeries),
       series: figures.screenSeries.map((one) => ({ at: at(one.at), count: one.count })),
       by_rule: [...figures.screenBy],
     },
