@@ -63,6 +63,8 @@ export const pending = computed(() =>
 
 const POLL_MS = 4000;
 const PING_MS = 25_000;
+/** As the edge's desk says it. */
+const SIGNED_OUT = 4001;
 let socket: WebSocket | null = null;
 let stopped = true;
 let retry = 500;
@@ -103,9 +105,11 @@ function connect(): void {
     for (const approval of event.approvals) next.set(approval.id, approval);
     approvals.value = next;
   });
-  one.addEventListener('close', () => {
+  one.addEventListener('close', ({ code }) => {
     clearInterval(ping);
     if (stopped) return;
+    // The sign-in has ended, perhaps in another tab: the answer tells the page.
+    if (code === SIGNED_OUT) void get('/v1/approvals', { limit: 1 }).catch(() => {});
     live.value = 'polling';
     retry = Math.min(retry * 2, 30_000);
     setTimeout(connect, retry);

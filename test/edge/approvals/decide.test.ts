@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ApprovalEvent, ApprovalListResponse } from '../../../src/protocol.ts';
 import { sleep, until } from '../../support/process.ts';
@@ -273,12 +277,24 @@ describe('what reviewers see (threat 26)', () => {
   });
 });
 
+/** Another end for a session of the console, by its row in D1. */
+function setExpiry(sha256: string, at: number): void {
+  const d1 = join(world.edge.state, 'storage/d1');
+  for (const name of readdirSync(d1, { recursive: true }).map(String)) {
+    if (!name.endsWith('.sqlite') || name.includes('metadata')) continue;
+    const database = new DatabaseSync(join(d1, name));
+    database.prepare('UPDATE console_sessions SET expires_at = ? WHERE sha256 = ?').run(at, sha256);
+    database.close();
+  }
+}
+
 describe('live', () => {
-  const open = (key: string, headers: Record<string, string> = {}) => {
+  const openBy = (key: string, more: Record<string, string> = {}) => open({ authorization: `Bearer ${key}`, ...more });
+  const open = (headers: Record<string, string>) => {
     const events: ApprovalEvent[] = [];
     const url = `${world.edge.url.replace('http', 'ws')}/v1/approvals/live`;
     // Node's own WebSocket takes header fields as an extension.
-    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${key}`, ...headers } } as never);
+    const socket = new WebSocket(url, { headers } as never);
     const state = { opened: false, failed: false };
     socket.addEventListener('open', () => (state.opened = true));
     socket.addEventListener('error', () => (state.failed = true));
@@ -290,7 +306,7 @@ describe('live', () => {
   };
 
   it('tells of questions and decisions as they come', async () => {
-    const { socket, events } = open(world.keyOf('audrey'));
+    const { socket, events } = openBy(world.keyOf('audrey'));
     await until('hello', () => events[0]?.type === 'hello');
     const { id } = await ask('/v1/payments');
     const of = (type: string) =>
@@ -304,16 +320,38 @@ describe('live', () => {
     socket.close();
   });
 
+  it('not to a session of the console that was signed out, or whose time is over', async () => {
+    const console = { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json' };
+    const signIn = async () => {
+      const body = JSON.stringify({ key: world.keyOf('alice') });
+      const made = await fetch(`${world.edge.url}/v1/console/session`, { method: 'POST', headers: console, body });
+      return made.headers.get('set-cookie')?.split(';')[0] ?? '';
+    };
+    const [leaving, staying, expiring] = [await signIn(), await signIn(), await signIn()];
+    const code = expiring.split('=')[1] ?? '';
+    setExpiry(createHash('sha256').update(code).digest('hex'), Date.now() + 1_500);
+    const sockets = [leaving, staying, expiring].map((cookie) => open({ cookie, origin: world.edge.url }));
+    for (const { events } of sockets) await until('hello', () => events.length > 0);
+    await fetch(`${world.edge.url}/v1/console/session`, { method: 'DELETE', headers: { ...console, cookie: leaving } });
+    await sleep(1_600);
+    await ask('/v1/payments');
+    await until('the question', () => sockets[1]?.events.length === 2);
+    await sleep(200);
+    expect(sockets.map(({ events }) => events.length)).toEqual([1, 2, 1]);
+    expect(sockets.map(({ socket }) => socket.readyState === WebSocket.OPEN)).toEqual([false, true, false]);
+    sockets[1]?.socket.close();
+  });
+
   it('not to strangers, not to pages of other origins, not to a plain GET', async () => {
     for (const one of [
-      open('x'.repeat(40)),
-      open(world.keyOf('minty')),
-      open(world.keyOf('alice'), { origin: 'https://evil.example' }),
+      openBy('x'.repeat(40)),
+      openBy(world.keyOf('minty')),
+      openBy(world.keyOf('alice'), { origin: 'https://evil.example' }),
     ]) {
       await until('the refusal', () => one.state.failed || one.state.opened);
       expect(one.state.opened).toBe(false);
     }
-    const own = open(world.keyOf('alice'), { origin: world.edge.url });
+    const own = openBy(world.keyOf('alice'), { origin: world.edge.url });
     await until('hello', () => own.events.length > 0);
     own.socket.close();
     expect((await world.as('alice', '/v1/approvals/live')).status).toBe(426);
