@@ -41,6 +41,5 @@ async function noteAlert(
     },
   );
   // The alert itself stands in D1 and is told all the same.
-  if (!recorded.ok || recorded.value.effect === 'full')
-    console.error(`keywarden: error: the alert ${id} (${signal}) could not be written into the chain`);
+  if (!recorded.ok) console.error(`keywarden: error: the alert ${id} (${signal}) could not be written into the chain`);
 }
