@@ -28,6 +28,21 @@ function inD1(...statements: string[]): void {
   }
 }
 
+describe('stops', () => {
+  it('one that does not stand is not lifted, and no row says that it was', async () => {
+    expect((await post('/v1/stops/lift', { scope: 'everything' })).status).toBe(404);
+    expect(await world.edge.audit({ event: 'stop.lifted' })).toEqual([]);
+  });
+
+  it('one that is placed again is recorded again', async () => {
+    const stop = { scope: 'service', service: 'bank' };
+    for (let i = 0; i < 2; i += 1) expect((await post('/v1/stops', stop)).status).toBe(200);
+    const rows = await world.edge.audit({ event: 'stop.placed' });
+    expect(rows.map(({ detail }) => (detail as { again?: boolean }).again ?? false).sort()).toEqual([false, true]);
+    expect((await post('/v1/stops/lift', stop)).status).toBe(204);
+  });
+});
+
 describe('a ledger that takes no more rows, since the audit table does not', () => {
   it('keeps operators from doing what would not be recorded', async () => {
     expect((await post('/v1/stops', { scope: 'everything' })).status).toBe(200);
