@@ -184,14 +184,19 @@ export async function listAlerts(d1: D1Database, since: number, agent: string | 
   return results.map(alertJson);
 }
 
-/** Alerts that nobody was told of yet, each taken by one attempt alone; given up after 8. */
-export async function takeUndelivered(d1: D1Database): Promise<SignalAlert[]> {
+/** Longer than an attempt takes, so that there are no two at once. */
+const RETRY_MS = 15_000;
+
+/** Alerts that nobody was told of yet, each taken by one attempt alone: after 0, 15, 45, 105 … seconds; given up after 8, or half an hour. */
+export async function takeUndelivered(d1: D1Database, now: number): Promise<SignalAlert[]> {
   const { results } = await d1
     .prepare(
       `UPDATE signal_alerts SET attempts = attempts + 1 WHERE id IN
-         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8 ORDER BY raised_at DESC LIMIT 20)
+         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8
+             AND raised_at + ((1 << attempts) - 1) * ${RETRY_MS} <= ?1 ORDER BY raised_at DESC LIMIT 20)
        RETURNING id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt`,
     )
+    .bind(now)
     .all<AlertRow>();
   return results.map(alertJson);
 }

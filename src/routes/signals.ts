@@ -6,7 +6,7 @@ import { addUp } from '../sessions/state.ts';
 import { findSession } from '../sessions/store.ts';
 import { metricsText } from '../signals/metrics.ts';
 import { bucketSecondsOf, DURATION_BOUNDS } from '../signals/settings.ts';
-import { watchSignals } from '../signals/watch.ts';
+import { tellOfAlerts, watchSignals } from '../signals/watch.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
@@ -48,7 +48,7 @@ signals.post('/screen', operatorOnly('mint'), async (c) => {
     count,
     at: now,
   });
-  c.executionCtx.waitUntil(watchSignals(c.env, c.get('edge'), now));
+  c.executionCtx.waitUntil(watchSignals(c.env, c.get('edge'), now).then(() => tellOfAlerts(c.env, c.get('edge'), now)));
   return c.body(null, 204);
 });
 
@@ -66,6 +66,7 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
   // What waits in the ledgers is counted too; a ledger that does not answer must not hide what is known.
   await flushAll(c.env, filter.since);
   await watchSignals(c.env, c.get('edge'), now);
+  c.executionCtx.waitUntil(tellOfAlerts(c.env, c.get('edge'), now));
   const bucketSeconds = bucketSecondsOf(filter.since, filter.until);
   const [figures, alerts] = await Promise.all([
     readFigures(c.env.DB, filter, bucketSeconds),
