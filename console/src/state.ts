@@ -99,11 +99,10 @@ function connect(): void {
     retry = 500;
     live.value = 'live';
     if (event.type !== 'hello') return merge([event.approval]);
-    // What was pending for us and is not there any more was decided while nobody listened.
-    const there = new Set(event.approvals.map((approval) => approval.id));
-    const next = new Map([...approvals.value].filter(([id, old]) => old.state !== 'pending' || there.has(id)));
-    for (const approval of event.approvals) next.set(approval.id, approval);
-    approvals.value = next;
+    if (event.approvals.length >= event.pending) return begin(event.approvals);
+    // More than a greeting holds: all of them are read, since a flood of the newest must not hide who has waited longest.
+    merge(event.approvals);
+    allPending().then(begin, () => one.close());
   });
   one.addEventListener('close', ({ code }) => {
     clearInterval(ping);
@@ -116,12 +115,43 @@ function connect(): void {
   });
 }
 
+/** What was pending for us and is not among these any more was decided while nobody listened; what came since stays. */
+function begin(list: readonly ApprovalJson[]): void {
+  const there = new Set(list.map((approval) => approval.id));
+  const newest = list[0]?.created_at ?? '';
+  const next = new Map(
+    [...approvals.value].filter(([id, old]) => old.state !== 'pending' || there.has(id) || old.created_at > newest),
+  );
+  for (const approval of list) {
+    // Pages take a while: what the socket told meanwhile is newer.
+    const told = next.get(approval.id);
+    if (told !== undefined && (told.state !== 'pending' || told.votes.length > approval.votes.length)) continue;
+    next.set(approval.id, approval);
+  }
+  approvals.value = next;
+}
+
+/** Everything that waits, in pages. */
+async function allPending(): Promise<ApprovalJson[]> {
+  const all: ApprovalJson[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const page: ApprovalListResponse = await get('/v1/approvals', { state: 'pending', limit: 200, cursor });
+    all.push(...page.approvals);
+    cursor = page.next_cursor;
+    if (cursor === null) return all;
+  }
+}
+
 async function poll(): Promise<void> {
   while (!stopped) {
     if (live.value !== 'live' && me.value?.operator != null) {
       try {
-        const page = await get<ApprovalListResponse>('/v1/approvals', { limit: 100 });
-        merge(page.approvals);
+        const [recent, waiting] = [
+          await get<ApprovalListResponse>('/v1/approvals', { limit: 100 }),
+          await allPending(),
+        ];
+        begin(waiting);
+        merge(recent.approvals.filter((approval) => approval.state !== 'pending'));
         if (live.value === 'off') live.value = 'polling';
       } catch {
         // The next round may do better; the page says that it is not live.
