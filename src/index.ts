@@ -7,7 +7,7 @@ import { bugResponse } from './routes/bug.ts';
 import { withDrain } from './routes/drain.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
-import { watchSignals } from './signals/watch.ts';
+import { tellOfAlerts, watchSignals } from './signals/watch.ts';
 
 export { ApprovalsDesk } from './approvals/desk.ts';
 export { LedgerDirectory } from './ledger/directory.ts';
@@ -47,7 +47,9 @@ export default {
   async scheduled(controller, env): Promise<void> {
     if (controller.cron !== RETENTION_CRON) {
       const edge = await edgeOf(env);
-      if (edge.ok) await watchSignals(env, edge.value, controller.scheduledTime);
+      if (!edge.ok) return;
+      await watchSignals(env, edge.value, controller.scheduledTime);
+      await tellOfAlerts(env, edge.value, Date.now());
       return;
     }
     console.log(

@@ -63,6 +63,8 @@ export const pending = computed(() =>
 
 const POLL_MS = 4000;
 const PING_MS = 25_000;
+/** As the edge's desk says it. */
+const SIGNED_OUT = 4001;
 let socket: WebSocket | null = null;
 let stopped = true;
 let retry = 500;
@@ -97,27 +99,59 @@ function connect(): void {
     retry = 500;
     live.value = 'live';
     if (event.type !== 'hello') return merge([event.approval]);
-    // What was pending for us and is not there any more was decided while nobody listened.
-    const there = new Set(event.approvals.map((approval) => approval.id));
-    const next = new Map([...approvals.value].filter(([id, old]) => old.state !== 'pending' || there.has(id)));
-    for (const approval of event.approvals) next.set(approval.id, approval);
-    approvals.value = next;
+    if (event.approvals.length >= event.pending) return begin(event.approvals);
+    // More than a greeting holds: all of them are read, since a flood of the newest must not hide who has waited longest.
+    merge(event.approvals);
+    allPending().then(begin, () => one.close());
   });
-  one.addEventListener('close', () => {
+  one.addEventListener('close', ({ code }) => {
     clearInterval(ping);
     if (stopped) return;
+    // The sign-in has ended, perhaps in another tab: the answer tells the page.
+    if (code === SIGNED_OUT) void get('/v1/approvals', { limit: 1 }).catch(() => {});
     live.value = 'polling';
     retry = Math.min(retry * 2, 30_000);
     setTimeout(connect, retry);
   });
 }
 
+/** What was pending for us and is not among these any more was decided while nobody listened; what came since stays. */
+function begin(list: readonly ApprovalJson[]): void {
+  const there = new Set(list.map((approval) => approval.id));
+  const newest = list[0]?.created_at ?? '';
+  const next = new Map(
+    [...approvals.value].filter(([id, old]) => old.state !== 'pending' || there.has(id) || old.created_at > newest),
+  );
+  for (const approval of list) {
+    // Pages take a while: what the socket told meanwhile is newer.
+    const told = next.get(approval.id);
+    if (told !== undefined && (told.state !== 'pending' || told.votes.length > approval.votes.length)) continue;
+    next.set(approval.id, approval);
+  }
+  approvals.value = next;
+}
+
+/** Everything that waits, in pages. */
+async function allPending(): Promise<ApprovalJson[]> {
+  const all: ApprovalJson[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const page: ApprovalListResponse = await get('/v1/approvals', { state: 'pending', limit: 200, cursor });
+    all.push(...page.approvals);
+    cursor = page.next_cursor;
+    if (cursor === null) return all;
+  }
+}
+
 async function poll(): Promise<void> {
   while (!stopped) {
     if (live.value !== 'live' && me.value?.operator != null) {
       try {
-        const page = await get<ApprovalListResponse>('/v1/approvals', { limit: 100 });
-        merge(page.approvals);
+        const [recent, waiting] = [
+          await get<ApprovalListResponse>('/v1/approvals', { limit: 100 }),
+          await allPending(),
+        ];
+        begin(waiting);
+        merge(recent.approvals.filter((approval) => approval.state !== 'pending'));
         if (live.value === 'off') live.value = 'polling';
       } catch {
         // The next round may do better; the page says that it is not live.

@@ -8,6 +8,9 @@ import {
   type DecideAnswer,
   type DecideRequest,
   type ListQuery,
+  SEAT_EXPIRY,
+  SEAT_SESSION,
+  type Seat,
   type StoredApproval,
 } from './contract.ts';
 import type { Waited } from './desk.ts';
@@ -47,9 +50,19 @@ export const tellDesk = (
     what === 'exhausted' ? desk.exhausted(id) : what === 'revoked' ? desk.revoked(id) : desk.used(id, what.used),
   );
 
-/** The live reviewer's socket; `request` carries the upgrade alone. */
-export const joinDesk = (env: Bindings): Promise<Response> =>
-  stubOf(env).fetch('https://desk/live', { headers: { upgrade: 'websocket' } });
+/** The live reviewer's socket, which ends when the sign-in that opened it does. */
+export const joinDesk = (env: Bindings, seat: Seat): Promise<Response> =>
+  stubOf(env).fetch('https://desk/live', {
+    headers: {
+      upgrade: 'websocket',
+      ...(seat.expiresAt === null ? {} : { [SEAT_EXPIRY]: String(seat.expiresAt) }),
+      ...(seat.session === null ? {} : { [SEAT_SESSION]: seat.session }),
+    },
+  });
+
+/** Closes the sockets that a session of the console has opened. */
+export const leaveDesk = (env: Bindings, session: string): Promise<Result<void, Fault>> =>
+  call<void>(env, (desk) => desk.leave(session));
 
 const stubOf = (env: Bindings): Stub => env.APPROVALS.get(env.APPROVALS.idFromName(DESK_NAME));
 

@@ -57,6 +57,16 @@ export interface Shown {
 /** The one desk object. */
 export const DESK_NAME = 'desk';
 
+/** By what a live reviewer is let in: see `SignIn` of the routes. */
+export interface Seat {
+  readonly expiresAt: number | null;
+  readonly session: string | null;
+}
+
+/** Fields of the request that opens a live socket: from our own routes alone. */
+export const SEAT_EXPIRY = 'keywarden-seat-expiry';
+export const SEAT_SESSION = 'keywarden-seat-session';
+
 export interface Ask {
   readonly question: Question;
   readonly shown: Shown;

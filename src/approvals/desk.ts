@@ -11,6 +11,7 @@ import type {
   ListQuery,
   StoredApproval,
 } from './contract.ts';
+import { SEAT_EXPIRY, SEAT_SESSION } from './contract.ts';
 import { approvalJson } from './json.ts';
 import { nonceOfLink } from './link.ts';
 import {
@@ -51,6 +52,8 @@ const KEPT_MS = 30 * 24 * HOUR_MS;
 const NOTE_RETRY_MS = 1_000;
 const MAX_DELIVERIES = 8;
 const MAX_SOCKETS = 200;
+/** The close code by which the console knows the end of its sign-in. */
+const SIGNED_OUT = 4001;
 
 interface Waiter {
   readonly agent: string;
@@ -242,7 +245,10 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
     if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return new Response(null, { status: 426 });
     if (this.ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
+    const expiry = request.headers.get(SEAT_EXPIRY);
+    const session = request.headers.get(SEAT_SESSION);
+    this.ctx.acceptWebSocket(server, session === null ? [] : [session]);
+    if (expiry !== null) server.serializeAttachment(Number(expiry));
     this.#expire(Date.now());
     const pending = this.#store.list({ state: 'pending', agent: null, session: null, limit: 100, before: null });
     const now = Date.now();
@@ -254,6 +260,11 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
       }),
     );
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Who signs out hears nothing any more. */
+  async leave(session: string): Promise<void> {
+    for (const socket of this.ctx.getWebSockets(session)) socket.close(SIGNED_OUT, 'signed out');
   }
 
   override async webSocketMessage(socket: WebSocket): Promise<void> {
@@ -310,9 +321,15 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
   #push(type: 'pending' | 'decided', stored: StoredApproval): void {
     const sockets = this.ctx.getWebSockets();
     if (sockets.length === 0) return;
-    const text = JSON.stringify({ type, approval: approvalJson(stored, Date.now()) });
+    const now = Date.now();
+    const text = JSON.stringify({ type, approval: approvalJson(stored, now) });
     for (const socket of sockets) {
       try {
+        const expiresAt = socket.deserializeAttachment() as number | null;
+        if (expiresAt !== null && expiresAt <= now) {
+          socket.close(SIGNED_OUT, 'the sign-in has ended');
+          continue;
+        }
         socket.send(text);
       } catch {
         // It is closing.

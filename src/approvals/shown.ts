@@ -37,12 +37,16 @@ const SECRET_TEXT = new RegExp(
   'g',
 );
 
-/** Text for an eye: known credentials and what looks like a secret taken out, deceiving characters visible, cut, and then saying so. */
+/**
+ * Text for an eye: known credentials and what looks like a secret taken out, deceiving characters visible, cut. A cut is told
+ * in the text itself: what nobody sees is nothing that somebody agreed to.
+ */
 export function shownText(text: string, mask: Mask, max = MAX_TEXT): string {
   const seen = visible(mask(text).replace(SECRET_TEXT, '[masked]'));
   const cut = cutAt(seen, max);
-  // Whoever pads what shall not be seen must not make it look as if there were nothing.
-  return cut === seen ? seen : `${cut}… (${seen.length - cut.length} more characters, not shown)`;
+  if (cut === seen) return seen;
+  const more = [...seen.slice(cut.length)].length;
+  return `${cut}… [${more} more ${more === 1 ? 'character' : 'characters'} not shown]`;
 }
 
 /** Never between the halves of a pair, nor inside of an escape that we made. */

@@ -13,6 +13,8 @@ const MOST_ROWS = 200;
 const CREDENTIAL_ROWS = `FROM sessions, json_each(sessions.counters, '$.denied') AS denied
   WHERE sessions.last_seen_at BETWEEN ?1 AND ?2 AND sessions.counters IS NOT NULL
     AND (?3 IS NULL OR sessions.agent = ?3) AND (?4 IS NULL OR sessions.session = ?4)`;
+/** Runners' figures, added up without an overflow: one that lies must not keep all signals from being read. */
+const DENIED_SUM = `CAST(MIN(TOTAL(denied.value ->> '$.count'), ${Number.MAX_SAFE_INTEGER}) AS INTEGER)`;
 const DENIED_ROWS = `FROM audit WHERE decision = 'deny' AND at BETWEEN ?1 AND ?2
     AND (?3 IS NULL OR agent = ?3) AND (?4 IS NULL OR session = ?4)`;
 const SCREEN_ROWS = `FROM screen_alerts WHERE at BETWEEN ?1 AND ?2
@@ -46,14 +48,12 @@ export async function readFigures(d1: D1Database, filter: SignalFilter, bucketSe
   const bucket = (column: string): string => `(${column} / ${width}) * ${width} AS at`;
   const cases = DURATION_BOUNDS.map((bound) => `WHEN ended_at - started_at <= ${bound * 1000} THEN ${bound}`).join(' ');
   const answers = await d1.batch([
+    ask(`SELECT ${bucket('sessions.last_seen_at')}, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1`),
     ask(
-      `SELECT ${bucket('sessions.last_seen_at')}, SUM(denied.value ->> '$.count') AS count ${CREDENTIAL_ROWS} GROUP BY 1`,
+      `SELECT sessions.session, sessions.agent, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1, 2 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
     ),
     ask(
-      `SELECT sessions.session, sessions.agent, SUM(denied.value ->> '$.count') AS count ${CREDENTIAL_ROWS} GROUP BY 1, 2 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
-    ),
-    ask(
-      `SELECT denied.value ->> '$.path_class' AS path_class, SUM(denied.value ->> '$.count') AS count ${CREDENTIAL_ROWS} GROUP BY 1 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
+      `SELECT denied.value ->> '$.path_class' AS path_class, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
     ),
     ask(`SELECT ${bucket('at')}, COALESCE(reason, '') AS reason, COUNT(*) AS count ${DENIED_ROWS} GROUP BY 1, 2`),
     ask(
@@ -92,7 +92,7 @@ export async function readMeasures(d1: D1Database, since: number, now: number): 
   const answers = await d1.batch([
     d1
       .prepare(
-        `SELECT sessions.agent, SUM(denied.value ->> '$.count') AS value
+        `SELECT sessions.agent, ${DENIED_SUM} AS value
            FROM sessions, json_each(sessions.counters, '$.denied') AS denied
           WHERE sessions.last_seen_at >= ?1 AND sessions.counters IS NOT NULL GROUP BY 1`,
       )
@@ -184,14 +184,19 @@ export async function listAlerts(d1: D1Database, since: number, agent: string | 
   return results.map(alertJson);
 }
 
-/** Alerts that nobody was told of yet, each taken by one attempt alone; given up after 8. */
-export async function takeUndelivered(d1: D1Database): Promise<SignalAlert[]> {
+/** Longer than an attempt takes, so that there are no two at once. */
+const RETRY_MS = 15_000;
+
+/** Alerts that nobody was told of yet, each taken by one attempt alone: after 0, 15, 45, 105 … seconds; given up after 8, or half an hour. */
+export async function takeUndelivered(d1: D1Database, now: number): Promise<SignalAlert[]> {
   const { results } = await d1
     .prepare(
       `UPDATE signal_alerts SET attempts = attempts + 1 WHERE id IN
-         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8 ORDER BY raised_at DESC LIMIT 20)
+         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8
+             AND raised_at + ((1 << attempts) - 1) * ${RETRY_MS} <= ?1 ORDER BY raised_at DESC LIMIT 20)
        RETURNING id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt`,
     )
+    .bind(now)
     .all<AlertRow>();
   return results.map(alertJson);
 }

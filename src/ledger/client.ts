@@ -63,13 +63,16 @@ export async function admit(env: Bindings, request: AdmitRequest): Promise<Resul
   return answer;
 }
 
-/** Records what needs no admission: refused calls without a token, what operators did. */
-export function record(
+/** Records what needs no admission: refused calls without a token, what operators did. What a full ledger did not take is a Fault. */
+export async function record(
   env: Bindings,
   key: LedgerKey,
   events: Partial<Omit<LedgerEvents, 'attempt'>>,
-): Promise<Result<RecordAnswer, Fault>> {
-  return recordIn(env, ledgerNameOf(key), events);
+): Promise<Result<null, Fault>> {
+  const answer = await recordIn(env, ledgerNameOf(key), events);
+  if (!answer.ok) return answer;
+  if (answer.value.effect === 'full') return err(fault('ledger_full', `${answer.value.waitingRows} rows wait for D1`));
+  return ok(null);
 }
 
 /** Revokes in one agent's ledger, effective on the next call. Repeating it changes nothing. */

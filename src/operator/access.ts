@@ -49,9 +49,12 @@ const jwksByIssuer = new Map<string, JWTVerifyGetKey>();
 
 /**
  * Checks the JWT that Cloudflare Access puts into `Cf-Access-Jwt-Assertion`: signature by the team's published keys,
- * issuer, audience, expiry. A person without a role here is nobody.
+ * issuer, audience, expiry. A person without a role here is nobody. `expiresAt` is Unix ms.
  */
-export async function operatorByAccess(assertion: string, settings: AccessSettings): Promise<Operator | null> {
+export async function operatorByAccess(
+  assertion: string,
+  settings: AccessSettings,
+): Promise<(Operator & { readonly expiresAt: number }) | null> {
   let jwks = jwksByIssuer.get(settings.issuer);
   if (jwks === undefined) {
     jwks = createRemoteJWKSet(new URL(`${settings.issuer}/cdn-cgi/access/certs`), { timeoutDuration: 5000 });
@@ -66,7 +69,7 @@ export async function operatorByAccess(assertion: string, settings: AccessSettin
     });
     const email = typeof payload.email === 'string' ? payload.email.toLowerCase() : '';
     const roles = settings.rolesByEmail.get(email);
-    return roles === undefined ? null : { id: email, roles };
+    return roles === undefined ? null : { id: email, roles, expiresAt: (payload.exp ?? 0) * 1000 };
   } catch {
     return null;
   }

@@ -102,7 +102,7 @@ export function shownOf({ call, capability, outgoing, policy }: Authorized, need
     url: `${outgoing.origin}${shownText(outgoing.path, mask, 2000)}${query}`,
     headers: boundFields(outgoing.fields)
       .filter(([name]) => !DULL.has(name))
-      .map(([name, value]) => ({ name, value: shownHeader(name, value, mask) })),
+      .map(([name, value]) => ({ name: shownText(name, mask, 100), value: shownHeader(name, value, mask) })),
     body: shownBodyOf(outgoing.fields.get('content-type') ?? null, needed, mask),
     pattern:
       patternOf(outgoing, needed)?.map(([name, value]) => ({

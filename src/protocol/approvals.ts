@@ -27,7 +27,10 @@ export const ApprovalStatus = z.object({
 });
 export type ApprovalStatus = z.infer<typeof ApprovalStatus>;
 
-/** One approval as the list and the live socket have it. Every text is harmless to show: escaped, masked and bounded. */
+/**
+ * One approval as the list and the live socket have it. Every text is harmless to show: escaped, masked and bounded; one that
+ * was cut ends by saying how much is not shown.
+ */
 export const ApprovalJson = z.extend(ApprovalStatus, {
   agent_id: AgentId,
   session_id: z.nullable(SessionId),

@@ -59,7 +59,7 @@ approvals.get('/live', reviewer, (c) => {
   const origin = c.req.header('origin');
   if (origin !== undefined && origin !== new URL(c.req.url).origin)
     return refuse(c, 403, 'origin_refused', 'Only the pages of this edge may listen here.');
-  return joinDesk(c.env);
+  return joinDesk(c.env, c.get('signIn'));
 });
 
 /** For the agent that asked, by its own token: the state alone. For reviewers: everything to decide by. */

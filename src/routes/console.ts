@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { leaveDesk } from '../approvals/client.ts';
 import { codeOf, cookieOf, isForeign, LINK_SECONDS, SESSION_SECONDS, transportOf } from '../console/cookie.ts';
 import { CONSOLE_FIELDS } from '../console/headers.ts';
 import { deleteConsoleSession, insertConsoleSession, insertLink, redeemLink } from '../db/console.ts';
@@ -91,7 +92,11 @@ consoleApi.delete('/session', async (c) => {
   const who = await authenticateOperator(c);
   if (who === 'foreign') return refuse(c, 403, 'origin_refused', 'Only the console of this edge may sign out here.');
   const code = codeOf(c.req.header('cookie'), c.req.url);
-  if (code !== null) await deleteConsoleSession(c.env.DB, code);
+  if (code !== null) {
+    await deleteConsoleSession(c.env.DB, code);
+    const left = await leaveDesk(c.env, sha256Hex(code));
+    if (!left.ok) console.error(`keywarden: error: ${c.get('requestId')}: a live socket outlasts its sign-out`);
+  }
   if (who?.by === 'cookie') await noteOperator(c, { event: 'console.signed_out', operator: who.operator.id });
   c.header('set-cookie', cookieOf(null, c.req.url));
   return c.body(null, 204);

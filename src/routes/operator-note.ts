@@ -2,7 +2,7 @@ import type { Fault } from '../fault.ts';
 import { record } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
 import type { LedgerKey } from '../ledger/name.ts';
-import { err, ok, type Result } from '../lib/result.ts';
+import type { Result } from '../lib/result.ts';
 import type { ApiContext } from './context.ts';
 
 export interface OperatorNote {
@@ -34,6 +34,5 @@ export async function noteOperator(
     reason: note.reason ?? null,
     detail: note.detail ?? {},
   } satisfies LedgerNote;
-  const recorded = await record(c.env, key, { notes: [full] });
-  return recorded.ok ? ok(null) : err(recorded.error);
+  return record(c.env, key, { notes: [full] });
 }

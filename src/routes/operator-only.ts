@@ -2,6 +2,7 @@ import { createMiddleware } from 'hono/factory';
 import { codeOf, isForeign, type RequestOrigin } from '../console/cookie.ts';
 import { findConsoleSession } from '../db/console.ts';
 import { record } from '../ledger/client.ts';
+import { sha256Hex } from '../lib/digest.ts';
 import { operatorByAccess } from '../operator/access.ts';
 import { operatorOf } from '../operator/operator-keys.ts';
 import { mayAct, type Operator, type Role } from '../operator/roles.ts';
@@ -38,6 +39,7 @@ export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
       );
     }
     c.set('operator', operator);
+    c.set('signIn', { expiresAt: who.expiresAt, session: who.by === 'cookie' ? sessionOf(c) : null });
     return next();
   });
 
@@ -45,7 +47,7 @@ export const operatorOnly = (...roles: readonly [Role, ...Role[]]) =>
 export interface Authenticated {
   readonly operator: Operator;
   readonly by: 'key' | 'cookie' | 'access';
-  /** Unix ms, of a cookie's session. */
+  /** Unix ms, of a cookie's session or an assertion; a key has none. */
   readonly expiresAt: number | null;
 }
 
@@ -71,7 +73,13 @@ export async function authenticateOperator(c: ApiContext): Promise<Authenticated
   if (assertion === undefined || access === null) return null;
   if (isForeign(originOf(c), 'access')) return 'foreign';
   const operator = await operatorByAccess(assertion, access);
-  return operator === null ? null : { operator, by: 'access', expiresAt: null };
+  return operator === null ? null : { operator, by: 'access', expiresAt: operator.expiresAt };
+}
+
+/** The hash by which the database knows the cookie's session. */
+export function sessionOf(c: ApiContext): string | null {
+  const code = codeOf(c.req.header('cookie'), c.req.url);
+  return code === null ? null : sha256Hex(code);
 }
 
 export const originOf = (c: ApiContext): RequestOrigin => ({

@@ -40,6 +40,5 @@ export async function noteOf(
     reason,
     detail,
   };
-  const recorded = await record(c.env, { kind: 'agent', agent: session.agent }, { notes: [note] });
-  return recorded.ok ? { ok: true, value: null } : recorded;
+  return record(c.env, { kind: 'agent', agent: session.agent }, { notes: [note] });
 }

@@ -2,10 +2,11 @@ import { Hono } from 'hono';
 import { insertScreenAlert, listAlerts, readFigures, type SignalFilter } from '../db/signals.ts';
 import { flushAll } from '../ledger/client.ts';
 import { ScreenReport, SignalsQuery, type SignalsResponse } from '../protocol.ts';
+import { addUp } from '../sessions/state.ts';
 import { findSession } from '../sessions/store.ts';
 import { metricsText } from '../signals/metrics.ts';
 import { bucketSecondsOf, DURATION_BOUNDS } from '../signals/settings.ts';
-import { watchSignals } from '../signals/watch.ts';
+import { tellOfAlerts, watchSignals } from '../signals/watch.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
@@ -47,7 +48,7 @@ signals.post('/screen', operatorOnly('mint'), async (c) => {
     count,
     at: now,
   });
-  c.executionCtx.waitUntil(watchSignals(c.env, c.get('edge'), now));
+  c.executionCtx.waitUntil(watchSignals(c.env, c.get('edge'), now).then(() => tellOfAlerts(c.env, c.get('edge'), now)));
   return c.body(null, 204);
 });
 
@@ -65,13 +66,13 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
   // What waits in the ledgers is counted too; a ledger that does not answer must not hide what is known.
   await flushAll(c.env, filter.since);
   await watchSignals(c.env, c.get('edge'), now);
+  c.executionCtx.waitUntil(tellOfAlerts(c.env, c.get('edge'), now));
   const bucketSeconds = bucketSecondsOf(filter.since, filter.until);
   const [figures, alerts] = await Promise.all([
     readFigures(c.env.DB, filter, bucketSeconds),
     listAlerts(c.env.DB, filter.since, filter.agent),
   ]);
   const at = (ms: number): string => new Date(ms).toISOString();
-  const sum = (rows: readonly { readonly count: number }[]): number => rows.reduce((all, row) => all + row.count, 0);
   const counts = new Map(figures.durations.map(({ bound, count }) => [bound, count]));
   return {
     since: at(filter.since),
@@ -85,18 +86,18 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
       session_minutes: settings.sessionMinutes,
     },
     credential_paths: {
-      total: sum(figures.credentialSeries),
+      total: addUp(figures.credentialSeries),
       series: figures.credentialSeries.map((one) => ({ at: at(one.at), count: one.count })),
       by_session: [...figures.credentialBySession],
       by_class: [...figures.credentialByClass],
     },
     rejections: {
-      total: sum(figures.rejectionSeries),
+      total: addUp(figures.rejectionSeries),
       series: figures.rejectionSeries.map((one) => ({ ...one, at: at(one.at) })),
       by_reason: [...figures.rejectionsBy],
     },
     screen_alerts: {
-      total: sum(figures.screenSeries),
+      total: addUp(figures.screenSeries),
       series: figures.screenSeries.map((one) => ({ at: at(one.at), count: one.count })),
       by_rule: [...figures.screenBy],
     },

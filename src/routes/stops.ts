@@ -100,8 +100,6 @@ stops.post('/', operatorOnly('approve'), async (c) => {
   const open = await openSessions(c.env.DB);
   const hit = service === null ? open : sessionsOf(tokens, open);
   const done = await revokeTokens(c, tokens, service === null ? 'everything' : 'service', now);
-  if (!done.ok)
-    return refuse(c, 503, done.error.code, 'A ledger is not available; the stop is NOT complete. Send it again.');
   for (const { session } of service === null ? hit : []) await revokeSession(c.env.DB, session, now);
   if (service === null)
     await stopSessions(
@@ -110,6 +108,9 @@ stops.post('/', operatorOnly('approve'), async (c) => {
       operator,
       now,
     );
+  // Not before the sessions: one ledger that does not answer keeps nobody's sandbox running.
+  if (!done.ok)
+    return refuse(c, 503, done.error.code, 'A ledger is not available; the stop is NOT complete. Send it again.');
   const agents = [...new Set(tokens.map((token) => token.agent))];
   if (tokens.length >= MAX_TOKENS)
     return refuse(
@@ -118,20 +119,20 @@ stops.post('/', operatorOnly('approve'), async (c) => {
       'stop_incomplete',
       `Only the first ${MAX_TOKENS} tokens were revoked; none is minted any more.`,
     );
-  if (fresh) {
-    const noted = await noteOperator(c, {
-      event: 'stop.placed',
-      operator,
-      service,
-      reason: request.scope,
-      detail: {
-        tokens: tokens.length,
-        agents: agents.length,
-        ...(reason === null ? {} : { words: printable(reason) }),
-      },
-    });
-    if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands, but could not be recorded.');
-  }
+  // Sent again, it is recorded again: the first may have stood without a row.
+  const noted = await noteOperator(c, {
+    event: 'stop.placed',
+    operator,
+    service,
+    reason: request.scope,
+    detail: {
+      tokens: tokens.length,
+      agents: agents.length,
+      ...(fresh ? {} : { again: true }),
+      ...(reason === null ? {} : { words: printable(reason) }),
+    },
+  });
+  if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands, but could not be recorded. Send it again.');
   return c.json({
     tokens: tokens.length,
     agents,
@@ -144,6 +145,8 @@ stops.post('/lift', operatorOnly('approve'), async (c) => {
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const scope = parsed.value;
   const service = scope.scope === 'service' ? scope.service : null;
+  if (!(await listStops(c.env.DB)).some((stop) => stop.scope === scopeOf(scope)))
+    return refuse(c, 404, 'stop_unknown', 'No such stop stands.');
   // Recorded first: nobody lifts a stop without a trace.
   const noted = await noteOperator(c, {
     event: 'stop.lifted',

@@ -23,12 +23,18 @@ export interface CounterTotals {
   readonly dropped: number;
 }
 
+/** A sum stops at the last number that is exact: what a runner reports is not believed to be small. */
+export const addUp = (rows: readonly { readonly count: number }[]): number =>
+  Math.min(
+    Number.MAX_SAFE_INTEGER,
+    rows.reduce((all, row) => all + row.count, 0),
+  );
+
 export function totalsOf(counters: SessionCounters): CounterTotals {
-  const sum = (rows: readonly { readonly count: number }[]): number => rows.reduce((all, row) => all + row.count, 0);
   return {
-    denied: sum(counters.denied),
-    observed: sum(counters.observed),
-    blocked: sum(counters.blocked),
+    denied: addUp(counters.denied),
+    observed: addUp(counters.observed),
+    blocked: addUp(counters.blocked),
     dropped: counters.dropped,
   };
 }

@@ -21,6 +21,11 @@ const newAgent = async () => {
 };
 const PAYMENT = { to: 'acct_1', amount: 2000 };
 const cardOf = (page: Page, agent: string) => page.locator('.card', { hasText: agent });
+const revokeOf = (agent: string): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ agent_id: agent }),
+});
 const close = (page: Page) => page.context().close();
 
 describe('signing in', () => {
@@ -132,6 +137,26 @@ describe('approvals in the page', () => {
     await page.getByRole('button', { name: 'Approve alike' }).click();
     expect((await call).status).toBe(200);
     expect((await world.send(token, '/v1/many', { ...PAYMENT, amount: 5 })).status).toBe(200);
+    await close(page);
+  });
+
+  it('a flood of newer questions hides nobody who has waited longer', async () => {
+    const first = await newAgent();
+    await world.send(first.token, '/v1/payments', PAYMENT);
+    const flooders = await Promise.all(Array.from({ length: 6 }, newAgent));
+    for (const { token } of flooders)
+      await Promise.all(Array.from({ length: 20 }, (_, i) => world.send(token, '/v1/always', { i })));
+    const page = await world.open('alice');
+    await cardOf(page, first.agent).first().waitFor();
+    expect(await page.locator('.card').count()).toBeGreaterThan(120);
+    const [{ id } = { id: '' }] = await world.list(`&agent=${first.agent}`);
+    await world.decide('bob', id, 'deny');
+    await cardOf(page, first.agent).first().waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Decided' }).click();
+    await cardOf(page, first.agent).getByText('denied').waitFor();
+    for (const { agent } of flooders) await world.edge.operate('/v1/tokens/revoke', revokeOf(agent));
+    for (const { agent } of flooders)
+      for (const one of await world.list(`&state=pending&agent=${agent}`)) await world.decide('bob', one.id, 'deny');
     await close(page);
   });
 

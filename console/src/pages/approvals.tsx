@@ -18,15 +18,24 @@ import {
   useLoad,
 } from '../ui.tsx';
 
+const DECIDED = ['approved', 'denied', 'expired', 'used'] as const;
+
 export function Approvals() {
   const [past, setPast] = useState(false);
-  const older = useLoad<ApprovalListResponse>(
-    (signal) => get('/v1/approvals', { limit: 100 }, signal),
+  const older = useLoad<ApprovalJson[]>(
+    async (signal) => {
+      if (!past) return [];
+      // Each by itself: many that wait leave no room for the decided ones in a list of all.
+      const pages = await Promise.all(
+        DECIDED.map((state) => get<ApprovalListResponse>('/v1/approvals', { state, limit: 50 }, signal)),
+      );
+      return pages.flatMap((page) => page.approvals);
+    },
     past ? 'past' : 'now',
     past ? 5000 : null,
   );
   const { id, query } = place.value;
-  const decided = new Map((older.data?.approvals ?? []).map((one) => [one.id, one]));
+  const decided = new Map((older.data ?? []).map((one) => [one.id, one]));
   for (const one of approvals.value.values()) decided.set(one.id, one);
   const list = past
     ? [...decided.values()]

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ApprovalEvent, ApprovalListResponse } from '../../../src/protocol.ts';
 import { sleep, until } from '../../support/process.ts';
@@ -212,15 +216,26 @@ describe('what reviewers see (threat 26)', () => {
     expect(world.edge.logs()).not.toContain('hunter2');
   });
 
-  it('every field and the end of a long query, or that they are not shown (threat 26)', async () => {
+  it('nothing is hidden behind a bound without a word: address, header fields, names, what alike covers', async () => {
     const { token } = await newAgent();
-    const padding = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`a-${i}`, 'x']));
-    const { approval } = await world.send(token, `/v1/always?pad=${'p'.repeat(3000)}&to=mallory`, PAYMENT, {
-      headers: { ...padding, 'x-to': 'mallory' },
+    const long = 'a'.repeat(2_500);
+    const query = await world.send(token, `/v1/payments?note=${long}&to=acct_evil`, PAYMENT);
+    expect((await world.detail(query.approval)).url).toMatch(/a… \[518 more characters not shown\]$/);
+    const path = await world.send(token, `/v1/always/${long}`, undefined, { method: 'PUT' });
+    expect((await world.detail(path.approval)).url).toMatch(/a… \[511 more characters not shown\]$/);
+    const many = Object.fromEntries(Array.from({ length: 45 }, (_, i) => [`a-${10 + i}`, 'x']));
+    const fields = await world.send(token, '/v1/payments', PAYMENT, {
+      headers: { ...many, 'a-00': 'x'.repeat(250), 'x-evil': '1' },
     });
-    const shown = await world.detail(approval);
-    expect(shown.headers).toContainEqual({ name: 'x-to', value: 'mallory' });
-    expect(shown.url).toMatch(/more characters, not shown\)$/);
+    const shown = await world.detail(fields.approval);
+    expect(shown.headers).toHaveLength(47);
+    expect(shown.headers).toContainEqual({ name: 'x-evil', value: '1' });
+    expect(shown.headers[0]?.value).toMatch(/x… \[50 more characters not shown\]$/);
+    const body = { [`${'k'.repeat(100)}evil`]: 1, to: `${'t'.repeat(300)}evil` };
+    const alike = await world.detail((await world.send(token, '/v1/many', body)).approval);
+    expect(JSON.stringify(alike.body.value)).toContain('k… [4 more characters not shown]');
+    const pattern = alike.would_allow.alike?.pattern.find(({ name }) => name === 'body.to');
+    expect(pattern?.value).toMatch(/… \[106 more characters not shown\]$/);
   });
 
   it('but not the values of the query for ever: the audit has the address without them (threat 4)', async () => {
@@ -272,12 +287,24 @@ describe('what reviewers see (threat 26)', () => {
   });
 });
 
+/** Another end for a session of the console, by its row in D1. */
+function setExpiry(sha256: string, at: number): void {
+  const d1 = join(world.edge.state, 'storage/d1');
+  for (const name of readdirSync(d1, { recursive: true }).map(String)) {
+    if (!name.endsWith('.sqlite') || name.includes('metadata')) continue;
+    const database = new DatabaseSync(join(d1, name));
+    database.prepare('UPDATE console_sessions SET expires_at = ? WHERE sha256 = ?').run(at, sha256);
+    database.close();
+  }
+}
+
 describe('live', () => {
-  const open = (key: string, headers: Record<string, string> = {}) => {
+  const openBy = (key: string, more: Record<string, string> = {}) => open({ authorization: `Bearer ${key}`, ...more });
+  const open = (headers: Record<string, string>) => {
     const events: ApprovalEvent[] = [];
     const url = `${world.edge.url.replace('http', 'ws')}/v1/approvals/live`;
     // Node's own WebSocket takes header fields as an extension.
-    const socket = new WebSocket(url, { headers: { authorization: `Bearer ${key}`, ...headers } } as never);
+    const socket = new WebSocket(url, { headers } as never);
     const state = { opened: false, failed: false };
     socket.addEventListener('open', () => (state.opened = true));
     socket.addEventListener('error', () => (state.failed = true));
@@ -289,7 +316,7 @@ describe('live', () => {
   };
 
   it('tells of questions and decisions as they come', async () => {
-    const { socket, events } = open(world.keyOf('audrey'));
+    const { socket, events } = openBy(world.keyOf('audrey'));
     await until('hello', () => events[0]?.type === 'hello');
     const { id } = await ask('/v1/payments');
     const of = (type: string) =>
@@ -303,16 +330,38 @@ describe('live', () => {
     socket.close();
   });
 
+  it('not to a session of the console that was signed out, or whose time is over', async () => {
+    const console = { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json' };
+    const signIn = async () => {
+      const body = JSON.stringify({ key: world.keyOf('alice') });
+      const made = await fetch(`${world.edge.url}/v1/console/session`, { method: 'POST', headers: console, body });
+      return made.headers.get('set-cookie')?.split(';')[0] ?? '';
+    };
+    const [leaving, staying, expiring] = [await signIn(), await signIn(), await signIn()];
+    const code = expiring.split('=')[1] ?? '';
+    setExpiry(createHash('sha256').update(code).digest('hex'), Date.now() + 1_500);
+    const sockets = [leaving, staying, expiring].map((cookie) => open({ cookie, origin: world.edge.url }));
+    for (const { events } of sockets) await until('hello', () => events.length > 0);
+    await fetch(`${world.edge.url}/v1/console/session`, { method: 'DELETE', headers: { ...console, cookie: leaving } });
+    await sleep(1_600);
+    await ask('/v1/payments');
+    await until('the question', () => sockets[1]?.events.length === 2);
+    await sleep(200);
+    expect(sockets.map(({ events }) => events.length)).toEqual([1, 2, 1]);
+    expect(sockets.map(({ socket }) => socket.readyState === WebSocket.OPEN)).toEqual([false, true, false]);
+    sockets[1]?.socket.close();
+  });
+
   it('not to strangers, not to pages of other origins, not to a plain GET', async () => {
     for (const one of [
-      open('x'.repeat(40)),
-      open(world.keyOf('minty')),
-      open(world.keyOf('alice'), { origin: 'https://evil.example' }),
+      openBy('x'.repeat(40)),
+      openBy(world.keyOf('minty')),
+      openBy(world.keyOf('alice'), { origin: 'https://evil.example' }),
     ]) {
       await until('the refusal', () => one.state.failed || one.state.opened);
       expect(one.state.opened).toBe(false);
     }
-    const own = open(world.keyOf('alice'), { origin: world.edge.url });
+    const own = openBy(world.keyOf('alice'), { origin: world.edge.url });
     await until('hello', () => own.events.length > 0);
     own.socket.close();
     expect((await world.as('alice', '/v1/approvals/live')).status).toBe(426);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SessionListResponse, SignalsResponse } from '../../../src/protocol.ts';
 import {
   countersOf,
   KEYS,
@@ -201,4 +202,25 @@ it('an id that was revoked beforehand cannot begin', async () => {
   const id = newSession();
   await world.post('/v1/tokens/revoke', { session_id: id });
   expect((await world.post('/v1/sessions', startOf(runner, id))).status).toBe(409);
+});
+
+describe('figures that no machine ever counted', () => {
+  it('keep no signal, no metric, no alert and no list from being read', async () => {
+    const most = Array.from({ length: 500 }, (_, i) => ({
+      path_class: `c${i}`,
+      syscall: 'openat',
+      count: Number.MAX_SAFE_INTEGER,
+    }));
+    for (let i = 0; i < 3; i += 1) {
+      const id = await world.start(runner, { agent_id: 'liar' });
+      const counters = { ...countersOf(), denied: most, dropped: Number.MAX_SAFE_INTEGER };
+      expect((await world.post(`/v1/sessions/${id}/report`, { sequence: 1, counters })).status).toBe(200);
+    }
+    const signals = SignalsResponse.parse(await (await world.get('/v1/signals')).json());
+    expect(signals.credential_paths.total).toBe(Number.MAX_SAFE_INTEGER);
+    expect(signals.alerts).toMatchObject([{ signal: 'credential_paths', agent: 'liar' }]);
+    expect((await world.get('/metrics')).status).toBe(200);
+    const list = SessionListResponse.parse(await (await world.get('/v1/sessions?agent=liar')).json());
+    expect(list.sessions.map(({ denied }) => denied)).toEqual([1, 2, 3].map(() => Number.MAX_SAFE_INTEGER));
+  });
 });

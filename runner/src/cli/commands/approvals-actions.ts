@@ -86,7 +86,7 @@ export async function show(id: string, options: Common): Promise<void> {
 }
 
 function printDetail(one: ApprovalDetail): void {
-  const lines: [string, string][] = [
+  const lines: (readonly [string, string])[] = [
     ['approval', one.id],
     ['state', one.decided_by === null ? one.state : `${one.state} by ${one.decided_by} (${one.decided_via ?? ''})`],
     ['agent', one.session_id === null ? one.agent_id : `${one.agent_id}, session ${one.session_id}`],
