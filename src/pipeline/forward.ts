@@ -20,40 +20,26 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     controller.abort();
   };
   const upload = uploadOf(request, abort);
-  const exchange = fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
-    method: request.method,
-    headers: recordOf(request.fields),
-    body: upload.body,
-    redirect: 'manual',
-    signal: controller.signal,
-  });
-  const clientReset = (): void => {
-    // With it everything here ends at once unless something is waited for, and the outcome has to be recorded.
-    call.ctx.waitUntil(exchange.catch(() => undefined));
-    abort();
-  };
-  call.request.signal.addEventListener('abort', clientReset, { once: true });
   try {
+    const exchange = fetch(`${request.origin}${request.path}${request.query === '' ? '' : `?${request.query}`}`, {
+      method: request.method,
+      headers: recordOf(request.fields),
+      body: upload.body,
+      redirect: 'manual',
+      signal: controller.signal,
+    });
+    const clientReset = (): void => {
+      // With it everything here ends at once unless something is waited for, and the outcome has to be recorded.
+      call.ctx.waitUntil(exchange.catch(() => undefined));
+      abort();
+    };
+    call.request.signal.addEventListener('abort', clientReset, { once: true });
     const response = await exchange;
     // An answer to a request that never became whole: the upstream may have taken it for a shorter one.
-    const broken = request.bodyFault?.() ?? null;
-    if (broken !== null) {
+    const unfit = request.bodyFault?.() ?? unfitOf(response);
+    if (unfit !== null) {
       abort();
-      return err(broken);
-    }
-    if (response.status === 101 || response.webSocket) {
-      abort();
-      return err(fault('upstream_protocol_error', 'the upstream switched protocols'));
-    }
-    // RFC 9110 §15: there are no others, and the runtime could not pass one on.
-    if (response.status > 599) {
-      abort();
-      return err(fault('upstream_protocol_error', `the status ${response.status} is none of HTTP's`));
-    }
-    // RFC 9112 §7.4: nobody asked for one. The runtime takes off chunked alone; in what is left no credential could be found.
-    if (!/^(?:chunked|identity)?$/i.test(response.headers.get('transfer-encoding') ?? '')) {
-      abort();
-      return err(fault('upstream_protocol_error', 'the answer has a transfer coding besides chunked'));
+      return err(unfit);
     }
     const clientGone = (): boolean => call.request.signal.aborted || upload.brokeOff();
     return ok({ injected, response, abort, clientGone, deadline });
@@ -71,6 +57,17 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', IDEMPOTENT.has(request.method)),
     );
   }
+}
+
+/** Why an answer cannot be passed on, or null. */
+function unfitOf({ status, webSocket, headers }: Response): Fault | null {
+  if (status === 101 || webSocket) return fault('upstream_protocol_error', 'the upstream switched protocols');
+  // RFC 9110 §15: there are no others, and the runtime could not pass one on.
+  if (status > 599) return fault('upstream_protocol_error', `the status ${status} is none of HTTP's`);
+  // RFC 9112 §7.4: nobody asked for one. The runtime takes off chunked alone; in what is left no credential could be found.
+  if (!/^(?:chunked|identity)?$/i.test(headers.get('transfer-encoding') ?? ''))
+    return fault('upstream_protocol_error', 'the answer has a transfer coding besides chunked');
+  return null;
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
