@@ -13,7 +13,7 @@ import {
   type Seat,
   type StoredApproval,
 } from './contract.ts';
-import type { Waited } from './desk.ts';
+import type { Waited } from './waiting.ts';
 
 type Bindings = Pick<Env, 'APPROVALS'>;
 type Stub = ReturnType<Env['APPROVALS']['get']>;

@@ -1,7 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
-import type { LedgerNote, RecordAnswer } from '../ledger/contract.ts';
-import { ledgerNameOf } from '../ledger/name.ts';
 import type {
   Ask,
   AskAnswer,
@@ -12,8 +10,10 @@ import type {
   StoredApproval,
 } from './contract.ts';
 import { SEAT_EXPIRY, SEAT_SESSION } from './contract.ts';
+import { deliverDue } from './deliveries.ts';
 import { approvalJson } from './json.ts';
 import { nonceOfLink } from './link.ts';
+import { Notes } from './notes.ts';
 import {
   type Approval,
   type ApprovalState,
@@ -26,8 +26,9 @@ import {
   stateAt,
   usedOnce,
 } from './state.ts';
-import { ApprovalStore, type WaitingNote } from './store.ts';
-import { sendMessage, type WebhookSettings, webhookSettings } from './webhook.ts';
+import { ApprovalStore } from './store.ts';
+import { type Waited, Waiting } from './waiting.ts';
+import { type WebhookSettings, webhookSettings } from './webhook.ts';
 
 /** What the desk reads of the environment. */
 export type DeskEnv = Pick<
@@ -41,43 +42,32 @@ export type DeskEnv = Pick<
   | 'KEYWARDEN_APPROVAL_MAX_HOURLY'
 >;
 
-/** How a wait ended: by a decision, by its time, because another yes may cover it, or because too many wait. */
-export type Waited = ApprovalState | 'kin' | 'full';
-
 const HOUR_MS = 3_600_000;
 const MAX_DESK = 5_000;
-/** Calls of one agent that may be held at once. */
-const MAX_WAITING = 100;
 const KEPT_MS = 30 * 24 * HOUR_MS;
 const NOTE_RETRY_MS = 1_000;
-const MAX_DELIVERIES = 8;
 const MAX_SOCKETS = 200;
 /** The close code by which the console knows the end of its sign-in. */
 const SIGNED_OUT = 4001;
-
-interface Waiter {
-  readonly agent: string;
-  readonly wake: (how: Waited) => void;
-}
 
 /**
  * The approvals desk: one object for all agents, since reviewers look at one list. It knows what was asked and decided.
  * How often a yes was used is counted where the intent is recorded, in the agent's ledger (docs/decisions/0007).
  *
- * A decision, its note for the chain, and a burnt link are one transaction; notes reach the ledger at least once and stand
- * there once.
+ * A decision, its note for the chain, and a burnt link are one transaction.
  */
 export class ApprovalsDesk extends DurableObject<DeskEnv> {
   readonly #store: ApprovalStore;
   readonly #bounds: Bounds;
   readonly #webhook: WebhookSettings | null;
-  readonly #waiting = new Map<string, Set<Waiter>>();
-  #draining: Promise<ReadonlySet<string>> | null = null;
+  readonly #notes: Notes;
+  readonly #waiting = new Waiting();
   #alarmAt: number | null = null;
 
   constructor(ctx: DurableObjectState, env: DeskEnv) {
     super(ctx, env);
     this.#store = new ApprovalStore(ctx.storage.sql);
+    this.#notes = new Notes(this.#store, env.LEDGER, () => this.#schedule(Date.now() + NOTE_RETRY_MS));
     this.#bounds = {
       maxPending: positive(env.KEYWARDEN_APPROVAL_MAX_PENDING, 20),
       maxHourly: positive(env.KEYWARDEN_APPROVAL_MAX_HOURLY, 200),
@@ -119,14 +109,14 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
           for (const one of this.#store.ofBinding(question.binding))
             if (one.state === 'pending') this.#end(one.id, 'superseded');
         // The yes stands in the chain before the call that it allows.
-        if ((await this.#drain()).has(question.agent)) throw new Error('the decision could not be recorded');
+        if ((await this.#notes.drain()).has(question.agent)) throw new Error('the decision could not be recorded');
         return { kind: 'granted', grant: grantOf(answer.approval) };
       }
       case 'new': {
         const approval = opened(crypto.randomUUID(), question, now);
         this.ctx.storage.transactionSync(() => {
           this.#store.insert(approval, shown);
-          this.#note(approval, 'approval.requested', requestId, null, {
+          this.#notes.add(approval, 'approval.requested', requestId, null, {
             method: shown.method,
             // Never a query's values: a row is kept for long, and they may hold a secret.
             url: shown.url.replace(/\?.*$/s, ''),
@@ -139,7 +129,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
         });
         this.#schedule();
         this.#push('pending', { approval, shown });
-        if ((await this.#drain()).has(question.agent)) throw new Error('the question could not be recorded');
+        if ((await this.#notes.drain()).has(question.agent)) throw new Error('the question could not be recorded');
         return { kind: 'pending', id: approval.id };
       }
     }
@@ -151,30 +141,11 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
     if (approval === undefined) return 'expired';
     const state = stateAt(approval, Date.now());
     if (state !== 'pending') return state;
-    let ofAgent = 0;
-    for (const set of this.#waiting.values()) for (const one of set) if (one.agent === approval.agent) ofAgent += 1;
-    if (ofAgent >= MAX_WAITING) return 'full';
-    const set = this.#waiting.get(id) ?? new Set<Waiter>();
-    this.#waiting.set(id, set);
-    return new Promise<Waited>((resolve) => {
-      const waiter: Waiter = {
-        agent: approval.agent,
-        wake: (how) => {
-          clearTimeout(timer);
-          set.delete(waiter);
-          if (set.size === 0 && this.#waiting.get(id) === set) this.#waiting.delete(id);
-          resolve(how);
-        },
-      };
-      const timer = setTimeout(
-        () => {
-          this.#expire(Date.now());
-          waiter.wake(stateOr(this.#store.get(id)?.approval));
-        },
-        Math.min(ms, Math.max(0, approval.expiresAt - Date.now()) + 1),
-      );
-      set.add(waiter);
-    });
+    const late = (): Waited => {
+      this.#expire(Date.now());
+      return stateOr(this.#store.get(id)?.approval);
+    };
+    return this.#waiting.wait(approval, Math.min(ms, Math.max(0, approval.expiresAt - Date.now()) + 1), late);
   }
 
   /** A call went out by this yes: for people; the ledger has counted it. */
@@ -190,7 +161,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
   /** The token that asked was revoked. */
   async revoked(id: string): Promise<void> {
     this.#end(id, 'revoked');
-    await this.#drain();
+    await this.#notes.drain();
   }
 
   async get(id: string): Promise<StoredApproval | null> {
@@ -222,7 +193,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
       if (nonce !== null) this.#store.burnLink(nonce, now);
       this.#store.update(next);
       const event = decision.verdict === 'approve' ? 'approval.approved' : 'approval.denied';
-      this.#note(next, event, requestId, decider.operator, {
+      this.#notes.add(next, event, requestId, decider.operator, {
         via: decision.via,
         scope: decision.verdict === 'approve' ? decision.scope : null,
         votes: decision.verdict === 'approve' ? `${next.votes.length}/${next.count}` : null,
@@ -232,11 +203,11 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
     });
     await this.ctx.storage.sync();
     this.#schedule();
-    await this.#drain();
+    await this.#notes.drain();
     this.#push(next.state === 'pending' ? 'pending' : 'decided', { approval: next, shown });
-    if (next.state !== 'pending') this.#wake(id, next.state);
+    if (next.state !== 'pending') this.#waiting.wake(id, next.state);
     if (next.scope === 'alike' && next.alikeKey !== null)
-      for (const kin of this.#store.pendingOfKind(next.alikeKey)) this.#wake(kin.id, 'kin');
+      for (const kin of this.#store.pendingOfKind(next.alikeKey)) this.#waiting.wake(kin.id, 'kin');
     return { kind: 'ok', stored: { approval: next, shown } };
   }
 
@@ -280,8 +251,8 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
     this.#alarmAt = null;
     const now = Date.now();
     this.#expire(now);
-    const stuck = await this.#drain();
-    await this.#deliver(now);
+    const stuck = await this.#notes.drain();
+    if (this.#webhook !== null) await deliverDue(this.#store, this.#webhook, now);
     this.#store.prune(now - KEPT_MS);
     this.#schedule(stuck.size === 0 ? null : now + NOTE_RETRY_MS);
   }
@@ -307,15 +278,11 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
     this.ctx.storage.transactionSync(() => {
       this.#store.update(next);
       this.#store.removeDelivery(id);
-      this.#note(next, 'approval.expired', id, null, { why: reason, was: stored.approval.state });
+      this.#notes.add(next, 'approval.expired', id, null, { why: reason, was: stored.approval.state });
     });
     this.#schedule(Date.now());
     this.#push('decided', { ...stored, approval: next });
-    this.#wake(id, 'expired');
-  }
-
-  #wake(id: string, how: Waited): void {
-    for (const waiter of [...(this.#waiting.get(id) ?? [])]) waiter.wake(how);
+    this.#waiting.wake(id, 'expired');
   }
 
   #push(type: 'pending' | 'decided', stored: StoredApproval): void {
@@ -335,94 +302,6 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> {
         // It is closing.
       }
     }
-  }
-
-  #note(
-    approval: Approval,
-    event: LedgerNote['event'],
-    requestId: string,
-    operator: string | null,
-    detail: LedgerNote['detail'],
-  ): void {
-    const note: LedgerNote = {
-      event,
-      requestId,
-      agent: approval.agent,
-      session: approval.session,
-      tokenId: approval.tokenId,
-      capability: approval.capability,
-      service: null,
-      operator,
-      reason: null,
-      detail: { approval: approval.id, request: approval.binding, ...detail },
-    };
-    this.#store.addNote(approval.agent, JSON.stringify(note));
-  }
-
-  /** Sends the waiting notes to the ledgers, in order. @returns agents whose notes wait still. */
-  async #drain(): Promise<ReadonlySet<string>> {
-    // Who comes while one runs needs its own note sent too.
-    while (this.#draining !== null) await this.#draining;
-    this.#draining = this.#drainAll().finally(() => {
-      this.#draining = null;
-    });
-    return this.#draining;
-  }
-
-  async #drainAll(): Promise<ReadonlySet<string>> {
-    const stuck = new Set<string>();
-    const byAgent = Map.groupBy(this.#store.notes(), ({ agent }) => agent);
-    await Promise.all(
-      [...byAgent].map(async ([agent, notes]) => {
-        if (!(await this.#send(agent, notes))) stuck.add(agent);
-      }),
-    );
-    if (stuck.size > 0) this.#schedule(Date.now() + NOTE_RETRY_MS);
-    return stuck;
-  }
-
-  async #send(agent: string, notes: readonly WaitingNote[]): Promise<boolean> {
-    const last = notes.at(-1)?.id ?? 0;
-    // What was sent before may have been recorded: said to the ledger, which then looks.
-    const attempt = notes.some(({ sent }) => sent === 1) ? 1 : 0;
-    this.#store.markSent(agent, last);
-    try {
-      const ledger = this.env.LEDGER.get(this.env.LEDGER.idFromName(ledgerNameOf({ kind: 'agent', agent })));
-      const answer = (await ledger.record({
-        attempt,
-        outcomes: [],
-        refused: [],
-        notes: notes.map(({ note }) => JSON.parse(note) as LedgerNote),
-      })) as RecordAnswer;
-      if (answer.effect !== 'recorded') return false;
-      this.#store.removeNotes(agent, last);
-      return true;
-    } catch (error) {
-      console.error(
-        `keywarden: error: an approval's notes wait: ${error instanceof Error ? error.message : 'unknown'}`,
-      );
-      return false;
-    }
-  }
-
-  async #deliver(now: number): Promise<void> {
-    const settings = this.#webhook;
-    if (settings === null) return;
-    const due = this.#store.dueDeliveries(now);
-    await Promise.all(
-      due.map(async ({ approval: id, nonce, attempt }) => {
-        const stored = this.#store.get(id);
-        const open = stored !== null && stateAt(stored.approval, now) === 'pending';
-        if (!open || (await sendMessage(settings, stored, nonce, now))) return this.#store.removeDelivery(id);
-        if (attempt + 1 >= MAX_DELIVERIES) {
-          console.error('keywarden: error: reviewers were not told of an approval: the webhook does not take it');
-          return this.#store.removeDelivery(id);
-        }
-        // Decided meanwhile: then its delivery is gone, and stays so.
-        if (stateOr(this.#store.get(id)?.approval) === 'pending')
-          this.#store.putDelivery({ approval: id, nonce, attempt: attempt + 1, at: Date.now() + 1000 * 2 ** attempt });
-      }),
-    );
   }
 
   #schedule(by: number | null = null): void {
