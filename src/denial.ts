@@ -1,5 +1,5 @@
 /**
- * Every private reason for a no. Rich here, poor outside: only `problem.ts` words what a client sees.
+ * Every private reason for a no. Rich here, poor outside: only `problem/` words what a client sees.
  * Evidence may name policies, capabilities, header names and limits; never a header value, a token, a body or a secret.
  */
 export type Denial =

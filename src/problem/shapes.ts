@@ -1,5 +1,5 @@
 import type { ErrorShape } from '../policy/ruled.ts';
-import type { PublicProblem } from './problem.ts';
+import type { PublicProblem } from './public-problem.ts';
 
 /** An error body as a service's own SDK expects it. */
 export interface ShapedError {
