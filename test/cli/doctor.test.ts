@@ -119,4 +119,5 @@ it.each([
   [1, 'row', '1 row'],
   [2, 'capability', '2 capabilities'],
   [1, 'capability', '1 capability'],
+  [2, 'process', '2 processes'],
 ])('%d %s is %s', (count, noun, words) => expect(counted(count, noun)).toBe(words));

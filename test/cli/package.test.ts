@@ -81,6 +81,6 @@ describe('the package, installed somewhere', () => {
 
   it('has its attacks along', async () => {
     const { code, stdout } = await keywarden(['selftest', '--row', 'B1'], here);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('held 1 attacks') });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('held 1 attack\n') });
   });
 });
