@@ -130,7 +130,7 @@ describe('git through the edge', () => {
     );
     expect(refusal.code).toBe(128);
     expect(refusal.output).toContain('The requested URL returned error: 403');
-    expect(refusal.output).toMatch(/remote: .*(does not hold|allows this call only when)/);
+    expect(refusal.output).toMatch(/remote: .*the token does not hold: git:push/);
     expect(upstream.inside('branch', '--list', 'sneaky')).toBe('');
   });
 
