@@ -56,13 +56,10 @@ export function parseCount(text: string): number {
 
 /** Collects `--can a,b --can c` into one list without repetitions. */
 export function collectNames(text: string, before: readonly string[] = []): string[] {
-  return [
-    ...new Set([
-      ...before,
-      ...text
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== ''),
-    ]),
-  ];
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  if (names.length === 0) throw new InvalidArgumentError('It names nothing.');
+  return [...new Set([...before, ...names])];
 }

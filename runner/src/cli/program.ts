@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, type Option } from 'commander';
 import { inPackage } from '../project.ts';
 import { approvalsCommand } from './commands/approvals.ts';
 import { auditCommand } from './commands/audit.ts';
@@ -60,10 +60,25 @@ Exit codes: 0 done; 1 the answer is no; 2 wrong usage; 125 keywarden failed.`;
 /** Every command throws instead of exiting, and complains in our form. */
 function settle(command: Command): void {
   command.exitOverride().configureOutput({ outputError: (text) => complainAbout(text, command) });
+  for (const option of command.options) if (option.required && !MAY_BE_EMPTY.has(option.name())) refuseEmpty(option);
   for (const sub of command.commands) {
     sub.helpCommand(false);
     settle(sub);
   }
+}
+
+/** Words, which may be none. */
+const MAY_BE_EMPTY = new Set(['body', 'reason']);
+
+/** `--state "$DIR"` where nobody set DIR means no folder, and above all not the one where we stand. */
+function refuseEmpty(option: Option): void {
+  const parse = option.parseArg;
+  option.argParser((text, before) => {
+    // Its own words say what it should be.
+    const value = parse === undefined ? text : parse(text, before);
+    if (text.trim() === '') throw new InvalidArgumentError('It is empty.');
+    return value;
+  });
 }
 
 /** Commander's `error: …\n(Did you mean …?)` as an error and hints. */
@@ -75,7 +90,7 @@ function complainAbout(text: string, command: Command): void {
   complain(first.replace(/^error: /, ''), [...hints, `see ${fullName(command)} --help`]);
 }
 
-function fullName(command: Command): string {
+export function fullName(command: Command): string {
   return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
 }
 
