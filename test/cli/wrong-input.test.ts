@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Ended, keywarden, type RunOptions, scratch } from './command-line.ts';
 
@@ -23,6 +24,25 @@ async function refused(code: number, args: readonly string[], env: RunOptions['e
 
 describe('what is wrong in a command line', () => {
   const RUN = ['run', '--no-edge'];
+  it.each([
+    [[...RUN, '--timeout', '25h'], /at most 24h/],
+    [[...RUN, '--timeout', '-5'], /'-5' is invalid/],
+    [[...RUN, '--memory', '999999999999g'], /this host has/],
+    [[...RUN, '--cpus', '999'], /this host has/],
+    [[...RUN, '--env', '1x=2'], /--env 1x: not the name/],
+    [[...RUN, '--secret', 'PATH=env:HOME'], /not yours to set/],
+    [[...RUN, '--agent', 'a!b'], /an agent id is/],
+    [[...RUN, '--can', ','], /It names nothing/],
+    [[...RUN, '--can', 'bank:read'], /--no-edge is for none/],
+    [[...RUN, '--image', 'x', '--root', '/y'], /one of them/],
+    [['token', '--agent', 'x', '--can', 'a:b', '--ttl', '9999d'], /at most 86400/],
+    [['sessions', 'show', 'x'], /no session id/],
+    [['policy', 'explain', '--agent', 'x', '--can', 'a:b', 'GET', 'nope'], /no policy has/],
+  ])('%j is wrong usage', async (args, why) => {
+    const words = args[0] === 'run' ? [...args, '--', 'true'] : args;
+    expect(await refused(2, words)).toMatch(why);
+  });
+
   it('an empty value is none: least of all the folder where we stand, or all that there is', async () => {
     for (const args of [
       [...RUN, '--state=', '--', 'true'],
@@ -36,5 +56,33 @@ describe('what is wrong in a command line', () => {
     ])
       expect(await refused(2, args)).toMatch(/ argument ' ?' is invalid\. It (is empty|names nothing)\.\n/);
     expect(readdirSync(place.path)).toEqual([]);
+  });
+});
+
+describe('what is wrong in the world', () => {
+  it('a file or folder that is not there, or is none, is told with what to do', async () => {
+    writeFileSync(join(place.path, 'file'), '');
+    for (const [args, why] of [
+      [['run', '--no-edge', '--state', 'file', '--', 'true'], /it is no directory/],
+      [['run', '--no-edge', '--mount', 'nowhere:/work', '--', 'true'], /no such folder/],
+      [['run', '--no-edge', '--root', 'nowhere', '--', 'true'], /no such folder/],
+      [['run', '--no-edge', '--secret', 'A=file:nowhere', '--', 'true'], /cannot read nowhere/],
+      [['keys', 'create', '--out', 'nowhere/k'], /the folder .*nowhere does not exist/],
+    ] as const)
+      expect(await refused(125, args)).toMatch(why);
+  });
+
+  it('an edge that cannot be reached, or an address that is none', async () => {
+    const env = { KEYWARDEN_OPERATOR_KEY: `kwop_${'k'.repeat(43)}` };
+    for (const [url, why] of [
+      ['http://127.0.0.1:1', /cannot be reached: .*ECONNREFUSED/],
+      ['nonsense', /no http\(s\) URL/],
+      ['http://edge.example', /not encrypted/],
+      ['http://user:pa55@127.0.0.1:1', /an address alone/],
+    ] as const) {
+      const text = await refused(125, ['audit', 'list'], { ...env, KEYWARDEN_URL: url });
+      expect(text).toMatch(why);
+      expect(text).not.toMatch(/pa55|kkkk/);
+    }
   });
 });

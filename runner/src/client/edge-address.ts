@@ -93,7 +93,10 @@ function checkedUrl(text: string): string {
     throw new Failure(`${text} is not encrypted, and the operator key must not travel in the clear`, 'use https://');
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw new Failure('KEYWARDEN_URL must be an address alone: no user, query or fragment');
+    throw new Failure(
+      'KEYWARDEN_URL must be an address alone: no user, query or fragment',
+      'as in https://keywarden.example.com',
+    );
   }
   return url.href.replace(/\/+$/, '');
 }

@@ -105,6 +105,10 @@ function unreachable(address: EdgeAddress, error: Error): Failure {
 const HINTS: Readonly<Record<string, string>> = {
   operator_key_invalid: 'the operator key is not one of this edge; keywarden doctor tells which was used',
   role_missing: 'use the key of an operator who has it, or give it to this one in KEYWARDEN_OPERATORS',
+  capability_unknown: 'keywarden policy check lists those that the policies define',
+  session_unknown: 'keywarden sessions list',
+  approval_unknown: 'keywarden approvals list',
+  not_found: 'is the address the edge itself, without a path of its own?',
   agent_unknown: 'policies/agents.yaml says which agents there are',
   capability_not_grantable: 'policies/agents.yaml says who may hold what',
   ttl_too_long: 'policies/agents.yaml says for how long (max_ttl)',

@@ -23,6 +23,9 @@ export function checkSizes(env: Readonly<Record<string, string>>): void {
 
 const TOO_LARGE = 'put it into a file, and mount it: --mount FILE:/work/FILE';
 
+/** What a name may be. */
+export const NAME = 'letters, digits and _, and no digit first: as in LOG_LEVEL';
+
 const KEPT = ['TERM', 'COLORTERM', 'LANG', 'LC_ALL', 'TZ', 'NO_COLOR'] as const;
 
 /** The name in `K=V` or `K`. */
@@ -58,11 +61,12 @@ export function environmentOf(
   for (const text of given) {
     const equals = text.indexOf('=');
     const name = nameOf(text);
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw usage(`--env ${name}: not the name of an environment variable`);
-    if (/^KEYWARDEN_/.test(name)) throw usage(`--env ${name}: keywarden sets this one itself`);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      throw usage(`--env ${name}: not the name of an environment variable`, NAME);
+    if (/^KEYWARDEN_/.test(name)) throw usage(`--env ${name}: keywarden sets this one itself`, 'choose another name');
     const value = equals < 0 ? outer[name] : text.slice(equals + 1);
     if (value === undefined) throw usage(`--env ${name}: it is not set here`, `--env ${name}=VALUE`);
-    if (value.includes('\0')) throw usage(`--env ${name}: the value holds a NUL`);
+    if (value.includes('\0')) throw usage(`--env ${name}: the value holds a NUL`, TOO_LARGE);
     env[name] = value;
   }
   return env;

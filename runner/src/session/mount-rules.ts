@@ -2,8 +2,6 @@ import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
-import { parseCredentialPaths } from '../helper/credential-list.ts';
-import { deniedClassOf } from '../helper/credential-match.ts';
 import type { Mount } from '../sandbox/backend.ts';
 
 export interface MountRequest {
@@ -86,11 +84,15 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
   } catch (error) {
     throw new Failure(
       `--mount ${request.source}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such folder' : (error as Error).message}`,
+      'make it first, or name one that is there',
     );
   }
   const kind = statSync(source);
   if (!kind.isDirectory() && !kind.isFile())
-    throw new Failure(`--mount ${source}: only folders and files can be mounted, no sockets or devices`);
+    throw new Failure(
+      `--mount ${source}: only folders and files can be mounted, no sockets or devices`,
+      'mount a folder',
+    );
   if (overlaps(source, host.state)) {
     throw new Failure(`--mount ${source}: Keywarden's own keys are in it (${host.state})`, [
       'mount a folder below it that does not hold them',
@@ -105,25 +107,6 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
     ]);
   }
   return { source, destination, writable: request.writable };
-}
-
-/**
- * What is mounted where credentials lie the sandbox would deny, and count as an attempt at them: --mount-anyway makes none of
- * it readable.
- *
- * @param list  As in `hostPaths`.
- * @param home  The agent's, inside.
- */
-export function checkPlaces(mounts: readonly Mount[], list: string | null, home: string): void {
-  const denied = list === null ? [] : parseCredentialPaths(list);
-  for (const { destination } of mounts) {
-    const why = deniedClassOf(destination, denied, home);
-    if (why === null) continue;
-    throw usage(`--mount …:${destination}: the sandbox denies opens there, as of a place for credentials (${why})`, [
-      'mount it elsewhere, as on /work, and tell the program where',
-      'a secret that the agent shall have: --secret NAME=file:PATH',
-    ]);
-  }
 }
 
 /**

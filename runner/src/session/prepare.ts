@@ -1,16 +1,18 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { availableParallelism, hostname, totalmem } from 'node:os';
+import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { AgentId, CapabilityName } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
 import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
-import type { BackendName, Layer, Limits, Mount } from '../sandbox/backend.ts';
+import type { BackendName, Layer, Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
+import { limitsOf } from './limits.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
-import { checkMount, checkNesting, checkPlaces, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
+import { checkPlaces } from './mount-places.ts';
+import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';
@@ -53,7 +55,6 @@ export interface Prepared {
 
 const GRACE_MS = 5_000;
 const MAX_TIMEOUT_SECONDS = 86_400;
-const GIB = 1024 ** 3;
 /** bubblewrap takes 9000, its own options with them. */
 const MAX_WORDS = 8_000;
 
@@ -154,15 +155,19 @@ function checkNames(request: RunRequest): void {
     ),
   ].flatMap((list) => list ?? []);
   if (problems.length > 0) throw usage(problems.join('\n'));
-  if (request.capabilities.length > 100) throw usage('--can: at most 100 capabilities a session');
-  if (request.capabilities.length > 0 && !request.hasEdge) throw usage('--can needs an edge: leave --no-edge away');
-  if (request.timeoutSeconds > MAX_TIMEOUT_SECONDS) throw usage('--timeout: a session lives at most 24h');
+  if (request.capabilities.length > 100)
+    throw usage('--can: at most 100 capabilities a session', 'fewer of them, or two sessions');
+  if (request.capabilities.length > 0 && !request.hasEdge)
+    throw usage('--can needs an edge, and --no-edge is for none', 'leave one of them away');
+  if (request.timeoutSeconds > MAX_TIMEOUT_SECONDS)
+    throw usage('--timeout: a session lives at most 24h', '--timeout 24h');
   if (request.workdir !== null && !request.workdir.startsWith('/'))
     throw usage('--workdir: an absolute path in the sandbox', '--workdir /work');
 }
 
 function wantedBackend({ backend, image, root }: RunRequest): BackendName | 'auto' {
-  if (image !== null && root !== null) throw usage('--image is for docker and --root for namespace: give one of them');
+  if (image !== null && root !== null)
+    throw usage('--image is for docker and --root for namespace', 'give one of them');
   if (image !== null && backend === 'namespace')
     throw usage('--image is for the docker backend', '--root DIR is for this one');
   if (root !== null && backend === 'docker')
@@ -176,10 +181,10 @@ function mountsOf(request: RunRequest): Mount[] {
   const list = textOrNull(CREDENTIAL_PATHS);
   const host = hostPaths(request.state.path, list);
   const mounts = request.mounts.map((text) => checkMount(parseMount(text), host, request.mountAnyway));
-  if (mounts.length > 32) throw usage('--mount: at most 32 of them');
+  if (mounts.length > 32) throw usage('--mount: at most 32 of them', 'mount a folder that holds several');
   const seen = new Set<string>();
   for (const { destination } of mounts) {
-    if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`);
+    if (seen.has(destination)) throw usage(`--mount: two of them for ${destination}`, 'give each a place of its own');
     seen.add(destination);
   }
   checkPlaces(mounts, list, INSIDE_HOME);
@@ -189,6 +194,8 @@ function mountsOf(request: RunRequest): Mount[] {
 
 const isFolder = ({ source }: Mount): boolean => statSync(source).isDirectory();
 
+const A_ROOT = 'a folder with a system of its own: mmdebstrap makes one';
+
 /** All of it can be read inside: never the host's own root, nor what holds homes or Keywarden's keys. */
 function rootOf({ root, state }: RunRequest): string | null {
   if (root === null) return null;
@@ -196,12 +203,14 @@ function rootOf({ root, state }: RunRequest): string | null {
   try {
     path = realpathSync(root);
   } catch (error) {
-    throw new Failure(`--root ${root}: ${codeOf(error) === 'ENOENT' ? 'there is no such folder' : codeOf(error)}`);
+    throw new Failure(
+      `--root ${root}: ${codeOf(error) === 'ENOENT' ? 'there is no such folder' : codeOf(error)}`,
+      A_ROOT,
+    );
   }
-  if (!statSync(path).isDirectory()) throw new Failure(`--root ${root}: this is no folder`);
+  if (!statSync(path).isDirectory()) throw new Failure(`--root ${root}: this is no folder`, A_ROOT);
   const why = reasonAgainstRoot(path, hostPaths(state.path, null));
-  if (why !== null)
-    throw new Failure(`--root ${root}: ${why}`, 'a folder with a system of its own: mmdebstrap makes one');
+  if (why !== null) throw new Failure(`--root ${root}: ${why}`, A_ROOT);
   return path;
 }
 
@@ -217,21 +226,6 @@ function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
     `--require-count: the ${backend} backend cannot count here: ${absent.map((l) => `${l.name} (${l.detail})`).join(', ')}`,
     absent.flatMap((l) => (l.mend === null ? [] : [l.mend])),
   );
-}
-
-function limitsOf(request: RunRequest): Limits {
-  const cores = availableParallelism();
-  if (request.cpus !== null && request.cpus > cores) throw usage(`--cpus: this host has ${cores}`);
-  if (request.memoryBytes !== null && request.memoryBytes > totalmem())
-    throw usage(`--memory: this host has ${Math.floor(totalmem() / 1024 ** 2)}m`);
-  return {
-    memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),
-    cpus: request.cpus ?? Math.min(2, cores),
-    pids: request.pids ?? 512,
-    openFiles: 4096,
-    fileBytes: 2 * GIB,
-    tmpBytes: GIB / 2,
-  };
 }
 
 /** Even when output is not masked, a receipt holds no secret. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Failure, usage } from '../failure.ts';
-import { nameOf } from './environment.ts';
+import { NAME, nameOf } from './environment.ts';
 
 /** Where a secret comes from, as `--secret NAME[=env:VAR|file:PATH|command:CMD]` says. */
 export interface SecretSource {
@@ -15,6 +15,8 @@ export interface SecretSource {
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const MAX_BYTES = 65_536;
 const COMMAND_TIMEOUT_MS = 60_000;
+
+const AS_FILE = 'put it into a file that the agent reads: --mount FILE:/work/FILE';
 
 /** Variables that steer the sandbox itself, or what the dynamic linker and interpreters run before the agent does. */
 const RESERVED = /^(KEYWARDEN_.*|LD_.*|PATH|HOME|BASH_ENV|ENV|NODE_OPTIONS|PYTHONSTARTUP)$/;
@@ -42,8 +44,8 @@ export function parseSecretSources(texts: readonly string[], env: readonly strin
 function parseSecretSource(text: string): SecretSource {
   const equals = text.indexOf('=');
   const name = nameOf(text);
-  if (!VARIABLE.test(name)) throw usage(`--secret ${name}: not the name of an environment variable`);
-  if (RESERVED.test(name)) throw usage(`--secret ${name}: this variable is not yours to set`);
+  if (!VARIABLE.test(name)) throw usage(`--secret ${name}: not the name of an environment variable`, NAME);
+  if (RESERVED.test(name)) throw usage(`--secret ${name}: this variable is not yours to set`, 'choose another name');
   if (equals < 0) return { name, from: { kind: 'env', variable: name } };
   const source = /^(env|file|command):(.+)$/s.exec(text.slice(equals + 1));
   // Said without the text: a value given here by mistake must not be shown again.
@@ -55,16 +57,17 @@ function parseSecretSource(text: string): SecretSource {
   const [, kind, where = ''] = source;
   if (kind === 'file') return { name, from: { kind, path: where } };
   if (kind === 'command') return { name, from: { kind, command: where } };
-  if (!VARIABLE.test(where)) throw usage(`--secret ${name}=env:…: not the name of an environment variable`);
+  if (!VARIABLE.test(where)) throw usage(`--secret ${name}=env:…: not the name of an environment variable`, NAME);
   return { name, from: { kind: 'env', variable: where } };
 }
 
 /** @throws Failure that names the secret, never its value. */
 export function readSecret({ name, from }: SecretSource, env: NodeJS.ProcessEnv = process.env): string {
   const value = withoutLastNewline(rawValue(name, from, env));
-  if (value === '') throw new Failure(`the secret ${name} is empty`);
-  if (value.length > MAX_BYTES) throw new Failure(`the secret ${name} is longer than ${MAX_BYTES} bytes`);
-  if (value.includes('\0')) throw new Failure(`the secret ${name} holds a NUL, which no environment variable can`);
+  if (value === '') throw new Failure(`the secret ${name} is empty`, 'look at where it comes from');
+  if (value.length > MAX_BYTES) throw new Failure(`the secret ${name} is longer than ${MAX_BYTES} bytes`, AS_FILE);
+  if (value.includes('\0'))
+    throw new Failure(`the secret ${name} holds a NUL, which no environment variable can`, AS_FILE);
   return value;
 }
 
@@ -79,7 +82,10 @@ function rawValue(name: string, from: SecretSource['from'], env: NodeJS.ProcessE
       try {
         return readFileSync(from.path, 'utf8');
       } catch (error) {
-        throw new Failure(`the secret ${name}: cannot read ${from.path}: ${(error as NodeJS.ErrnoException).code}`);
+        throw new Failure(
+          `the secret ${name}: cannot read ${from.path}: ${(error as NodeJS.ErrnoException).code}`,
+          'name a file that you can read',
+        );
       }
     case 'command':
       try {
@@ -92,7 +98,10 @@ function rawValue(name: string, from: SecretSource['from'], env: NodeJS.ProcessE
         });
       } catch (error) {
         const { status } = error as { status?: number | null };
-        throw new Failure(`the secret ${name}: its command failed${status == null ? '' : ` with ${status}`}`);
+        throw new Failure(
+          `the secret ${name}: its command failed${status == null ? '' : ` with ${status}`}`,
+          'it is run by /bin/sh, must end within 60 s, and prints the secret alone',
+        );
       }
   }
 }

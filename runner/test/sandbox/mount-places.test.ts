@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CREDENTIAL_PATHS } from '../../src/helper/credential-list.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
 import { INSIDE_HOME } from '../../src/session/environment.ts';
-import { checkPlaces } from '../../src/session/mount-rules.ts';
+import { checkPlaces } from '../../src/session/mount-places.ts';
 import { Place } from './support/sandboxed.ts';
 
 let place: Place;

@@ -1,10 +1,9 @@
 import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { counted } from '../../counted.ts';
 import { Failure } from '../../failure.ts';
-import { codeOf } from '../../state/private-file.ts';
+import { cannotWrite } from '../cannot-write.ts';
 import { harmlessJson, note } from '../terminal.ts';
 
 export interface ExportOptions {
@@ -54,24 +53,4 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
     closeSync(fd);
   }
   return Math.max(0, lines - 1);
-}
-
-function cannotWrite(file: string, error: unknown): Failure {
-  const folder = dirname(resolve(file));
-  switch (codeOf(error)) {
-    case 'EEXIST':
-      return new Failure(`${file} exists already`, 'name a file that does not exist yet');
-    case 'ENOENT':
-      return new Failure(
-        `cannot write ${file}: the folder ${folder} does not exist`,
-        `make it first: mkdir -p ${folder}`,
-      );
-    case 'ENOTDIR':
-      return new Failure(`cannot write ${file}: ${folder} is no folder`, 'name a file in a folder that exists');
-    default:
-      return new Failure(
-        `cannot write ${file}: ${(error as Error).message}`,
-        'name a file in a folder that you may write',
-      );
-  }
 }

@@ -3,6 +3,7 @@ import { Failure, usage } from '../../failure.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../state/keys.ts';
 import { type OperatorRole, ROLES } from '../../state/operator-roles.ts';
 import { writePrivateFile } from '../../state/private-file.ts';
+import { cannotWrite } from '../cannot-write.ts';
 import { note, print, printJson } from '../terminal.ts';
 import type { CreateOptions } from './keys.ts';
 
@@ -42,7 +43,7 @@ function writeKeys(file: string, made: Readonly<Record<string, string>>, json: b
   try {
     writePrivateFile(file, `${text}\n`);
   } catch (error) {
-    throw new Failure(`cannot write ${file}: ${(error as Error).message}`);
+    throw cannotWrite(file, error);
   }
   note(
     `wrote ${file} (mode 0600): the edge needs KEYWARDEN_SIGNING_KEY and KEYWARDEN_OPERATORS, the operator KEYWARDEN_OPERATOR_KEY`,

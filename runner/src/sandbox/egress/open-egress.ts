@@ -68,7 +68,9 @@ export async function openEgress(
   });
   server.on('connection', (client) => connections.opened(client));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Failure(`cannot listen on ${socket}: ${error.message}`)));
+    server.once('error', (error) =>
+      reject(new Failure(`cannot listen on ${socket}: ${error.message}`, 'another --state DIR')),
+    );
     server.listen(socket, resolve);
   });
   chmodSync(socket, 0o600);
