@@ -63,11 +63,15 @@ describe('what is wrong in the world', () => {
   it('a file or folder that is not there, or is none, is told with what to do', async () => {
     writeFileSync(join(place.path, 'file'), '');
     for (const [args, why] of [
+      [['sweep', '--state', 'file'], /cannot read the state directory/],
+      [['sessions', 'list', '--state', 'file'], /cannot read the state directory/],
+      [['audit', 'list', '--state', 'file'], /holds no operator\.key/],
       [['run', '--no-edge', '--state', 'file', '--', 'true'], /it is no directory/],
       [['run', '--no-edge', '--mount', 'nowhere:/work', '--', 'true'], /no such folder/],
       [['run', '--no-edge', '--root', 'nowhere', '--', 'true'], /no such folder/],
       [['run', '--no-edge', '--secret', 'A=file:nowhere', '--', 'true'], /cannot read nowhere/],
       [['keys', 'create', '--out', 'nowhere/k'], /the folder .*nowhere does not exist/],
+      [['sessions', 'verify', 'nowhere'], /there is no such file/],
     ] as const)
       expect(await refused(125, args)).toMatch(why);
   });
@@ -84,5 +88,11 @@ describe('what is wrong in the world', () => {
       expect(text).toMatch(why);
       expect(text).not.toMatch(/pa55|kkkk/);
     }
+  });
+
+  it('a HOME that is no folder is told; one that is relative is nobody’s', async () => {
+    expect(await refused(125, ['sweep'], { HOME: '/dev/null' })).toMatch(/cannot read the state directory/);
+    expect((await said(['sessions', 'list'], { HOME: 'relative' })).code).toBe(0);
+    expect(readdirSync(place.path)).not.toContain('relative');
   });
 });

@@ -5,7 +5,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -18,7 +17,7 @@ import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
 import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
 import { bootId, pidNamespace } from './boot-clock.ts';
 import { makeBox } from './places.ts';
-import type { RunnerState } from './runner-state.ts';
+import { namesIn, type RunnerState } from './runner-state.ts';
 import { isSessionId } from './session-id.ts';
 import type { Observer } from './steps.ts';
 
@@ -219,13 +218,7 @@ export type FoundLease =
 
 /** Every lease on this host, and drafts whose runner is dead. */
 export function listLeases(state: RunnerState): FoundLease[] {
-  let names: string[];
-  try {
-    names = readdirSync(state.sessions);
-  } catch {
-    return [];
-  }
-  return names.flatMap((name): FoundLease[] => {
+  return namesIn(state, state.sessions).flatMap((name): FoundLease[] => {
     if (isSessionId(name)) {
       const lease = readLease(state, name);
       return [lease === null ? { kind: 'damaged', session: name } : { kind: 'whole', session: name, lease }];

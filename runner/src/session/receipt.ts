@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, type JsonWebKey, sign } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RECEIPT_TYPE, SessionReceipt } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
@@ -8,7 +8,7 @@ import { codeOf, readPrivateFile, writePrivateFile } from '../state/private-file
 import type { Absence } from './absence.ts';
 import { wireCounters } from './counters.ts';
 import type { Ending, Lease } from './lease.ts';
-import type { RunnerState } from './runner-state.ts';
+import { namesIn, type RunnerState } from './runner-state.ts';
 import { isSessionId } from './session-id.ts';
 
 /** What a receipt says of a session, from its lease alone: a sweeper writes the same as the runner would have. */
@@ -79,15 +79,10 @@ export const markSent = (state: RunnerState, session: string): void =>
 
 /** Sessions whose receipt waits to be sent. */
 export function pendingReceipts(state: RunnerState): string[] {
-  try {
-    return readdirSync(state.receipts)
-      .filter((name) => name.endsWith('.pending'))
-      .map((name) => name.slice(0, -'.pending'.length))
-      .filter(isSessionId);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
-  }
+  return namesIn(state, state.receipts)
+    .filter((name) => name.endsWith('.pending'))
+    .map((name) => name.slice(0, -'.pending'.length))
+    .filter(isSessionId);
 }
 
 /** The JWS of a session's receipt; null when there is none. */
@@ -144,6 +139,7 @@ export function readReceiptFile(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Failure(`cannot read ${path}: ${(error as Error).message}`);
+    const why = codeOf(error) === 'ENOENT' ? 'there is no such file' : (error as Error).message;
+    throw new Failure(`cannot read ${path}: ${why}`, 'name a file of a receipt, or the id of a session that ran here');
   }
 }

@@ -1,6 +1,8 @@
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { openPrivateDirectory } from '../state/private-file.ts';
+import { readdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { Failure } from '../failure.ts';
+import { codeOf, openPrivateDirectory } from '../state/private-file.ts';
 import { nearestStateDirectory } from '../state/state-directory.ts';
 
 /** Where a runner keeps what outlives it: leases, receipts, its key. Everything in it is 0600, the folders 0700. */
@@ -35,8 +37,34 @@ export function findRunnerState(
   if (stateDir !== undefined) return runnerStateAt(stateDir);
   const nearest = env['KEYWARDEN_URL'] ? null : nearestStateDirectory(cwd);
   if (nearest !== null) return runnerStateAt(nearest.path);
-  const base = env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state');
+  const [xdg = '', home = ''] = [env['XDG_STATE_HOME'], env['HOME']];
+  // A relative one is to be passed over (XDG Base Directory Specification): it would be another in each folder.
+  const base = isAbsolute(xdg) ? xdg : join(isAbsolute(home) ? home : homeOfUser(), '.local', 'state');
   return runnerStateAt(join(base, 'keywarden'));
+}
+
+function homeOfUser(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    throw new Failure(
+      'there is no home to keep the state in: no HOME, and nobody of this uid',
+      'name a folder: --state DIR',
+    );
+  }
+}
+
+/** @throws Failure when there is something that cannot be read: it is not nothing. */
+export function namesIn(state: RunnerState, folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw new Failure(
+      `cannot read the state directory ${state.path}: ${(error as Error).message}`,
+      'name another with --state DIR, or become the user whose it is',
+    );
+  }
 }
 
 export function openRunnerState(state: RunnerState): void {

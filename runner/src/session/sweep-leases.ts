@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from '../failure.ts';
 import type { Backend, BackendName } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
@@ -209,6 +208,6 @@ export async function sweepQuietly(tools: SweepTools): Promise<void> {
       if (did !== 'left_alone') tools.say(`swept ${session}: ${detail}`);
     }
   } catch (error) {
-    tools.say(`sweeping failed: ${error instanceof Failure ? error.message : String(error)}`);
+    tools.say(`sweeping failed: ${(error as Error).message}`);
   }
 }

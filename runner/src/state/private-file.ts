@@ -29,7 +29,7 @@ export function readPrivateFile(path: string): string | null {
   try {
     fd = openSync(path, 'r');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw new Failure(
       `cannot read ${path}: ${(error as Error).message}`,
       `it must be readable by you: chmod 600 ${path}`,
@@ -49,7 +49,7 @@ export function readPrivateFile(path: string): string | null {
     return readFileSync(fd, 'utf8');
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure(`cannot read ${path}: ${(error as Error).message}`);
+    throw new Failure(`cannot read ${path}: ${(error as Error).message}`, 'move it away, or use another --state DIR');
   } finally {
     closeSync(fd);
   }

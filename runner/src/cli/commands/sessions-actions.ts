@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SessionDetail, SessionJson, SessionListResponse, type SessionReceipt } from '../../../../src/protocol.ts';
+import { counted } from '../../counted.ts';
 import { EXIT, Failure, usage } from '../../failure.ts';
 import { backendOf } from '../../session/choose-backend.ts';
 import { edgeIfAny } from '../../session/edge-of-runner.ts';
@@ -21,6 +22,8 @@ async function localSessions(
   state: RunnerState,
   stateDir: string | undefined,
 ): Promise<{ session_id: string; agent_id: string; runner_pid: number; deadline_at: string }[]> {
+  // Said before anything else is tried there, when it cannot be read.
+  listLeases(state);
   const { client } = edgeIfAny(stateDir);
   const edge = client === null ? null : sessionEdge(client);
   await sweepQuietly({ state, key: () => runnerKey(state), edge, backendOf, say: note });
@@ -118,7 +121,8 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   const jws = receiptJws(state, id);
   if (key === null || jws === null) throw new Failure(`nothing is known of ${id} here`, 'keywarden sessions list');
   const checked = await verifyReceiptFile(jws, id, key.x);
-  if (!checked.ok) throw new Failure(`the receipt of ${id} kept here is not valid: ${checked.why}`);
+  if (!checked.ok)
+    throw new Failure(`the receipt of ${id} kept here is not valid: ${checked.why}`, 'ask the edge for its own');
   if (options.json) printJson(checked.receipt);
   else printReceipt(checked.receipt);
 }
@@ -129,9 +133,14 @@ export async function stop(id: string, options: CommonOptions): Promise<void> {
   const asked: string[] = [];
   const lease = listLeases(state).find((found) => found.kind === 'whole' && found.session === id);
   // The runner looks for this file; it is faster than the edge's word, and works without an edge.
+  let unasked = `nothing of ${id} runs on this host`;
   if (lease?.kind === 'whole' && stateOfHolder(lease.lease.runner) !== 'dead') {
-    writeFileSync(join(state.sessions, id, STOP_FILE), '', { mode: 0o600 });
-    asked.push('runner');
+    try {
+      writeFileSync(join(state.sessions, id, STOP_FILE), '', { mode: 0o600 });
+      asked.push('runner');
+    } catch (error) {
+      unasked = `the runner of ${id} cannot be asked: ${(error as Error).message}`;
+    }
   }
   const { client, why } = edgeIfAny(options.state);
   if (client !== null) {
@@ -143,7 +152,10 @@ export async function stop(id: string, options: CommonOptions): Promise<void> {
       note(`the runner is asked, the edge was not: ${error.message}`);
     }
   } else if (asked.length === 0)
-    throw new Failure(`nothing of ${id} runs on this host, and no edge can be asked: ${why}`);
+    throw new Failure(`${unasked}, and no edge can be asked: ${why}`, [
+      'keywarden sessions list shows what runs',
+      'end it by a signal to its keywarden run, or name its state directory: --state DIR',
+    ]);
   if (options.json) printJson({ session_id: id, asked });
   else note(`${id}: asked to end (${asked.join(' and ')})`);
 }
@@ -156,7 +168,8 @@ export async function verify(file: string, options: CommonOptions & { key?: stri
       'give the public key that the runner announced: --key X',
       'the edge tells it: keywarden sessions show ID --json',
     ]);
-  if (!/^[A-Za-z0-9_-]{43}$/.test(x)) throw usage('--key: 43 characters of base64url, the x of an Ed25519 JWK');
+  if (!/^[A-Za-z0-9_-]{43}$/.test(x))
+    throw usage('--key: 43 characters of base64url, the x of an Ed25519 JWK', 'keywarden sessions show ID --json');
   const checked = await verifyReceiptFile(text, file, x);
   if (options.json) printJson(checked);
   else if (checked.ok) printReceipt(checked.receipt);
@@ -173,7 +186,7 @@ function printReceipt(receipt: SessionReceipt): void {
   print(
     absence.proven
       ? `left   nothing (looked at ${absence.looked_at})`
-      : `left   ${found.map(([kind, n]) => `${n} ${kind}`).join(', ')}`,
+      : `left   ${found.map(([kind, n]) => counted(n, kind)).join(', ')}`,
   );
   if (receipt.counters !== null) {
     const { denied, observed, blocked, dropped, sources } = receipt.counters;

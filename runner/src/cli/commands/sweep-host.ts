@@ -10,7 +10,7 @@ import type { SweepOptions } from './sweep.ts';
 
 export async function sweep(options: SweepOptions): Promise<number> {
   const state = findRunnerState(options.state);
-  const { client } = edgeIfAny(options.state);
+  const { client, why } = edgeIfAny(options.state);
   const swept = await sweepLeases({
     state,
     key: () => runnerKey(state),
@@ -18,6 +18,7 @@ export async function sweep(options: SweepOptions): Promise<number> {
     backendOf,
     say: note,
   });
+  if (client === null && swept.receiptsWaiting.length > 0) note(`no edge is asked: ${why}`);
   if (options.json) {
     printJson({
       sessions: swept.sessions,
