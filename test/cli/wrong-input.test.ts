@@ -36,6 +36,8 @@ describe('what is wrong in a command line', () => {
     [[...RUN, '--can', 'bank:read'], /--no-edge is for none/],
     [[...RUN, '--image', 'x', '--root', '/y'], /one of them/],
     [['token', '--agent', 'x', '--can', 'a:b', '--ttl', '9999d'], /at most 86400/],
+    [['selftest', '--row', 'x'], /from B1 to B69/],
+    [['selftest', '--row', '70'], /from B1 to B69/],
     [['sessions', 'show', 'x'], /no session id/],
     [['policy', 'explain', '--agent', 'x', '--can', 'a:b', 'GET', 'nope'], /no policy has/],
   ])('%j is wrong usage', async (args, why) => {

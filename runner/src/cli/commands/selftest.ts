@@ -1,6 +1,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { SetExit } from '../program.ts';
 
+/** Of threats.md, section B. */
+const LAST_ROW = 69;
+
 export interface SelftestOptions {
   readonly backend: 'auto' | 'namespace' | 'docker';
   readonly image?: string;
@@ -16,7 +19,7 @@ export function selftestCommand(setExit: SetExit): Command {
     .addOption(new Option('--backend <name>', 'which sandbox').choices(['auto', 'namespace', 'docker']).default('auto'))
     .option('--image <name>', 'docker: the image')
     .option('--root <dir>', "namespace: a root folder in place of the host's /usr")
-    .option('--row <row>', 'only the probes of one row of the threat list: B5')
+    .option('--row <row>', 'only the probes of one row of the threat list: B5', parseRow)
     .option('--race-seconds <n>', 'how long row B13 swaps the path under an open (default: 5)', parseSeconds)
     .option(
       '--json',
@@ -38,6 +41,13 @@ Examples:
       const { attack } = await import('./selftest-attack.ts');
       setExit(await attack(options));
     });
+}
+
+function parseRow(text: string): string {
+  const row = /^B?(\d{1,2})$/i.exec(text)?.[1];
+  if (row === undefined || Number(row) < 1 || Number(row) > LAST_ROW)
+    throw new InvalidArgumentError(`Write a row from B1 to B${LAST_ROW}.`);
+  return `B${Number(row)}`;
 }
 
 function parseSeconds(text: string): number {

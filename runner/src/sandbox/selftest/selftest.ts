@@ -36,7 +36,7 @@ export async function* selftest(
   row: string | null,
   raceSeconds: number = RACE_SECONDS,
 ): AsyncGenerator<ProbeResult> {
-  const wanted = PROBES.filter((probe) => row === null || nameOf(probe) === row.toUpperCase().replace(/^B?/, 'B'));
+  const wanted = PROBES.filter((probe) => row === null || nameOf(probe) === row);
   if (wanted.length === 0) return;
   const world = await World.open(backend, { root, raceSeconds });
   try {

@@ -81,6 +81,15 @@ export class World {
 
   static async open(backend: Backend, settings: Settings): Promise<World> {
     const directory = mkdtempSync(join(tmpdir(), 'kwself-'));
+    try {
+      return await World.#openIn(directory, backend, settings);
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  static async #openIn(directory: string, backend: Backend, settings: Settings): Promise<World> {
     mkdirSync(join(directory, 'probe'), { mode: 0o755 });
     mkdirSync(join(directory, 'own'), { mode: 0o755 });
     const program = await buildProbe(join(directory, 'probe'));
