@@ -1,7 +1,8 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Ended, keywarden, type RunOptions, scratch } from './command-line.ts';
+import { BIN, type Ended, keywarden, type RunOptions, scratch } from './command-line.ts';
 
 let place: ReturnType<typeof scratch>;
 beforeAll(() => {
@@ -14,6 +15,13 @@ const FORM = /^(keywarden: backend .*\n)?keywarden: error: \S.*\n( {2}.*\n)*(key
 
 const said = (args: readonly string[], env: RunOptions['env'] = {}): Promise<Ended> =>
   keywarden(args, { cwd: place.path, env: { HOME: place.path, XDG_STATE_HOME: undefined, ...env } });
+
+/** With an output that is always full. */
+const saidToFull = (args: readonly string[]): Promise<Ended> =>
+  keywarden(['exec "$@" > /dev/full', 'sh', process.execPath, BIN, ...args], {
+    ...{ node: '/bin/sh', bin: '-c', cwd: place.path },
+    env: { HOME: place.path, XDG_STATE_HOME: undefined },
+  });
 
 async function refused(code: number, args: readonly string[], env: RunOptions['env'] = {}): Promise<string> {
   const ended = await said(args, env);
@@ -96,5 +104,48 @@ describe('what is wrong in the world', () => {
     expect(await refused(125, ['sweep'], { HOME: '/dev/null' })).toMatch(/cannot read the state directory/);
     expect((await said(['sessions', 'list'], { HOME: 'relative' })).code).toBe(0);
     expect(readdirSync(place.path)).not.toContain('relative');
+  });
+
+  it('an output that takes nothing is told, and is no success', async () => {
+    for (const words of ['policy check', '--version', 'audit --help']) {
+      const ended = await saidToFull(words.split(' '));
+      expect(ended, words).toMatchObject({ code: 125, stderr: expect.stringMatching(FORM) });
+    }
+  });
+
+  it('the agent’s output that cannot be written is told once, and the session ends as sessions do', async () => {
+    const args = ['run', '--no-edge', '--json', '--mask', '--', 'sh', '-c', 'echo a; sleep 0.3; echo b; sleep 0.3'];
+    const { stderr } = await saidToFull(args);
+    expect(stderr.match(/the output cannot be written: ENOSPC/g)).toHaveLength(1);
+    expect(JSON.parse(stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({ absence_proven: true });
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('on a full disk', () => {
+  let disk = '';
+  beforeAll(() => {
+    disk = join(place.path, 'disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', disk]);
+    for (const name of ['state', 'tmp']) mkdirSync(join(disk, name), { mode: 0o700 });
+    try {
+      writeFileSync(join(disk, 'filler'), Buffer.alloc(65_536));
+    } catch {
+      // As full as it gets.
+    }
+  });
+  afterAll(() => execFileSync('umount', [disk]));
+
+  it('nothing is started, and no half of anything is left', async () => {
+    const state = join(disk, 'state');
+    expect(await refused(125, ['dev', '--port', '0', '--state', state])).toMatch(/cannot use the state directory/);
+    expect(await refused(125, ['run', '--no-edge', '--state', state, '--', 'true'])).toMatch(/cannot be written/);
+    expect(await refused(125, ['keys', 'create', '--out', join(disk, 'keys')])).toMatch(/cannot write .*ENOSPC/);
+    const metrics = ['run', '--no-edge', '--metrics-file', join(disk, 'm.prom'), '--', 'true'];
+    expect(await refused(125, metrics)).toMatch(/--metrics-file .*ENOSPC/);
+    expect(await refused(125, ['selftest', '--row', 'B1'], { TMPDIR: join(disk, 'tmp') })).toMatch(/./);
+    expect(readdirSync(disk).sort()).toEqual(['filler', 'state', 'tmp']);
+    expect(readdirSync(join(disk, 'tmp'))).toEqual([]);
+    expect(readdirSync(state).sort()).toEqual(['receipts', 'sessions']);
   });
 });

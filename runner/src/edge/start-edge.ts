@@ -62,7 +62,7 @@ const ISSUER = 'https://keywarden.localhost';
 export function claimState(stateDir: string, say: (line: string) => void): StateClaim {
   const state = stateDirectoryAt(stateDir);
   openPrivateDirectory(state.path);
-  const giveBack = takeLock(state.lockFile);
+  const giveBack = lockOf(state);
   try {
     const keys = openStateDirectory(state);
     for (const file of keys.made) say(`made ${file}`);
@@ -70,6 +70,18 @@ export function claimState(stateDir: string, say: (line: string) => void): State
   } catch (error) {
     giveBack();
     throw error;
+  }
+}
+
+function lockOf(state: StateDirectory): () => void {
+  try {
+    return takeLock(state.lockFile);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(
+      `cannot use the state directory ${state.path}: ${(error as Error).message}`,
+      'is there room on its disk? or name another place: --state DIR',
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { Failure } from '../failure.ts';
 import { codeOf } from './private-file.ts';
 import { processIsAlive, startTimeOf } from './process-identity.ts';
@@ -19,8 +19,8 @@ interface Holder {
 export function takeLock(file: string): () => void {
   const mine = JSON.stringify({ pid: process.pid, start: startTimeOf(process.pid) } satisfies Holder);
   const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, mine, { mode: 0o600 });
   try {
+    writeFileSync(draft, mine, { mode: 0o600 });
     for (let attempt = 0; attempt < 5; attempt += 1) {
       try {
         linkSync(draft, file);
@@ -31,7 +31,7 @@ export function takeLock(file: string): () => void {
       removeIfStale(file);
     }
   } finally {
-    unlinkSync(draft);
+    rmSync(draft, { force: true });
   }
   throw new Failure(`cannot take the lock ${file}`, 'others start here at the same moment; try again');
 }

@@ -79,13 +79,13 @@ export function openStateDirectory(state: StateDirectory): LocalKeys {
   let operatorKey = readPrivateFile(state.operatorKeyFile);
   if (operatorKey === null) {
     operatorKey = makeOperatorKey();
-    writePrivateFile(state.operatorKeyFile, `${operatorKey}\n`);
+    writeKey(state.operatorKeyFile, operatorKey);
     made.push(state.operatorKeyFile);
   }
   let signingKey = readPrivateFile(state.signingKeyFile);
   if (signingKey === null) {
     signingKey = JSON.stringify(makeSigningKey());
-    writePrivateFile(state.signingKeyFile, `${signingKey}\n`);
+    writeKey(state.signingKeyFile, signingKey);
     made.push(state.signingKeyFile);
   }
   return {
@@ -97,4 +97,15 @@ export function openStateDirectory(state: StateDirectory): LocalKeys {
     ),
     made,
   };
+}
+
+function writeKey(file: string, key: string): void {
+  try {
+    writePrivateFile(file, `${key}\n`);
+  } catch (error) {
+    throw new Failure(
+      `the key cannot be written to ${file}: ${(error as Error).message}`,
+      'is there room on its disk? or name another place: --state DIR',
+    );
+  }
 }
