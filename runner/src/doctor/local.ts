@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import type { PolicyProblem } from '../../../src/offline.ts';
 import { counted } from '../counted.ts';
 import { missingSecrets } from '../edge/required-secrets.ts';
 import { readVars } from '../edge/vars.ts';
@@ -9,20 +10,19 @@ import { octal, readPrivateFile } from '../state/private-file.ts';
 import type { StateDirectory } from '../state/state-directory.ts';
 import { broken, type Check, fine, skipped } from './check.ts';
 
+/** What is wrong first, and how to mend it. */
+function wordsOf(problems: readonly PolicyProblem[], directory: string): [detail: string, mend: string] {
+  const [first] = problems;
+  const line = first === undefined ? '' : problemLine({ ...first, fix: '' });
+  const all = problems.length > 1 ? `; keywarden policy check ${directory} tells all` : '';
+  return [`${counted(problems.length, 'problem')}${all && ', the first'}: ${line}`, `${first?.fix ?? ''}${all}`];
+}
+
 /** Do the policies compile, and is every secret that they want in the vars file? */
 export async function policyChecks(directory: string, varsFile: string | null): Promise<Check[]> {
   try {
     const compiled = await tryCompileDirectory(directory, { allowLoopbackHttp: true });
-    if (!compiled.ok) {
-      const [first] = compiled.error;
-      return [
-        broken(
-          'policies',
-          `${counted(compiled.error.length, 'problem')}${compiled.error.length > 1 ? ', the first' : ''}: ${first === undefined ? '' : problemLine(first)}`,
-          'keywarden policy check',
-        ),
-      ];
-    }
+    if (!compiled.ok) return [broken('policies', ...wordsOf(compiled.error, directory))];
     const count = Object.keys(compiled.value.services).length;
     const policies = fine('policies', `${counted(count, 'service')} in ${directory}`);
     if (varsFile === null) return [policies, skipped('secrets', 'no .dev.vars and no --vars: not looked at')];
