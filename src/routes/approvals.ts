@@ -3,7 +3,7 @@ import { decideAtDesk, findApproval, joinDesk, listApprovals, tellDesk } from '.
 import type { DecideAnswer, StoredApproval } from '../approvals/contract.ts';
 import { approvalJson, detailJson, statusJson } from '../approvals/json.ts';
 import { visible } from '../approvals/shown.ts';
-import { type Decision, stateAt } from '../approvals/state.ts';
+import { type Decision, isSame, stateAt } from '../approvals/state.ts';
 import { listRows } from '../audit/store.ts';
 import { locateToken } from '../capability/locate.ts';
 import type { Principal } from '../capability/principal.ts';
@@ -130,7 +130,7 @@ async function decide(c: ApiContext, decision: Decision, link: string | null): P
         operator: operator.id,
         names: [operator.id, ...operator.roles, ...(operator.groups ?? [])],
         admin: operator.roles.has('admin'),
-        minted: approval.separate && (await minterOfToken(c.env.DB, approval.tokenId)) === operator.id,
+        minted: approval.separate && isSame((await minterOfToken(c.env.DB, approval.tokenId)) ?? '', operator.id),
       },
       decision: link === null ? decision : { ...decision, via: 'webhook' },
       link,
