@@ -43,6 +43,29 @@ describe('stops', () => {
   });
 });
 
+describe('a body of nobody', () => {
+  it('is read no further than its bound', async () => {
+    let sent = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += 65_536;
+        if (sent > 64 * 1024 * 1024) controller.close();
+        else controller.enqueue(new Uint8Array(65_536).fill(0x61));
+      },
+    });
+    const headers = { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json' };
+    const said = await fetch(`${world.edge.url}/v1/console/session`, {
+      method: 'POST',
+      headers,
+      body: endless,
+      duplex: 'half',
+    } as RequestInit).catch((error: Error) => error);
+    expect(said instanceof Error || said.status === 400).toBe(true);
+    expect(sent).toBeLessThan(32 * 1024 * 1024);
+    expect((await fetch(`${world.edge.url}/healthz`)).status).toBe(200);
+  });
+});
+
 describe('a ledger that takes no more rows, since the audit table does not', () => {
   it('keeps operators from doing what would not be recorded', async () => {
     expect((await post('/v1/stops', { scope: 'everything' })).status).toBe(200);
