@@ -25,6 +25,7 @@ import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
 import { issuesText, requestOf } from './request.ts';
+import { rowTime } from './row-time.ts';
 
 export const approvals = new Hono<Api>();
 
@@ -215,7 +216,7 @@ async function recentOf(c: ApiContext, { approval }: StoredApproval): Promise<Ap
     });
     if (!page.ok) return [];
     return page.value.rows.map((row) => ({
-      at: new Date(row.at).toISOString(),
+      at: rowTime(row.at),
       event: row.event,
       request_id: row.requestId,
       capability: row.capability,

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AuditListResponse } from '../../src/protocol.ts';
 import { ALL, startWorld, type World } from './approvals/world.ts';
 
 let world: World;
@@ -63,6 +64,30 @@ describe('a body of nobody', () => {
     expect(said instanceof Error || said.status === 400).toBe(true);
     expect(sent).toBeLessThan(32 * 1024 * 1024);
     expect((await fetch(`${world.edge.url}/healthz`)).status).toBe(200);
+  });
+});
+
+describe('a row that somebody altered in D1', () => {
+  it('hides no other row: the list shows it, and verify tells of it', async () => {
+    const token = await world.edge.mint('altered', ALL);
+    for (let i = 0; i < 2; i += 1) await world.send(token, '/v1/nothing');
+    const rows = await world.edge.audit({ agent: 'altered' });
+    const [first, second] = rows.sort((a, b) => a.seq - b.seq);
+    inD1(
+      `UPDATE audit SET detail = '{broken' WHERE hash = '${first?.hash}'`,
+      `UPDATE audit SET at = 99999999999999999 WHERE hash = '${second?.hash}'`,
+    );
+    const listed = await world.edge.operate('/v1/audit?agent=altered');
+    expect(listed.status).toBe(200);
+    const { rows: seen } = AuditListResponse.parse(await listed.json());
+    expect(seen.map(({ seq }) => seq).sort()).toEqual(rows.map(({ seq }) => seq));
+    expect(seen.find(({ seq }) => seq === first?.seq)?.detail).toEqual({ unreadable: '{broken' });
+    expect(seen[0]?.at).toBe('9999-12-31T23:59:59.999Z');
+    expect((await world.edge.operate('/v1/approvals')).status).toBe(200);
+    expect(await (await world.edge.operate('/v1/audit/verify')).json()).toMatchObject({
+      ok: false,
+      problems: [{ seq: first?.seq }, { seq: second?.seq }],
+    });
   });
 });
 
