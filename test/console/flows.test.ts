@@ -160,6 +160,18 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('by a machine whose clock is wrong, what waits is shown all the same', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/payments', PAYMENT);
+    const page = await world.open('alice');
+    await page.clock.setSystemTime(Date.now() + 3_600_000);
+    await page.reload();
+    await cardOf(page, agent)
+      .getByText(/(9|10):\d\d min left/)
+      .waitFor();
+    await close(page);
+  });
+
   it('who may only look sees no button', async () => {
     const page = await world.open('audrey');
     const { agent, token } = await newAgent();
