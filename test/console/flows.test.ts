@@ -172,6 +172,15 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('the link of a message serves the second of two people, too', async () => {
+    const { token } = await newAgent();
+    const asked = await world.send(token, '/v1/two', PAYMENT);
+    const page = await world.open('bob', `#/approvals/${asked.approval}?link=${'a'.repeat(36)}.1.${'b'.repeat(64)}`);
+    await page.getByRole('button', { name: 'Approve once' }).click();
+    await page.getByText('You agreed. 1 more must.').waitFor();
+    await close(page);
+  });
+
   it('who may only look sees no button', async () => {
     const page = await world.open('audrey');
     const { agent, token } = await newAgent();

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
-import { get, post } from '../api.ts';
+import { get, post, Refusal } from '../api.ts';
 import { approvals, clock, go, may, me, merge, pending, place, say, stateOf } from '../state.ts';
 import {
   Act,
@@ -200,12 +200,20 @@ function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | nu
   const [reason, setReason] = useState('');
   const mine = one.votes.some((vote) => vote.operator === me.value?.operator);
   const decide = async (verdict: 'approve' | 'deny', scope?: 'once' | 'alike'): Promise<void> => {
-    const done = await post<ApprovalJson>(`/v1/approvals/${one.id}/${verdict}`, {
-      ...(scope === undefined ? {} : { scope }),
-      ...(reason.trim() === '' ? {} : { reason: reason.trim() }),
-      ...(link === null ? {} : { link }),
-      via: 'console',
-    });
+    const send = (by: object): Promise<ApprovalJson> =>
+      post<ApprovalJson>(`/v1/approvals/${one.id}/${verdict}`, {
+        ...(scope === undefined ? {} : { scope }),
+        ...(reason.trim() === '' ? {} : { reason: reason.trim() }),
+        ...by,
+        via: 'console',
+      });
+    // The link of a message serves the first of two people; the other is signed in just as well.
+    const done = await (link === null
+      ? send({})
+      : send({ link }).catch((error: unknown) => {
+          if (error instanceof Refusal && error.code === 'link_invalid') return send({});
+          throw error;
+        }));
     merge([done]);
     changed();
     say(
