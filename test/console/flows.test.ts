@@ -206,6 +206,54 @@ describe('the audit in the page', () => {
   });
 });
 
+describe('the audit in the page, shared and followed', () => {
+  it('an address means the same time to a colleague in another zone', async () => {
+    const openIn = async (timezoneId: string, hash: string): Promise<Page> => {
+      const page = await (await world.browser.newContext({ timezoneId })).newPage();
+      await page.goto(`${world.edge.url}/console/${hash}`);
+      await page.getByLabel('Operator key').fill(world.keyOf('audrey'));
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByLabel('Since').waitFor();
+      return page;
+    };
+    const here = await openIn('America/New_York', '#/audit');
+    await here.getByLabel('Since').fill('2026-07-01T08:30');
+    await here.getByLabel('Since').blur();
+    await here.waitForFunction('location.hash.includes("since=")');
+    expect(decodeURIComponent(here.url())).toContain('since=2026-07-01T12:30:00.000Z');
+    const there = await openIn('Asia/Tokyo', new URL(here.url()).hash);
+    expect(await there.getByLabel('Since').inputValue()).toBe('2026-07-01T21:30');
+    for (const page of [here, there]) await close(page);
+  });
+
+  it('older rows and a list that is followed anew leave no gap between them', async () => {
+    const { agent, token } = await newAgent();
+    const call = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) await world.send(token, '/v1/nothing');
+    };
+    await call(60);
+    const page = await world.open('audrey', `#/audit?agent=${agent}`);
+    await page.getByRole('button', { name: 'Older rows' }).click();
+    await page.locator('.row').nth(60).waitFor();
+    await call(60);
+    await page.getByLabel('Follow').check();
+    const shown = async (): Promise<number[]> => {
+      const heads = page.locator('.row-head');
+      const ids: number[] = [];
+      for (const row of (await heads.count()) > 0 ? [0, (await heads.count()) - 1] : []) {
+        await heads.nth(row).click();
+        ids.push(Number(/row (\d+)/.exec((await page.locator('.row.open .chain b').last().textContent()) ?? '')?.[1]));
+        await heads.nth(row).click();
+      }
+      return ids;
+    };
+    await page.waitForTimeout(3_000);
+    const [newest = 0, oldest = 0] = await shown();
+    expect(newest - oldest + 1, 'as many rows as there are numbers').toBe(await page.locator('.row').count());
+    await close(page);
+  });
+});
+
 const HOSTILE = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>\u202e\u0007';
 describe('what an agent writes is text (threat 36)', () => {
   it('in bodies, paths, queries and headers, on every page', async () => {
