@@ -252,6 +252,18 @@ describe('the audit in the page, shared and followed', () => {
     expect(newest - oldest + 1, 'as many rows as there are numbers').toBe(await page.locator('.row').count());
     await close(page);
   });
+
+  it('another address of the page Stop is another target', async () => {
+    const page = await world.open('local', '#/stop?scope=agent&agent=first');
+    await page.getByText('Hits 0 living tokens').waitFor();
+    await page.evaluate("location.hash = '#/stop?scope=session&session=second'");
+    await page.getByLabel('Session id').waitFor();
+    expect(await page.getByLabel('Session id').inputValue()).toBe('second');
+    await page.goBack();
+    await page.getByLabel('Agent id').waitFor();
+    expect(await page.getByLabel('Agent id').inputValue()).toBe('first');
+    await close(page);
+  });
 });
 
 const HOSTILE = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>\u202e\u0007';

@@ -26,8 +26,10 @@ const LABEL: Readonly<Record<Scope, string>> = {
   everything: '',
 };
 
-export function Stop() {
-  const { query } = place.value;
+/** Another address is another target: what was chosen before must not stand under it. */
+export const Stop = () => <Target key={place.value.query.toString()} query={place.value.query} />;
+
+function Target({ query }: { query: URLSearchParams }) {
   const [scope, setScope] = useState<Scope>((query.get('scope') as Scope | null) ?? 'agent');
   const [value, setValue] = useState(query.get(FIELD[scope] ?? '') ?? '');
   const [sure, setSure] = useState('');
