@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ALL } from '../edge/approvals/world.ts';
+import { until } from '../support/process.ts';
 import { type ConsoleWorld, cookieOf, faults, startConsole } from './world.ts';
 
 let world: ConsoleWorld;
@@ -172,6 +173,31 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('a double click decides one question, and not the next one that has come under the pointer', async () => {
+    const [first, second] = [await newAgent(), await newAgent()];
+    const ids: string[] = [];
+    for (const { token } of [first, second]) ids.push((await world.send(token, '/v1/payments', PAYMENT)).approval);
+    const page = await world.open('alice', `#/approvals/${ids[0]}`);
+    const approve = page.getByRole('button', { name: 'Approve once' });
+    const place = await approve.boundingBox();
+    const [x, y] = [(place?.x ?? 0) + 20, (place?.y ?? 0) + 10];
+    await page.mouse.click(x, y);
+    await page.waitForURL((url) => !url.hash.includes(ids[0] ?? ''));
+    await approve.waitFor();
+    await page.mouse.click(x, y);
+    await page.waitForTimeout(800);
+    const waiting = await world.list('&state=pending');
+    expect(waiting.map(({ id }) => id)).toContain(ids[1]);
+    expect(waiting.map(({ id }) => id)).not.toContain(ids[0]);
+    // By intention it is decided.
+    await page.evaluate(`location.hash = '#/approvals/${ids[1]}'`);
+    await page.locator('.detail', { hasText: second.agent }).waitFor();
+    await approve.click();
+    await page.locator('.toast', { hasText: 'Approved' }).waitFor();
+    await until('the decision', async () => !(await world.list('&state=pending')).some(({ id }) => id === ids[1]));
+    await close(page);
+  });
+
   it('the link of a message serves the second of two people, too', async () => {
     const { token } = await newAgent();
     const asked = await world.send(token, '/v1/two', PAYMENT);
@@ -219,7 +245,7 @@ describe('the audit in the page, shared and followed', () => {
     const here = await openIn('America/New_York', '#/audit');
     await here.getByLabel('Since').fill('2026-07-01T08:30');
     await here.getByLabel('Since').blur();
-    await here.waitForFunction('location.hash.includes("since=")');
+    await here.waitForURL((url) => url.hash.includes('since='));
     expect(decodeURIComponent(here.url())).toContain('since=2026-07-01T12:30:00.000Z');
     const there = await openIn('Asia/Tokyo', new URL(here.url()).hash);
     expect(await there.getByLabel('Since').inputValue()).toBe('2026-07-01T21:30');

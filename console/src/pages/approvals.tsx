@@ -196,10 +196,15 @@ function Detail({ id, link }: { id: string; link: string | null }) {
   );
 }
 
+/** When the page itself went on to the next question: the second half of a double click is not meant for that one. */
+let wentOnAt = Number.NEGATIVE_INFINITY;
+const MEANT_AFTER_MS = 700;
+
 function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | null; changed: () => void }) {
   const [reason, setReason] = useState('');
   const mine = one.votes.some((vote) => vote.operator === me.value?.operator);
   const decide = async (verdict: 'approve' | 'deny', scope?: 'once' | 'alike'): Promise<void> => {
+    if (performance.now() - wentOnAt < MEANT_AFTER_MS) return;
     const send = (by: object): Promise<ApprovalJson> =>
       post<ApprovalJson>(`/v1/approvals/${one.id}/${verdict}`, {
         ...(scope === undefined ? {} : { scope }),
@@ -222,7 +227,10 @@ function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | nu
         : `${verdict === 'deny' ? 'Denied' : 'Approved'}: ${plain(one.title)}`,
     );
     const next = pending.value.find((other) => other.id !== one.id);
-    if (link === null && done.state !== 'pending' && next !== undefined) go(`#/approvals/${next.id}`);
+    if (link === null && done.state !== 'pending' && next !== undefined) {
+      wentOnAt = performance.now();
+      go(`#/approvals/${next.id}`);
+    }
   };
   const { once, alike } = one.would_allow;
   return (
