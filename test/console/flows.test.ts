@@ -30,6 +30,22 @@ const revokeOf = (agent: string): RequestInit => ({
 const close = (page: Page) => page.context().close();
 
 describe('signing in', () => {
+  it('anew ends the session that was there', async () => {
+    const signIn = async (who: 'alice' | 'bob', cookie = ''): Promise<string> => {
+      const made = await fetch(`${world.edge.url}/v1/console/session`, {
+        method: 'POST',
+        headers: { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json', cookie },
+        body: JSON.stringify({ key: world.keyOf(who) }),
+      });
+      return made.headers.get('set-cookie')?.split(';')[0] ?? '';
+    };
+    const asks = async (cookie: string): Promise<number> =>
+      (await fetch(`${world.edge.url}/v1/approvals`, { headers: { cookie } })).status;
+    const first = await signIn('alice');
+    const second = await signIn('bob', first);
+    expect([await asks(first), await asks(second)]).toEqual([401, 200]);
+  });
+
   it('a key gives a session that no script can read; signing out ends it at the edge', async () => {
     const context = await world.browser.newContext();
     const page = await context.newPage();
