@@ -295,6 +295,16 @@ describe('the audit in the page, shared and followed', () => {
     await close(page);
   });
 
+  it('a page opened while the edge is away fills itself when it is back', async () => {
+    const page = await world.open('audrey');
+    await page.route('**/v1/policies', (route) => route.abort());
+    await page.evaluate("location.hash = '#/policies'");
+    await page.getByText('The edge cannot be reached').waitFor();
+    await page.unroute('**/v1/policies');
+    await page.getByText('Would this be allowed?').waitFor();
+    await close(page);
+  });
+
   it('another address of the page Stop is another target', async () => {
     const page = await world.open('local', '#/stop?scope=agent&agent=first');
     await page.getByText('Hits 0 living tokens').waitFor();
