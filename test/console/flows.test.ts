@@ -447,10 +447,17 @@ describe('the kill switch', () => {
           body: JSON.stringify({ agent_id: agent, capabilities: ['bank:read'] }),
         })
       ).status;
+    // More than the page names: who has the most tokens stands first, and the others are counted.
+    await world.edge.mint(agent, ALL);
+    for (let i = 0; i < 20; i += 1) await newAgent();
     const page = await world.open('local', '#/stop');
     await page.getByRole('button', { name: 'service', exact: true }).click();
     await page.getByLabel('Service').selectOption('bank');
-    await page.locator('.hit').getByText(agent).waitFor();
+    await page.locator('.hit').getByText(`${agent} · 2`).waitFor();
+    await page
+      .locator('.hit')
+      .getByText(/and \d+ more/)
+      .waitFor();
     await page.getByRole('button', { name: 'Stop this service' }).click();
     await page.getByText(/^Stopped: /).waitFor();
     expect((await world.send(token, '/v1/balance')).status).toBe(401);

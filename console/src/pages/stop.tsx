@@ -172,6 +172,7 @@ function Target({ query }: { query: URLSearchParams }) {
 
 function Hit({ hit, scope }: { hit: StopPreview; scope: Scope }) {
   const running = hit.sessions.filter((one) => one.running);
+  const more = Math.max(0, hit.agents.length - 20) + Math.max(0, running.length - 20);
   return (
     <div class="hit" role="status">
       <p>
@@ -190,6 +191,7 @@ function Hit({ hit, scope }: { hit: StopPreview; scope: Scope }) {
         {running.slice(0, 20).map((one) => (
           <code key={one.session}>{plain(one.session)}</code>
         ))}
+        {more > 0 ? <span class="dim">and {more} more</span> : null}
       </p>
     </div>
   );
