@@ -9,7 +9,7 @@ import { Policies } from './pages/policies.tsx';
 import { Sessions } from './pages/sessions.tsx';
 import { Signals } from './pages/signals.tsx';
 import { Stop } from './pages/stop.tsx';
-import { complain, follow, go, live, may, me, pending, place, say, toast, unfollow } from './state.ts';
+import { complain, follow, go, live, may, me, pending, place, say, toast, tuneClock, unfollow } from './state.ts';
 import './styles.css';
 import { Act, Empty, Icon, type IconName } from './ui.tsx';
 
@@ -244,7 +244,9 @@ function App() {
         </div>
       </nav>
       <main ref={main} id="main">
-        {Page === null ? (
+        {current === undefined ? (
+          <Empty title="There is no such page">Choose one on the left.</Empty>
+        ) : Page === null ? (
           <Empty title="Not for your roles">You have {who.roles.join(', ')}. Ask an admin for more.</Empty>
         ) : (
           <Page />
@@ -259,6 +261,7 @@ function App() {
 }
 
 async function begin(): Promise<void> {
+  void tuneClock();
   const link = /^#signin=([A-Za-z0-9_-]{43})$/.exec(location.hash)?.[1];
   linkRefused.value = null;
   if (link !== undefined) {

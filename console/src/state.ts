@@ -1,5 +1,5 @@
 import { computed, signal } from '@preact/signals';
-import type { ApprovalEvent, ApprovalJson, ApprovalListResponse, ConsoleSession } from '../../src/protocol.ts';
+import type { ApprovalEvent, ApprovalJson, ApprovalListResponse, ConsoleSession, Health } from '../../src/protocol.ts';
 import { get, onSignedOut } from './api.ts';
 
 /** Undefined: not asked yet. */
@@ -35,7 +35,23 @@ export const go = (hash: string): void => {
 
 /** Every second, for what counts down or up. */
 export const clock = signal(Date.now());
-setInterval(() => (clock.value = Date.now()), 1000);
+/** Milliseconds by which the edge's clock is ahead of this machine's. */
+let ahead = 0;
+export const now = (): number => Date.now() + ahead;
+setInterval(() => (clock.value = now()), 1000);
+
+/** The edge decides what has expired. By a clock of this machine that is wrong, what waits would not be shown at all. */
+export async function tuneClock(): Promise<void> {
+  try {
+    const asked = Date.now();
+    const health = await get<Health>('/healthz');
+    const between = Date.parse(health.now) - (asked + Date.now()) / 2;
+    ahead = Math.abs(between) < 2_000 ? 0 : between;
+    clock.value = now();
+  } catch {
+    // By this machine's clock, then.
+  }
+}
 
 /** Said to people and to screen readers for some seconds. */
 export const toast = signal<{ text: string; bad: boolean } | null>(null);

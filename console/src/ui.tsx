@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { Refusal } from './api.ts';
 import { clock, complain } from './state.ts';
 
 const PATHS = {
@@ -127,6 +128,8 @@ export function Act(props: {
   );
 }
 
+const AWAY_MS = 3000;
+
 /** Loads again whenever `key` changes, and every `everyMs`; answers that come too late are dropped. */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
@@ -145,6 +148,7 @@ export function useLoad<T>(
     const abort = new AbortController();
     let timer = 0;
     const run = async (): Promise<void> => {
+      let away = false;
       try {
         if (!document.hidden || everyMs === null) {
           const next = await load(abort.signal);
@@ -155,8 +159,11 @@ export function useLoad<T>(
       } catch (failure) {
         if (abort.signal.aborted) return;
         setError((failure as Error).message);
+        // An edge that went away may come back; a no stays a no.
+        away = failure instanceof Refusal && (failure.status === 0 || failure.status >= 500);
       }
-      if (everyMs !== null && !abort.signal.aborted) timer = setTimeout(run, everyMs) as unknown as number;
+      const wait = everyMs ?? (away ? AWAY_MS : null);
+      if (wait !== null && !abort.signal.aborted) timer = setTimeout(run, wait) as unknown as number;
     };
     void run();
     return () => {

@@ -142,6 +142,9 @@ export interface Decider {
   readonly minted: boolean;
 }
 
+/** Ids of one person may differ by their case: Cloudflare Access tells addresses in lower case, a key's id is as written. */
+export const isSame = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+
 export interface Decision {
   readonly verdict: 'approve' | 'deny';
   readonly scope: Scope;
@@ -167,16 +170,16 @@ export function decided(
   now: number,
 ): Result<Approval, DecisionRefusal> {
   const { operator } = decider;
-  if (operator === approval.agent || (approval.separate && decider.minted)) return err({ kind: 'requester' });
+  if (isSame(operator, approval.agent) || (approval.separate && decider.minted)) return err({ kind: 'requester' });
   if (approval.reviewers !== null && !decider.admin && !decider.names.includes(approval.reviewers))
     return err({ kind: 'not_a_reviewer', reviewers: approval.reviewers });
   const state = stateAt(approval, now);
-  const before = approval.votes.find((vote) => vote.operator === operator);
+  const before = approval.votes.find((vote) => isSame(vote.operator, operator));
   if (state !== 'pending') {
     const repeated =
       decision.verdict === 'approve'
         ? (state === 'approved' || state === 'used') && before !== undefined && before.scope === decision.scope
-        : state === 'denied' && approval.decidedBy === operator;
+        : state === 'denied' && approval.decidedBy !== null && isSame(approval.decidedBy, operator);
     return repeated ? ok(approval) : err({ kind: 'decided', state, by: approval.decidedBy });
   }
   const end = { decidedAt: now, decidedBy: operator, decidedVia: decision.via };

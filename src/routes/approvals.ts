@@ -3,7 +3,7 @@ import { decideAtDesk, findApproval, joinDesk, listApprovals, tellDesk } from '.
 import type { DecideAnswer, StoredApproval } from '../approvals/contract.ts';
 import { approvalJson, detailJson, statusJson } from '../approvals/json.ts';
 import { visible } from '../approvals/shown.ts';
-import { type Decision, stateAt } from '../approvals/state.ts';
+import { type Decision, isSame, stateAt } from '../approvals/state.ts';
 import { listRows } from '../audit/store.ts';
 import { locateToken } from '../capability/locate.ts';
 import type { Principal } from '../capability/principal.ts';
@@ -25,6 +25,7 @@ import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
 import { queryOf, requestOf } from './request.ts';
+import { rowTime } from './row-time.ts';
 
 export const approvals = new Hono<Api>();
 
@@ -130,7 +131,7 @@ async function decide(c: ApiContext, decision: Decision, link: string | null): P
         operator: operator.id,
         names: [operator.id, ...operator.roles, ...(operator.groups ?? [])],
         admin: operator.roles.has('admin'),
-        minted: approval.separate && (await minterOfToken(c.env.DB, approval.tokenId)) === operator.id,
+        minted: approval.separate && isSame((await minterOfToken(c.env.DB, approval.tokenId)) ?? '', operator.id),
       },
       decision: link === null ? decision : { ...decision, via: 'webhook' },
       link,
@@ -215,7 +216,7 @@ async function recentOf(c: ApiContext, { approval }: StoredApproval): Promise<Ap
     });
     if (!page.ok) return [];
     return page.value.rows.map((row) => ({
-      at: new Date(row.at).toISOString(),
+      at: rowTime(row.at),
       event: row.event,
       request_id: row.requestId,
       capability: row.capability,

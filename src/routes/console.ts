@@ -6,7 +6,7 @@ import { deleteConsoleSession, insertConsoleSession, insertLink, redeemLink } fr
 import { sha256Hex } from '../lib/digest.ts';
 import type { Operator } from '../operator/roles.ts';
 import { type ConsoleSession, type SignInLink, SignInRequest } from '../protocol.ts';
-import type { Api } from './context.ts';
+import type { Api, ApiContext } from './context.ts';
 import { noteOperator } from './operator-note.ts';
 import { authenticateOperator, operatorOnly, originOf } from './operator-only.ts';
 import { refuse } from './refuse.ts';
@@ -83,6 +83,8 @@ consoleApi.post('/session', async (c) => {
     reason: 'key' in parsed.value ? 'key' : 'link',
   });
   if (!noted.ok) return refuse(c, 503, noted.error.code, 'The sign-in could not be recorded; nobody was signed in.');
+  // The cookie of before is replaced, and would otherwise live on as nobody's.
+  await endSession(c);
   await insertConsoleSession(c.env.DB, code, keySha256, now, expiresAt);
   c.header('set-cookie', cookieOf(code, c.req.url));
   return c.json(sessionJson(operator, expiresAt));
@@ -91,16 +93,20 @@ consoleApi.post('/session', async (c) => {
 consoleApi.delete('/session', async (c) => {
   const who = await authenticateOperator(c);
   if (who === 'foreign') return refuse(c, 403, 'origin_refused', 'Only the console of this edge may sign out here.');
-  const code = codeOf(c.req.header('cookie'), c.req.url);
-  if (code !== null) {
-    await deleteConsoleSession(c.env.DB, code);
-    const left = await leaveDesk(c.env, sha256Hex(code));
-    if (!left.ok) console.error(`keywarden: error: ${c.get('requestId')}: a live socket outlasts its sign-out`);
-  }
+  await endSession(c);
   if (who?.by === 'cookie') await noteOperator(c, { event: 'console.signed_out', operator: who.operator.id });
   c.header('set-cookie', cookieOf(null, c.req.url));
   return c.body(null, 204);
 });
+
+/** Ends the session whose cookie came along, and what it holds open. */
+async function endSession(c: ApiContext): Promise<void> {
+  const code = codeOf(c.req.header('cookie'), c.req.url);
+  if (code === null) return;
+  await deleteConsoleSession(c.env.DB, code);
+  const left = await leaveDesk(c.env, sha256Hex(code));
+  if (!left.ok) console.error(`keywarden: error: ${c.get('requestId')}: a live socket outlasts its sign-out`);
+}
 
 /** A one-time link for who holds a key already: `npm start` prints one. */
 consoleApi.post('/links', operatorOnly('audit', 'approve', 'mint'), async (c) => {

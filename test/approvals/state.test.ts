@@ -76,6 +76,7 @@ describe('one decision', () => {
     ['the agent cannot, even as an admin', asked(), by('agent-1', { admin: true }), yes, T, 'requester'],
     ['who minted the token may, unless kept apart', asked(), by('alice', { minted: true }), yes, T, 'approved'],
     ['who minted it may not', asked({ separate: true }), by('alice', { minted: true }), yes, T, 'requester'],
+    ['the agent cannot, written otherwise', asked({ agent: 'bot' }), by('Bot'), yes, T, 'requester'],
     ['others may then', asked({ separate: true }), by('bob'), yes, T, 'approved'],
     ['not of the group', asked({ reviewers: 'finance' }), by('alice'), yes, T, 'not_a_reviewer'],
     ['not of the group: a no neither', asked({ reviewers: 'finance' }), by('alice'), no, T, 'not_a_reviewer'],
@@ -98,6 +99,11 @@ describe('one decision', () => {
     expect(two.votes.map((vote) => vote.operator)).toEqual(['alice', 'bob']);
   });
 
+  it('one person whose id is written in two ways (a key and Cloudflare Access) is one', () => {
+    const once = must(decided(asked({ count: 2 }), by('Ada@example.com'), yes, T));
+    expect(must(decided(once, by('ada@example.com'), yes, T + 1)).state).toBe('pending');
+    expect(must(decided(once, by('bob@example.com'), yes, T + 1)).state).toBe('approved');
+  });
   it('of two scopes the narrower counts', () => {
     const kind = { count: 2, alikeKey: 'k', alikeCount: 5, alikeForMs: 1000 };
     const wide = must(decided(asked(kind), by('alice'), alike, T));

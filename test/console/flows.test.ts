@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ALL } from '../edge/approvals/world.ts';
+import { until } from '../support/process.ts';
 import { type ConsoleWorld, cookieOf, faults, startConsole } from './world.ts';
 
 let world: ConsoleWorld;
@@ -29,6 +30,22 @@ const revokeOf = (agent: string): RequestInit => ({
 const close = (page: Page) => page.context().close();
 
 describe('signing in', () => {
+  it('anew ends the session that was there', async () => {
+    const signIn = async (who: 'alice' | 'bob', cookie = ''): Promise<string> => {
+      const made = await fetch(`${world.edge.url}/v1/console/session`, {
+        method: 'POST',
+        headers: { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json', cookie },
+        body: JSON.stringify({ key: world.keyOf(who) }),
+      });
+      return made.headers.get('set-cookie')?.split(';')[0] ?? '';
+    };
+    const asks = async (cookie: string): Promise<number> =>
+      (await fetch(`${world.edge.url}/v1/approvals`, { headers: { cookie } })).status;
+    const first = await signIn('alice');
+    const second = await signIn('bob', first);
+    expect([await asks(first), await asks(second)]).toEqual([401, 200]);
+  });
+
   it('a key gives a session that no script can read; signing out ends it at the edge', async () => {
     const context = await world.browser.newContext();
     const page = await context.newPage();
@@ -160,6 +177,52 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('by a machine whose clock is wrong, what waits is shown all the same', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/payments', PAYMENT);
+    const page = await world.open('alice');
+    await page.clock.setSystemTime(Date.now() + 3_600_000);
+    await page.reload();
+    await cardOf(page, agent)
+      .getByText(/(9|10):\d\d min left/)
+      .waitFor();
+    await close(page);
+  });
+
+  it('a double click decides one question, and not the next one that has come under the pointer', async () => {
+    const [first, second] = [await newAgent(), await newAgent()];
+    const ids: string[] = [];
+    for (const { token } of [first, second]) ids.push((await world.send(token, '/v1/payments', PAYMENT)).approval);
+    const page = await world.open('alice', `#/approvals/${ids[0]}`);
+    const approve = page.getByRole('button', { name: 'Approve once' });
+    const place = await approve.boundingBox();
+    const [x, y] = [(place?.x ?? 0) + 20, (place?.y ?? 0) + 10];
+    await page.mouse.click(x, y);
+    await page.waitForURL((url) => !url.hash.includes(ids[0] ?? ''));
+    await approve.waitFor();
+    await page.mouse.click(x, y);
+    await page.waitForTimeout(800);
+    const waiting = await world.list('&state=pending');
+    expect(waiting.map(({ id }) => id)).toContain(ids[1]);
+    expect(waiting.map(({ id }) => id)).not.toContain(ids[0]);
+    // By intention it is decided.
+    await page.evaluate(`location.hash = '#/approvals/${ids[1]}'`);
+    await page.locator('.detail', { hasText: second.agent }).waitFor();
+    await approve.click();
+    await page.locator('.toast', { hasText: 'Approved' }).waitFor();
+    await until('the decision', async () => !(await world.list('&state=pending')).some(({ id }) => id === ids[1]));
+    await close(page);
+  });
+
+  it('the link of a message serves the second of two people, too', async () => {
+    const { token } = await newAgent();
+    const asked = await world.send(token, '/v1/two', PAYMENT);
+    const page = await world.open('bob', `#/approvals/${asked.approval}?link=${'a'.repeat(36)}.1.${'b'.repeat(64)}`);
+    await page.getByRole('button', { name: 'Approve once' }).click();
+    await page.getByText('You agreed. 1 more must.').waitFor();
+    await close(page);
+  });
+
   it('who may only look sees no button', async () => {
     const page = await world.open('audrey');
     const { agent, token } = await newAgent();
@@ -181,6 +244,76 @@ describe('the audit in the page', () => {
     await page.getByText('No rows').waitFor();
     await world.send(token, '/v1/nothing');
     await page.locator('.row', { hasText: 'operation_unknown' }).waitFor();
+    await close(page);
+  });
+});
+
+describe('the audit in the page, shared and followed', () => {
+  it('an address means the same time to a colleague in another zone', async () => {
+    const openIn = async (timezoneId: string, hash: string): Promise<Page> => {
+      const page = await (await world.browser.newContext({ timezoneId })).newPage();
+      await page.goto(`${world.edge.url}/console/${hash}`);
+      await page.getByLabel('Operator key').fill(world.keyOf('audrey'));
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByLabel('Since').waitFor();
+      return page;
+    };
+    const here = await openIn('America/New_York', '#/audit');
+    await here.getByLabel('Since').fill('2026-07-01T08:30');
+    await here.getByLabel('Since').blur();
+    await here.waitForURL((url) => url.hash.includes('since='));
+    expect(decodeURIComponent(here.url())).toContain('since=2026-07-01T12:30:00.000Z');
+    const there = await openIn('Asia/Tokyo', new URL(here.url()).hash);
+    expect(await there.getByLabel('Since').inputValue()).toBe('2026-07-01T21:30');
+    for (const page of [here, there]) await close(page);
+  });
+
+  it('older rows and a list that is followed anew leave no gap between them', async () => {
+    const { agent, token } = await newAgent();
+    const call = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) await world.send(token, '/v1/nothing');
+    };
+    await call(60);
+    const page = await world.open('audrey', `#/audit?agent=${agent}`);
+    await page.getByRole('button', { name: 'Older rows' }).click();
+    await page.locator('.row').nth(60).waitFor();
+    await call(60);
+    await page.getByLabel('Follow').check();
+    const shown = async (): Promise<number[]> => {
+      const heads = page.locator('.row-head');
+      const ids: number[] = [];
+      for (const row of (await heads.count()) > 0 ? [0, (await heads.count()) - 1] : []) {
+        await heads.nth(row).click();
+        ids.push(Number(/row (\d+)/.exec((await page.locator('.row.open .chain b').last().textContent()) ?? '')?.[1]));
+        await heads.nth(row).click();
+      }
+      return ids;
+    };
+    await page.waitForTimeout(3_000);
+    const [newest = 0, oldest = 0] = await shown();
+    expect(newest - oldest + 1, 'as many rows as there are numbers').toBe(await page.locator('.row').count());
+    await close(page);
+  });
+
+  it('a page opened while the edge is away fills itself when it is back', async () => {
+    const page = await world.open('audrey');
+    await page.route('**/v1/policies', (route) => route.abort());
+    await page.evaluate("location.hash = '#/policies'");
+    await page.getByText('The edge cannot be reached').waitFor();
+    await page.unroute('**/v1/policies');
+    await page.getByText('Would this be allowed?').waitFor();
+    await close(page);
+  });
+
+  it('another address of the page Stop is another target', async () => {
+    const page = await world.open('local', '#/stop?scope=agent&agent=first');
+    await page.getByText('Hits 0 living tokens').waitFor();
+    await page.evaluate("location.hash = '#/stop?scope=session&session=second'");
+    await page.getByLabel('Session id').waitFor();
+    expect(await page.getByLabel('Session id').inputValue()).toBe('second');
+    await page.goBack();
+    await page.getByLabel('Agent id').waitFor();
+    expect(await page.getByLabel('Agent id').inputValue()).toBe('first');
     await close(page);
   });
 });
@@ -314,10 +447,17 @@ describe('the kill switch', () => {
           body: JSON.stringify({ agent_id: agent, capabilities: ['bank:read'] }),
         })
       ).status;
+    // More than the page names: who has the most tokens stands first, and the others are counted.
+    await world.edge.mint(agent, ALL);
+    for (let i = 0; i < 20; i += 1) await newAgent();
     const page = await world.open('local', '#/stop');
     await page.getByRole('button', { name: 'service', exact: true }).click();
     await page.getByLabel('Service').selectOption('bank');
-    await page.locator('.hit').getByText(agent).waitFor();
+    await page.locator('.hit').getByText(`${agent} · 2`).waitFor();
+    await page
+      .locator('.hit')
+      .getByText(/and \d+ more/)
+      .waitFor();
     await page.getByRole('button', { name: 'Stop this service' }).click();
     await page.getByText(/^Stopped: /).waitFor();
     expect((await world.send(token, '/v1/balance')).status).toBe(401);

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AuditListResponse } from '../../src/protocol.ts';
 import { ALL, startWorld, type World } from './approvals/world.ts';
 
 let world: World;
@@ -40,6 +41,53 @@ describe('stops', () => {
     const rows = await world.edge.audit({ event: 'stop.placed' });
     expect(rows.map(({ detail }) => (detail as { again?: boolean }).again ?? false).sort()).toEqual([false, true]);
     expect((await post('/v1/stops/lift', stop)).status).toBe(204);
+  });
+});
+
+describe('a body of nobody', () => {
+  it('is read no further than its bound', async () => {
+    let sent = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += 65_536;
+        if (sent > 64 * 1024 * 1024) controller.close();
+        else controller.enqueue(new Uint8Array(65_536).fill(0x61));
+      },
+    });
+    const headers = { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json' };
+    const said = await fetch(`${world.edge.url}/v1/console/session`, {
+      method: 'POST',
+      headers,
+      body: endless,
+      duplex: 'half',
+    } as RequestInit).catch((error: Error) => error);
+    expect(said instanceof Error || said.status === 400).toBe(true);
+    expect(sent).toBeLessThan(32 * 1024 * 1024);
+    expect((await fetch(`${world.edge.url}/healthz`)).status).toBe(200);
+  });
+});
+
+describe('a row that somebody altered in D1', () => {
+  it('hides no other row: the list shows it, and verify tells of it', async () => {
+    const token = await world.edge.mint('altered', ALL);
+    for (let i = 0; i < 2; i += 1) await world.send(token, '/v1/nothing');
+    const rows = await world.edge.audit({ agent: 'altered' });
+    const [first, second] = rows.sort((a, b) => a.seq - b.seq);
+    inD1(
+      `UPDATE audit SET detail = '{broken' WHERE hash = '${first?.hash}'`,
+      `UPDATE audit SET at = 99999999999999999 WHERE hash = '${second?.hash}'`,
+    );
+    const listed = await world.edge.operate('/v1/audit?agent=altered');
+    expect(listed.status).toBe(200);
+    const { rows: seen } = AuditListResponse.parse(await listed.json());
+    expect(seen.map(({ seq }) => seq).sort()).toEqual(rows.map(({ seq }) => seq));
+    expect(seen.find(({ seq }) => seq === first?.seq)).toMatchObject({ detail: {}, unreadable: ['detail'] });
+    expect(seen.find(({ seq }) => seq === second?.seq)).toMatchObject({ unreadable: ['at'] });
+    expect((await world.edge.operate('/v1/approvals')).status).toBe(200);
+    expect(await (await world.edge.operate('/v1/audit/verify')).json()).toMatchObject({
+      ok: false,
+      problems: [{ seq: first?.seq }, { seq: second?.seq }],
+    });
   });
 });
 

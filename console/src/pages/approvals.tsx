@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
-import { get, post } from '../api.ts';
+import { get, post, Refusal } from '../api.ts';
 import { approvals, clock, go, may, me, merge, pending, place, say, stateOf } from '../state.ts';
 import {
   Act,
@@ -193,16 +193,29 @@ function Detail({ id, link }: { id: string; link: string | null }) {
   );
 }
 
+/** When the page itself went on to the next question: the second half of a double click is not meant for that one. */
+let wentOnAt = Number.NEGATIVE_INFINITY;
+const MEANT_AFTER_MS = 700;
+
 function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | null; changed: () => void }) {
   const [reason, setReason] = useState('');
   const mine = one.votes.some((vote) => vote.operator === me.value?.operator);
   const decide = async (verdict: 'approve' | 'deny', scope?: 'once' | 'alike'): Promise<void> => {
-    const done = await post<ApprovalJson>(`/v1/approvals/${one.id}/${verdict}`, {
-      ...(scope === undefined ? {} : { scope }),
-      ...(reason.trim() === '' ? {} : { reason: reason.trim() }),
-      ...(link === null ? {} : { link }),
-      via: 'console',
-    });
+    if (performance.now() - wentOnAt < MEANT_AFTER_MS) return;
+    const send = (by: object): Promise<ApprovalJson> =>
+      post<ApprovalJson>(`/v1/approvals/${one.id}/${verdict}`, {
+        ...(scope === undefined ? {} : { scope }),
+        ...(reason.trim() === '' ? {} : { reason: reason.trim() }),
+        ...by,
+        via: 'console',
+      });
+    // The link of a message serves the first of two people; the other is signed in just as well.
+    const done = await (link === null
+      ? send({})
+      : send({ link }).catch((error: unknown) => {
+          if (error instanceof Refusal && error.code === 'link_invalid') return send({});
+          throw error;
+        }));
     merge([done]);
     changed();
     say(
@@ -211,7 +224,10 @@ function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | nu
         : `${verdict === 'deny' ? 'Denied' : 'Approved'}: ${plain(one.title)}`,
     );
     const next = pending.value.find((other) => other.id !== one.id);
-    if (link === null && done.state !== 'pending' && next !== undefined) go(`#/approvals/${next.id}`);
+    if (link === null && done.state !== 'pending' && next !== undefined) {
+      wentOnAt = performance.now();
+      go(`#/approvals/${next.id}`);
+    }
   };
   const { once, alike } = one.would_allow;
   return (

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AuditListResponse, AuditRowJson, AuditVerifyResponse } from '../../../src/protocol.ts';
 import { get } from '../api.ts';
 import { go, place } from '../state.ts';
@@ -6,12 +6,27 @@ import { Act, Code, Empty, Failed, PageHead, plain, Raw, Tag, Time, toneOf, useL
 
 const FILTERS = ['agent', 'capability', 'decision', 'since', 'until', 'text', 'session', 'request_id'] as const;
 
+/** As a field for a local time has it. */
+function localOf(iso: string | null): string {
+  if (iso === null) return '';
+  const at = new Date(iso);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000)
+    .toISOString()
+    .slice(0, at.getSeconds() === 0 ? 16 : 19);
+}
+
 export function Audit() {
   const filter = place.value.query;
   const key = filter.toString();
   const [following, setFollowing] = useState(true);
   const [older, setOlder] = useState<{ rows: AuditRowJson[]; next: string | null } | null>(null);
   const [verified, setVerified] = useState<AuditVerifyResponse | null>(null);
+  const latest = useRef(key);
+  latest.current = key;
+  // Followed anew, the list begins at its top again: what came meanwhile would be a gap before the older rows.
+  useEffect(() => {
+    if (following) setOlder(null);
+  }, [following]);
   useEffect(() => setOlder(null), [key]);
   const given = Object.fromEntries(FILTERS.map((name) => [name, filter.get(name)]));
   const instant = (text: string | null | undefined): string | null => {
@@ -37,7 +52,8 @@ export function Audit() {
   const more = async (): Promise<void> => {
     setFollowing(false);
     const page = await get<AuditListResponse>('/v1/audit', { ...query, limit: 50, cursor });
-    setOlder({ rows: [...(older?.rows ?? []), ...page.rows], next: page.next_cursor });
+    // With all that is shown now: the top of the list may move on before the page has come.
+    if (latest.current === key) setOlder({ rows: [...rows, ...page.rows], next: page.next_cursor });
   };
   const field = (name: (typeof FILTERS)[number], label: string, type: 'text' | 'datetime-local' = 'text') => (
     <label>
@@ -45,8 +61,12 @@ export function Audit() {
       <input
         type={type as 'text'}
         name={name}
-        value={filter.get(name) ?? ''}
-        onChange={(event) => set(name, event.currentTarget.value.trim())}
+        value={type === 'text' ? (filter.get(name) ?? '') : localOf(instant(filter.get(name)))}
+        onChange={(event) => {
+          const text = event.currentTarget.value.trim();
+          // In the address in UTC: whoever is sent it may live in another zone.
+          set(name, type === 'text' ? text : (instant(text) ?? ''));
+        }}
         {...(name === 'text' ? { 'data-search': true, placeholder: 'path, reason, operator …' } : {})}
       />
     </label>

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
 import type { SignalsResponse } from '../../../src/protocol.ts';
 import { get } from '../api.ts';
+import { now } from '../state.ts';
 import { duration, Empty, Failed, PageHead, plain, Tag, Time, useLoad } from '../ui.tsx';
 
 const RANGES = { hour: 3600, day: 86_400, week: 604_800, month: 2_592_000 } as const;
@@ -16,7 +17,7 @@ export function Signals() {
   const [range, setRange] = useState<keyof typeof RANGES>('day');
   const [agent, setAgent] = useState('');
   const { data, error } = useLoad<SignalsResponse>(
-    (signal) => get('/v1/signals', { since: new Date(Date.now() - RANGES[range] * 1000).toISOString(), agent }, signal),
+    (signal) => get('/v1/signals', { since: new Date(now() - RANGES[range] * 1000).toISOString(), agent }, signal),
     `${range} ${agent}`,
     10_000,
   );

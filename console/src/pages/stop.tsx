@@ -26,8 +26,10 @@ const LABEL: Readonly<Record<Scope, string>> = {
   everything: '',
 };
 
-export function Stop() {
-  const { query } = place.value;
+/** Another address is another target: what was chosen before must not stand under it. */
+export const Stop = () => <Target key={place.value.query.toString()} query={place.value.query} />;
+
+function Target({ query }: { query: URLSearchParams }) {
   const [scope, setScope] = useState<Scope>((query.get('scope') as Scope | null) ?? 'agent');
   const [value, setValue] = useState(query.get(FIELD[scope] ?? '') ?? '');
   const [sure, setSure] = useState('');
@@ -170,6 +172,7 @@ export function Stop() {
 
 function Hit({ hit, scope }: { hit: StopPreview; scope: Scope }) {
   const running = hit.sessions.filter((one) => one.running);
+  const more = Math.max(0, hit.agents.length - 20) + Math.max(0, running.length - 20);
   return (
     <div class="hit" role="status">
       <p>
@@ -188,6 +191,7 @@ function Hit({ hit, scope }: { hit: StopPreview; scope: Scope }) {
         {running.slice(0, 20).map((one) => (
           <code key={one.session}>{plain(one.session)}</code>
         ))}
+        {more > 0 ? <span class="dim">and {more} more</span> : null}
       </p>
     </div>
   );
