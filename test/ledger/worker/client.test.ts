@@ -87,11 +87,18 @@ it('revocation and notes are durable when they return, also while D1 is down', a
     ok: true,
     value: { effect: 'denied', denial: { kind: 'token_revoked' } },
   });
-  expect(await record(env, { kind: 'operators' }, { notes: [noteOf('n')] })).toMatchObject({
-    ok: true,
-    value: { head: { seq: 1 } },
-  });
+  expect(await record(env, { kind: 'operators' }, { notes: [noteOf('n')] })).toEqual({ ok: true, value: null });
   expect(await flushAll(env)).toMatchObject({ ok: true, value: [{ waitingRows: 1 }, { waitingRows: 1 }] });
+});
+
+it('a note that a full ledger does not take is a fault', async () => {
+  await breakD1();
+  const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`));
+  expect((await record(env, { kind: 'operators' }, { notes })).ok).toBe(true);
+  expect(await record(env, { kind: 'operators' }, { notes: [noteOf('one too many')] })).toMatchObject({
+    ok: false,
+    error: { code: 'ledger_full' },
+  });
 });
 
 it('ledgers that wait can be told from those that rest', async () => {
