@@ -81,7 +81,8 @@ function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: 
     const [at, ledger, seq] = JSON.parse(atob(cursor)) as unknown[];
     // A column of SQLite holds what was written: a row that was altered to a text has its place, too, after all numbers.
     const isPlaced = (value: unknown): value is number => typeof value === 'number' || typeof value === 'string';
-    if (isPlaced(at) && typeof ledger === 'string' && isPlaced(seq)) return ok({ at, ledger, seq });
+    if (isPlaced(at) && typeof ledger === 'string' && /^[0-9a-f]{64}$/.test(ledger) && isPlaced(seq))
+      return ok({ at, ledger, seq });
   } catch {
     // Falls through.
   }
