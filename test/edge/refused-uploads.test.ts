@@ -65,7 +65,12 @@ async function begin({ path, fields = [], anonymous = false }: Upload): Promise<
 
 /** As much as is taken; rejects when the connection breaks. */
 async function send(socket: Socket, chunk: Buffer, times: number): Promise<void> {
-  for (let i = 0; i < times; i++) if (!socket.write(chunk)) await once(socket, 'drain');
+  const gone = new AbortController();
+  socket.once('close', () => gone.abort());
+  for (let i = 0; i < times; i++) {
+    if (socket.destroyed) throw new Error('the connection is closed');
+    if (!socket.write(chunk)) await once(socket, 'drain', { signal: gone.signal });
+  }
 }
 
 /** What comes, until it holds this or the connection ends. */
