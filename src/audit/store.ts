@@ -74,15 +74,15 @@ export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Res
   return ok({ rows: page, nextCursor: rows.length > filter.limit && last !== undefined ? cursorOf(last) : null });
 }
 
-const cursorOf = (row: AuditRow): string => btoa(JSON.stringify([row.at, row.ledger, row.seq])).replaceAll('=', '');
+const cursorOf = ({ at, ledger, seq }: AuditRow): string =>
+  btoa(JSON.stringify([at, ledger, Number.isFinite(seq) ? seq : Number.MAX_SAFE_INTEGER])).replaceAll('=', '');
 
+/** In a row that was altered, a time or a number may be a text: both have their place after all numbers. */
 function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: number }, string> {
   try {
     const [at, ledger, seq] = JSON.parse(atob(cursor)) as unknown[];
-    // A column of SQLite holds what was written: a row that was altered to a text has its place, too, after all numbers.
-    const isPlaced = (value: unknown): value is number => typeof value === 'number' || typeof value === 'string';
-    if (isPlaced(at) && typeof ledger === 'string' && /^[0-9a-f]{64}$/.test(ledger) && isPlaced(seq))
-      return ok({ at, ledger, seq });
+    if ((typeof at === 'number' || typeof at === 'string') && typeof ledger === 'string' && typeof seq === 'number')
+      return ok({ at: at as number, ledger, seq });
   } catch {
     // Falls through.
   }

@@ -13,6 +13,8 @@ const READ_BYTES = 65_536;
  * away. The answer does not wait for that: it goes out at once, whole and with its length; only the end of its stream, which
  * no client sees, comes after the drain, since with it the runtime ends the reading of the body.
  *
+ * Past the bounds, and when it is the upstream that ends an upload early, such a client still learns of the pipe alone.
+ *
  * @param refusal Of ours: small, and not a stream.
  */
 export async function withDrain(request: Request, refusal: Response, ctx: ExecutionContext): Promise<Response> {
