@@ -145,7 +145,8 @@ int supervise_main(char **argv) {
       }
       if (order.type == MSG_RESIZE) ioctl(master, TIOCSWINSZ, &(struct winsize){.ws_col = order.more, .ws_row = order.rows});
       else tell(socket, order, -1);
-      if (order.type == MSG_SIGNAL && order.value == SIGKILL && child > 0) kill(child, SIGKILL);
+      /* The whole group: bubblewrap's own child waits for ever when its parent dies before it has told it to go on. */
+      if (order.type == MSG_SIGNAL && order.value == SIGKILL && child > 0 && kill(-child, SIGKILL) != 0) kill(child, SIGKILL);
     }
     struct signalfd_siginfo seen;
     while (read(signals, &seen, sizeof seen) == sizeof seen) {
