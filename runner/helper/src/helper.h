@@ -45,7 +45,7 @@ extern const char *const CLASSES[];
 extern const struct pattern {
   short path_class;
   enum { BELOW_HOME, ABSOLUTE, IN_PROC, ANYWHERE } where;
-  bool folder, soft, observed, except; /* soft: that it is there is no secret */
+  bool folder, soft, observed, except; /* soft: that the folder is there is no secret */
   unsigned short prefix; /* bytes before the first sign with a meaning */
   const char *text;
 } PATTERNS[];

@@ -50,7 +50,7 @@ static struct answer match(const char *path, bool looks) {
     bool whole = fnmatch(p->text, subject, FNM_PATHNAME) == 0;
     if (!whole && !(p->folder && fnmatch(p->text, subject, FNM_PATHNAME | FNM_LEADING_DIR) == 0)) continue;
     if (p->except) return PASS;
-    /* That it is there is no secret: `ls -la ~` must not fill the counter. What lies in a folder of them is. */
+    /* That a folder is there is no secret: `ls -l ~` must not fill the counter. What lies in another one is. */
     bool seen = p->observed || (p->soft && whole && looks);
     if (found.count == COUNT_DENIED || (found.count == COUNT_OBSERVED && seen)) continue;
     found = seen ? (struct answer){0, p->path_class, COUNT_OBSERVED} : (struct answer){EACCES, p->path_class, COUNT_DENIED};

@@ -66,7 +66,7 @@ function patternOf(path: CredentialPath, classes: readonly string[]): string {
     ? 'IN_PROC'
     : { '~/': 'BELOW_HOME', '/': 'ABSOLUTE', '**/': 'ANYWHERE' }[path.where];
   const prefix = Buffer.byteLength(/^[^*?[\\]*/.exec(path.text)?.[0] ?? '');
-  const flags = [path.folder, !path.glob, path.observed, path.except].join(', ');
+  const flags = [path.folder, path.folder && !path.glob, path.observed, path.except].join(', ');
   return `  {${classes.indexOf(path.pathClass)}, ${where}, ${flags}, ${prefix}, ${text(path.text)}},`;
 }
 
