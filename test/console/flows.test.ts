@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -485,6 +486,38 @@ describe('the kill switch', () => {
       'stop.placed',
       'stop.placed',
     ]);
+    await close(page);
+  });
+});
+
+describe('sessions', () => {
+  it('past the first hundred are a page further, and back', async () => {
+    const { x } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+    for (let i = 0; i < 101; i++) {
+      const answer = await world.edge.operate('/v1/sessions', {
+        method: 'POST',
+        body: JSON.stringify({
+          session_id: `ses_${String(i).padStart(26, '0')}`,
+          agent_id: 'many',
+          backend: 'namespace',
+          host: 'runner-1',
+          program: `program-${i}`,
+          capabilities: ['bank:read'],
+          deadline_at: new Date(Date.now() + 900_000).toISOString(),
+          key: { kty: 'OKP', crv: 'Ed25519', x },
+        }),
+      });
+      expect(answer.status, await answer.text()).toBe(201);
+    }
+    const page = await world.open('audrey', '#/sessions');
+    const cards = page.locator('.card', { hasText: 'many' });
+    await cards.nth(99).waitFor();
+    expect(await page.getByText('program-0', { exact: true }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Older sessions' }).click();
+    await page.getByText('program-0', { exact: true }).waitFor();
+    expect(await cards.count()).toBe(1);
+    await page.getByRole('button', { name: 'Newest sessions' }).click();
+    await cards.nth(99).waitFor();
     await close(page);
   });
 });

@@ -22,20 +22,23 @@ const DECIDED = ['approved', 'denied', 'expired', 'used'] as const;
 
 export function Approvals() {
   const [past, setPast] = useState(false);
-  const older = useLoad<ApprovalJson[]>(
+  const older = useLoad<{ approvals: ApprovalJson[]; more: boolean }>(
     async (signal) => {
-      if (!past) return [];
+      if (!past) return { approvals: [], more: false };
       // Each by itself: many that wait leave no room for the decided ones in a list of all.
       const pages = await Promise.all(
         DECIDED.map((state) => get<ApprovalListResponse>('/v1/approvals', { state, limit: 50 }, signal)),
       );
-      return pages.flatMap((page) => page.approvals);
+      return {
+        approvals: pages.flatMap((page) => page.approvals),
+        more: pages.some((page) => page.next_cursor !== null),
+      };
     },
     past ? 'past' : 'now',
     past ? 5000 : null,
   );
   const { id, query } = place.value;
-  const decided = new Map((older.data ?? []).map((one) => [one.id, one]));
+  const decided = new Map((older.data?.approvals ?? []).map((one) => [one.id, one]));
   for (const one of approvals.value.values()) decided.set(one.id, one);
   const list = past
     ? [...decided.values()]
@@ -63,6 +66,11 @@ export function Approvals() {
             </li>
           ))}
         </ul>
+        {past && older.data?.more ? (
+          <p class="dim small">
+            The newest of each kind are shown. <code>npx keywarden approvals list --all --limit 200</code> shows more.
+          </p>
+        ) : null}
         {list.length > 0 ? null : past ? (
           <Empty title="Nothing decided yet" />
         ) : (

@@ -6,11 +6,14 @@ import { Act, Code, Empty, Failed, Icon, PageHead, plain, Raw, span, Tag, Time, 
 
 export function Sessions() {
   const [state, setState] = useState<'' | 'running' | 'ended'>('');
+  // One page at a time: what is shown is all asked for again, so that no session stands there as it was.
+  const [cursor, setCursor] = useState<string | null>(null);
   const { data, error, reload } = useLoad<SessionListResponse>(
-    (signal) => get('/v1/sessions', { state, limit: 100 }, signal),
-    state,
+    (signal) => get('/v1/sessions', { state, limit: 100, cursor }, signal),
+    `${state} ${cursor}`,
     3000,
   );
+  const next = data?.next_cursor ?? null;
   const { id } = place.value;
   const list = data?.sessions ?? [];
   return (
@@ -19,13 +22,26 @@ export function Sessions() {
         <PageHead title="Sessions">
           <fieldset class="segmented" aria-label="Which">
             {(['', 'running', 'ended'] as const).map((one) => (
-              <button key={one} type="button" aria-pressed={state === one} onClick={() => setState(one)}>
+              <button
+                key={one}
+                type="button"
+                aria-pressed={state === one}
+                onClick={() => {
+                  setState(one);
+                  setCursor(null);
+                }}
+              >
                 {one === '' ? 'All' : one === 'running' ? 'Running' : 'Ended'}
               </button>
             ))}
           </fieldset>
         </PageHead>
         <Failed text={error} />
+        {cursor === null ? null : (
+          <button type="button" class="more" onClick={() => setCursor(null)}>
+            Newest sessions
+          </button>
+        )}
         <ul class="cards">
           {list.map((one) => (
             <li key={one.session_id}>
@@ -48,6 +64,11 @@ export function Sessions() {
             </li>
           ))}
         </ul>
+        {next === null ? null : (
+          <button type="button" class="more" onClick={() => setCursor(next)}>
+            Older sessions
+          </button>
+        )}
         {data !== null && list.length === 0 ? (
           <Empty title="No sessions">
             <code>npx keywarden run -- CMD</code> starts an agent in a sandbox; it appears here.

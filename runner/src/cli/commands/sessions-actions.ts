@@ -45,19 +45,21 @@ export async function list(options: ListOptions): Promise<void> {
   const state = findRunnerState(options.state);
   const local = await localSessions(state, options.state);
   const { client, why } = edgeIfAny(options.state);
-  let sessions: SessionJson[] = [];
+  let page: SessionListResponse = { sessions: [], next_cursor: null };
   if (client === null) note(`no edge is asked: ${why}`);
   else {
     const query = { agent: options.agent, state: options.only, limit: options.limit };
-    sessions = (await client.get('/v1/sessions', SessionListResponse, query)).sessions;
+    page = await client.get('/v1/sessions', SessionListResponse, query);
   }
+  const { sessions } = page;
   const known = new Set(sessions.map((session) => session.session_id));
   const unknown = local.filter(({ session_id: id }) => !known.has(id));
-  if (options.json) return printJson({ sessions, local });
+  if (options.json) return printJson({ ...page, local });
   if (sessions.length > 0) printSessions(sessions);
   for (const { session_id: id, agent_id: agent, runner_pid: pid } of client === null ? local : unknown)
     print(`${id}  ${harmlessLine(agent)}  on this host, runner ${pid}`);
   if (sessions.length + local.length === 0) note('no sessions');
+  if (page.next_cursor !== null) note(`there are older sessions: raise --limit (${options.limit}), or narrow it`);
 }
 
 const COLUMNS = [

@@ -25,7 +25,7 @@ export function sessionsCommand(setExit: SetExit): Command {
       .addOption(new Option('--only <state>', 'in this state only').choices(['running', 'stopping', 'ended', 'lost']))
       .option('--limit <n>', 'at most so many', parseCount, 50)
       .addOption(stateOption())
-      .option('--json', 'print { sessions: […], local: […] }')
+      .option('--json', 'print { sessions: […], next_cursor, local: […] }')
       .action(async (options: ListOptions) => (await actions()).list(options)),
   );
   command.addCommand(
