@@ -246,6 +246,19 @@ describe('secrets', () => {
     expect(said.out + said.err).not.toContain(SECRET);
     expect(readdirSync(join(edge.state, 'sessions'))).toEqual([]);
   });
+
+  it('--dry-run runs no command that would tell a secret, and makes no file', async () => {
+    const files = ['ran', 'metrics.prom', 'events.jsonl'];
+    const said = await run([
+      ...['--dry-run', '--secret', 'DB_PASSWORD=command:touch ran; echo a-secret-of-a-command'],
+      ...['--metrics-file', 'metrics.prom', '--events', 'events.jsonl', '--', 'true'],
+    ]);
+    expect(said.code, said.err).toBe(0);
+    expect(said.out).toContain('DB_PASSWORD=[DB_PASSWORD]');
+    for (const told of ['sweep what dead', 'metrics.prom', 'events.jsonl', 'revoke', 'receipt'])
+      expect(said.out).toContain(told);
+    expect(files.filter((name) => existsSync(join(folder, name)))).toEqual([]);
+  });
 });
 
 describe('what is refused, with 125 and a hint', () => {
