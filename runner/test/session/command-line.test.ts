@@ -154,10 +154,22 @@ describe('keywarden run', () => {
 
   it('more processes than it may have, all of which ignore SIGTERM, are gone by the deadline and the grace (threats B 62)', async () => {
     const began = Date.now();
-    // Bounded, so that it harms nobody even where the sandbox should not hold it.
-    const many = 'trap "" TERM; i=0; while [ $i -lt 200 ]; do (while :; do sleep 1; done) & i=$((i+1)); done; wait';
-    const said = await run(['--timeout', '2s', '--pids', '64', '--json', ...sh(many)]);
-    expect(summaryIn(said)).toMatchObject({ absence_proven: true });
+    // Bounded, so that it harms nobody even where the sandbox should not hold it. A shell would end when it cannot fork.
+    const many = `
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+refused = 0
+for i in range(200):
+    try:
+        if os.fork() == 0: time.sleep(120)
+    except OSError: refused += 1
+print(refused, flush=True)
+time.sleep(120)`;
+    const said = await run(['--timeout', '2s', '--pids', '64', '--json', '--', 'python3', '-c', many]);
+    expect(Number(said.out)).toBeGreaterThan(130);
+    expect(summaryIn(said)).toMatchObject({ reason: 'deadline', exit_code: 137, absence_proven: true });
+    // Two seconds of life, five of grace.
+    expect(Date.now() - began).toBeGreaterThan(7_000);
     expect(Date.now() - began).toBeLessThan(15_000);
   });
 
