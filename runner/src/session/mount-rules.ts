@@ -144,7 +144,11 @@ function reasonAgainst(source: string, host: HostPaths): string | null {
       if (isBelow(full, source) && exists(full)) return `credentials are in it (${full})`;
     }
   }
-  const held = host.credentials.find((path) => !OF_PROJECTS.test(path) && exists(join(source, path)));
+  // Whosever home it is: one of another machine, of a container, of nobody in passwd.
+  const elsewhere = [...OURS, ...host.credentials].filter((path) => !OF_PROJECTS.test(path));
+  const kept = elsewhere.find((path) => `${source}/`.includes(`/${path}/`));
+  if (kept !== undefined) return `credentials are kept there (${kept})`;
+  const held = elsewhere.find((path) => exists(join(source, path)));
   if (held !== undefined) return `credentials are in it (${held})`;
   // A read-only mount stops no connect(2), and no network namespace does (threat B33).
   const socket = host.sockets().find((path) => isBelow(path, source));
@@ -226,18 +230,21 @@ export function listeningSockets(): readonly string[] {
   });
 }
 
-/** Entries of the helper's list that lie below a home and are named without a pattern. */
+/** Entries of the helper's list that lie below a home or in any folder, and are named without a pattern. */
 export function credentialsOf(list: string | null): string[] {
   const listed = (list ?? '')
     .split('\n')
-    .flatMap((line) => /(?:^|\s)(?:~|\$HOME|\/home\/\*)\/([^\s*?[\]#]+)/.exec(line)?.[1] ?? [])
+    .flatMap((line) => /(?:^|\s)(?:~|\$HOME|\/home\/\*|\*\*)\/([^\s*?[\]#]+)/.exec(line)?.[1] ?? [])
     .map((path) => path.replace(/\/+$/, ''))
     .filter((path) => path !== '' && !HISTORY.test(path));
   return [...new Set([...WELL_KNOWN, ...listed])];
 }
 
 /** What many a project has at its root for good reasons; the sandbox denies and counts the opening of these by itself. */
-const OF_PROJECTS = /^\.(env|npmrc|pypirc|yarnrc|gitconfig|git\/)/;
+const OF_PROJECTS = /^\.(env|dev\.vars|npmrc|pypirc|yarnrc|gitconfig|git\/)/;
+
+/** Keywarden's keys in a state directory other than this run's: who has them acts as the edge, or as its operator. */
+const OURS = ['.keywarden', 'operator.key', 'signing.jwk', 'runner.jwk'];
 
 /** A shell's history in a project is no reason to refuse the project. */
 const HISTORY = /_history$|^\.(python|node_repl|sqlite|psql|mysql)/;

@@ -42,6 +42,8 @@ export interface RunRequest {
   readonly requireCount: boolean;
   readonly tty: boolean;
   readonly hasEdge: boolean;
+  /** Only looked at: no command that tells a secret is run. */
+  readonly dryRun: boolean;
   readonly state: RunnerState;
 }
 
@@ -80,7 +82,8 @@ export async function prepareRun(
   const wanted = wantedBackend(request);
   const { backend, layers } = await choose(wanted);
   if (request.requireCount) checkCounting(backend.name, layers);
-  const secrets = new Map(sources.map((source) => [source.name, readSecret(source)]));
+  const read = sources.filter(({ from }) => !(request.dryRun && from.kind === 'command'));
+  const secrets = new Map(read.map((source) => [source.name, readSecret(source)]));
   for (const [name, value] of secrets) env[name] = value;
   checkSizes(env);
   const masks = request.mask ?? secrets.size > 0;
@@ -92,7 +95,7 @@ export async function prepareRun(
   const { argv, omitted } = maskArgv(request.argv, known);
   return {
     layers,
-    secretNames: [...secrets.keys()],
+    secretNames: sources.map(({ name }) => name),
     masker:
       maskerOf !== null
         ? (token) => maskerOf(new Map([...secrets, ...(token === null ? [] : ([['KEYWARDEN_TOKEN', token]] as const))]))
@@ -130,7 +133,7 @@ export async function prepareRun(
           .slice(0, 64)
           .map(({ name, present, required }) => ({ name: name.slice(0, 64), present, required })),
         capabilities: [...request.capabilities],
-        secrets: [...secrets.keys()],
+        secrets: sources.map(({ name }) => name),
       },
       sandbox: {
         argv: request.argv,

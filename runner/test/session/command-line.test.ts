@@ -154,10 +154,22 @@ describe('keywarden run', () => {
 
   it('more processes than it may have, all of which ignore SIGTERM, are gone by the deadline and the grace (threats B 62)', async () => {
     const began = Date.now();
-    // Bounded, so that it harms nobody even where the sandbox should not hold it.
-    const many = 'trap "" TERM; i=0; while [ $i -lt 200 ]; do (while :; do sleep 1; done) & i=$((i+1)); done; wait';
-    const said = await run(['--timeout', '2s', '--pids', '64', '--json', ...sh(many)]);
-    expect(summaryIn(said)).toMatchObject({ absence_proven: true });
+    // Bounded, so that it harms nobody even where the sandbox should not hold it. A shell would end when it cannot fork.
+    const many = `
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+refused = 0
+for i in range(200):
+    try:
+        if os.fork() == 0: time.sleep(120)
+    except OSError: refused += 1
+print(refused, flush=True)
+time.sleep(120)`;
+    const said = await run(['--timeout', '2s', '--pids', '64', '--json', '--', 'python3', '-c', many]);
+    expect(Number(said.out)).toBeGreaterThan(130);
+    expect(summaryIn(said)).toMatchObject({ reason: 'deadline', exit_code: 137, absence_proven: true });
+    // Two seconds of life, five of grace.
+    expect(Date.now() - began).toBeGreaterThan(7_000);
     expect(Date.now() - began).toBeLessThan(15_000);
   });
 
@@ -245,6 +257,19 @@ describe('secrets', () => {
     expect(said.out).toContain('DB_PASSWORD=[DB_PASSWORD]');
     expect(said.out + said.err).not.toContain(SECRET);
     expect(readdirSync(join(edge.state, 'sessions'))).toEqual([]);
+  });
+
+  it('--dry-run runs no command that would tell a secret, and makes no file', async () => {
+    const files = ['ran', 'metrics.prom', 'events.jsonl'];
+    const said = await run([
+      ...['--dry-run', '--secret', 'DB_PASSWORD=command:touch ran; echo a-secret-of-a-command'],
+      ...['--metrics-file', 'metrics.prom', '--events', 'events.jsonl', '--', 'true'],
+    ]);
+    expect(said.code, said.err).toBe(0);
+    expect(said.out).toContain('DB_PASSWORD=[DB_PASSWORD]');
+    for (const told of ['sweep what dead', 'metrics.prom', 'events.jsonl', 'revoke', 'receipt'])
+      expect(said.out).toContain(told);
+    expect(files.filter((name) => existsSync(join(folder, name)))).toEqual([]);
   });
 });
 

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CREDENTIAL_PATHS } from '../../src/helper/credential-list.ts';
 import {
   checkMount,
   credentialsOf,
@@ -21,17 +22,23 @@ beforeAll(() => {
     'home/ann/work/src',
     'project/.keywarden',
     'project/work',
-    'held/.ssh',
+    'held/.ssh/sub',
+    'keys',
+    'config/.config/gcloud',
+    'other/.keywarden',
+    'edge',
     'npm',
   ])
     mkdirSync(join(root, dir), { recursive: true });
   writeFileSync(join(root, 'npm/.npmrc'), '');
   writeFileSync(join(root, 'npm/.env'), '');
+  writeFileSync(join(root, 'npm/.dev.vars'), '');
+  for (const file of ['held/.ssh/id_rsa', 'keys/id_ed25519', 'edge/operator.key']) writeFileSync(join(root, file), '');
   symlinkSync(join(root, 'home/ann'), join(root, 'innocent'));
   symlinkSync('/etc', join(root, 'work-of-etc'));
   host = {
     homes: [join(root, 'home/ann')],
-    credentials: ['.aws', '.ssh', '.config/gcloud', '.npmrc'],
+    credentials: credentialsOf(readFileSync(CREDENTIAL_PATHS, 'utf8')),
     state: join(root, 'project/.keywarden'),
     sockets: listeningSockets,
   };
@@ -64,6 +71,17 @@ describe('what may not', () => {
     ['innocent', /a home/],
     ['work-of-etc', /the host itself/],
     ['held', /credentials are in it/],
+    ['held/.ssh', /credentials are kept there/],
+    ['held/.ssh/sub', /credentials are kept there/],
+    ['held/.ssh/id_rsa', /credentials are kept there/],
+    ['keys', /credentials are in it/],
+    ['keys/id_ed25519', /credentials are kept there/],
+    ['config', /credentials are in it/],
+    ['config/.config/gcloud', /credentials are kept there/],
+    ['other', /credentials are in it \(\.keywarden\)/],
+    ['other/.keywarden', /credentials are kept there/],
+    ['edge', /credentials are in it \(operator\.key\)/],
+    ['edge/operator.key', /credentials are kept there/],
     ['/', /Keywarden's own keys/],
     ['/etc', /the host itself/],
     ['/etc/ssl', /part of the host/],

@@ -52,6 +52,16 @@ describe('keywarden run', () => {
     expect(said.err).toMatch(/\/work: Permission denied\n(.*\n)*keywarden: hint: .*chmod -R o\+rX/);
   });
 
+  it('its pipes can be opened by their names, /dev/stdin, /dev/stdout and /dev/stderr', () => {
+    const args = ['run', '--no-edge', '--quiet', '--state', join(directory, 'state'), '--', 'sh', '-c'];
+    const script = 'cat /dev/stdin > /dev/stdout; echo err > /dev/stderr';
+    const ran = spawnSync('sh', ['-c', 'echo in | "$@" 2>&1 | cat', 'sh', process.execPath, CLI, ...args, script], {
+      env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
+      encoding: 'utf8',
+    });
+    expect(ran.stdout).toBe('in\nerr\n');
+  });
+
   it('a mount below another one that lacks its place is refused, and nothing is made on the host', async () => {
     const said = await run(['--mount', 'empty:/work:rw', '--mount', 'work:/work/sub', '--', 'true']);
     expect(said.code).toBe(125);

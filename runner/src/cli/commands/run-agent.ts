@@ -81,6 +81,7 @@ function requestOf(argv: readonly string[], options: RunOptions, state: RunnerSt
     requireCount: options.requireCount ?? false,
     tty: options.tty && process.stdin.isTTY === true && process.stdout.isTTY === true,
     hasEdge: options.edge,
+    dryRun: options.dryRun ?? false,
     state,
   };
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { fchmodSync, readlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
@@ -41,6 +42,7 @@ export async function startNamespace(
   const [program, ...argv] = startArgv(layout, groups.doors) as [string, ...string[]];
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
+  if (!piped && layout.identity.kind === 'dropped') lendPipes();
   const child = spawn(program, argv, {
     env: {},
     stdio: [
@@ -90,6 +92,14 @@ export async function startNamespace(
     },
     resize: async (columns, rows) => tell(resizeMessage(columns, rows)),
   };
+}
+
+/**
+ * Our own pipes belong to root, and who opens /dev/stdout asks for their mode as for a file's: the agent has another uid. A pipe
+ * without a name can be reached by nobody but through a process that has it.
+ */
+function lendPipes(): void {
+  for (const fd of [0, 1, 2]) if (/^pipe:/.test(readlinkSync(`/proc/self/fd/${fd}`))) fchmodSync(fd, 0o666);
 }
 
 /** Nobody takes the output of a killed agent any more: what is left of it is given up. */
