@@ -304,7 +304,10 @@ describe('tokens (threat 24: approve after revocation)', () => {
     const said = await world.decide('alice', asked.approval, 'approve');
     expect(said.status).toBe(409);
     expect(await said.json()).toMatchObject({ code: 'approval_revoked' });
-    expect((await world.send(token, '/v1/payments', PAYMENT)).status).toBe(401);
+    const dead = await world.send(token, '/v1/payments', PAYMENT);
+    expect(dead.status).toBe(401);
+    expect(dead.approval, 'a revoked token asks nobody').toBe('');
+    expect(await world.list(`&agent=${agent}&state=pending`)).toEqual([]);
     const fresh = await world.edge.mint(agent, ALL);
     expect((await world.send(fresh, '/v1/payments', PAYMENT)).body.code).toBe('approval_pending');
     expect(reached()).toEqual([]);
@@ -342,5 +345,17 @@ describe('tokens (threat 24: approve after revocation)', () => {
     const fresh = await world.edge.mint(agent, ALL);
     expect((await world.send(fresh, '/v1/payments', PAYMENT)).body.code).toBe('approval_pending');
     expect(reached()).toEqual([]);
+  });
+  it('expired while the call is held, by the question of a token that lives on: the yes comes too late', async () => {
+    const { agent, token } = await newAgent();
+    const brief = await world.edge.mint(agent, ALL, { ttlSeconds: 3 });
+    const { approval } = await world.send(token, '/v1/payments', PAYMENT);
+    const call = world.send(brief, '/v1/payments', PAYMENT, { wait: 20 });
+    await sleep(3_200);
+    expect((await world.decide('alice', approval, 'approve')).status).toBe(200);
+    expect((await call).status).toBe(401);
+    expect(reached()).toEqual([]);
+    expect(await eventsOf(world.edge, agent)).toContain('call.denied token_expired');
+    expect((await world.send(token, '/v1/payments', PAYMENT)).status).toBe(200);
   });
 });
