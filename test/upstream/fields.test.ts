@@ -225,6 +225,13 @@ describe('request fields that are dropped', () => {
     for (const name of names)
       it(`${what}: ${name}`, () => expect(pass({ [name]: 'x', accept: '*/*' })).toEqual({ ...ALWAYS, accept: '*/*' }));
   }
+  it('threat 29: any field that holds the capability token, whatever its name', () => {
+    const token = 'eyJhbGciOiJFZERTQSJ9.e30.c2ln';
+    expect(pass({ 'x-note': token, 'x-more': `a ${token} b`, 'x-other': 'eyJ' }, { token })).toEqual({
+      ...ALWAYS,
+      'x-other': 'eyJ',
+    });
+  });
   it('threat 12: what Connection names, and nothing is left of it for what is injected later', () => {
     expect(pass({ connection: 'close, X-One ,authorization', 'x-one': '1', 'x-two': '2' })).toEqual({
       ...ALWAYS,
