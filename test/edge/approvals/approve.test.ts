@@ -91,6 +91,7 @@ describe('a held call (threat 24: what is approved is what is sent)', () => {
       decided_at: null,
     });
     expect((await status((await newAgent()).token)).status).toBe(404);
+    expect((await status(await world.edge.mint(agent, ALL, { session: 'another' }))).status).toBe(404);
     expect((await world.decide('bob', first.approval, 'approve')).status).toBe(200);
     expect((await status(token)).body['state']).toBe('approved');
     expect(reached()).toEqual([]);
@@ -307,6 +308,8 @@ describe('tokens (threat 24: approve after revocation)', () => {
     const dead = await world.send(token, '/v1/payments', PAYMENT);
     expect(dead.status).toBe(401);
     expect(dead.approval, 'a revoked token asks nobody').toBe('');
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${world.edge.url}/v1/approvals/${asked.approval}`, { headers })).status).toBe(401);
     expect(await world.list(`&agent=${agent}&state=pending`)).toEqual([]);
     const fresh = await world.edge.mint(agent, ALL);
     expect((await world.send(fresh, '/v1/payments', PAYMENT)).body.code).toBe('approval_pending');
