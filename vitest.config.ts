@@ -1,7 +1,7 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-// Unit tests run in plain Node; test/ledger/worker runs inside workerd, beside its Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
+// Unit tests run in plain Node; test/ledger/worker and test/approvals/worker run inside workerd, beside their Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
 export default defineConfig({
   test: {
     globalSetup: ['./test/support/temp-folder.ts'],
@@ -15,7 +15,7 @@ export default defineConfig({
           include: [
             'test/{architecture,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
           ],
-          exclude: ['test/ledger/worker/**'],
+          exclude: ['test/{ledger,approvals}/worker/**'],
           // Properties over thousands of cases: how long they take is the machine's affair.
           testTimeout: 30_000,
         },
@@ -30,17 +30,21 @@ export default defineConfig({
               durableObjects: {
                 LEDGER: { className: 'Ledger', useSQLite: true },
                 DIRECTORY: { className: 'LedgerDirectory', useSQLite: true },
+                APPROVALS: { className: 'ApprovalsDesk', useSQLite: true },
               },
               // Small, so that tests reach both bounds.
               bindings: {
                 KEYWARDEN_LEDGER_MAX_WAITING_ROWS: '300',
                 KEYWARDEN_OUTCOME_TIMEOUT_SECONDS: '3',
+                KEYWARDEN_APPROVAL_MAX_PENDING: '3',
+                KEYWARDEN_APPROVAL_MAX_HOURLY: '5',
+                KEYWARDEN_WEBHOOK_SECRET: 'a secret of more than thirty-two characters',
                 TEST_MIGRATIONS: await readD1Migrations(new URL('migrations', import.meta.url).pathname),
               },
             },
           }),
         ],
-        test: { name: 'worker', include: ['test/ledger/worker/**/*.test.ts'], testTimeout: 30_000 },
+        test: { name: 'worker', include: ['test/{ledger,approvals}/worker/**/*.test.ts'], testTimeout: 30_000 },
       },
       {
         test: {

@@ -14,8 +14,10 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     ['bare, as Linear sends it', { authorization: T }],
     ['Basic user name, as curl -u sends it', { authorization: basic(`${T}:`) }],
     ['Basic password, as git and Twilio send it', { authorization: basic(`x-access-token:${T}`) }],
+    ['Basic without a colon', { authorization: basic(T) }],
     ['x-api-key, as Anthropic sends it', { 'x-api-key': T }],
     ['x-goog-api-key', { 'x-goog-api-key': T }],
+    ['api-key, as Azure has it', { 'api-key': T }],
     [
       'the session token of SigV4',
       {
@@ -64,6 +66,12 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     });
   });
 
+  it("in the usual places, too, when the service's scheme has a place of its own", () => {
+    const places = { header: 'x-vendor-key', queryParam: 'key' };
+    for (const name of ['x-api-key', 'x-goog-api-key', 'x-amz-security-token', 'api-key'])
+      expect(locateToken(new Headers({ [name]: T }), '', places), name).toEqual({ ok: true, value: T });
+  });
+
   it('the same token in two places is one token', () => {
     expect(locateToken(new Headers({ authorization: `Bearer ${T}`, 'x-api-key': T }), '', nowhere)).toEqual({
       ok: true,
@@ -79,6 +87,10 @@ describe('threat 14: what comes is refused', () => {
     ['when two different tokens come', { authorization: `Bearer ${T}`, 'x-api-key': OTHER }, 'token_ambiguous'],
     ['when the field comes twice', { authorization: `Bearer ${T}, Bearer ${OTHER}` }, 'token_untrusted_form'],
     ['when Basic is no base64', { authorization: 'Basic %%%' }, 'token_malformed'],
+    ['when Basic holds a name and a password', { authorization: basic('mallory:secret') }, 'token_malformed'],
+    ['when Basic holds no colon', { authorization: basic('mallory') }, 'token_malformed'],
+    ['when it stands behind a scheme that nobody knows', { authorization: `Digest ${T}` }, 'token_malformed'],
+    ['when the field is empty', { authorization: '', 'x-api-key': '' }, 'token_missing'],
     [
       'when only a SigV4 dummy comes',
       {
@@ -96,5 +108,16 @@ describe('threat 14: what comes is refused', () => {
     } else {
       expect(found).toMatchObject({ ok: false, error: { kind } });
     }
+  });
+
+  it("when one token comes where the service's scheme has it and another in a usual place", () => {
+    for (const name of ['authorization', 'x-api-key', 'x-goog-api-key', 'x-amz-security-token', 'api-key'])
+      expect(
+        locateToken(new Headers({ 'x-vendor-key': T, [name]: OTHER }), '', {
+          header: 'x-vendor-key',
+          queryParam: null,
+        }),
+        name,
+      ).toMatchObject({ ok: false, error: { kind: 'token_ambiguous' } });
   });
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { CompactSign, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { mintToken } from '../../src/capability/mint.ts';
 import { MAX_TOKEN_BYTES, verifySignature, verifyToken } from '../../src/capability/verify.ts';
@@ -28,6 +28,12 @@ describe('a capability token', () => {
         capabilities: new Set(['stripe:refund', 'stripe:read_balance']),
       },
     });
+  });
+
+  it.each(['EdDSA', 'Ed25519'])('may name the algorithm %s: RFC 8037 and RFC 9864 mean the same', async (alg) => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims(), { alg });
+    expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(true);
   });
 
   it('signed by the key before the current one still verifies', async () => {
@@ -74,6 +80,9 @@ describe('threat 29: a token is refused', () => {
     ['whose exp is beyond all dates', claim({ exp: 1e300 }), 'token_malformed'],
     ['whose sub breaks a log line', claim({ sub: 'a\nb' }), 'token_malformed'],
     ['whose capabilities are one string', claim({ capabilities: 'stripe:refund' }), 'token_malformed'],
+    ['whose nbf is text', claim({ nbf: String(NOW - 10) }), 'token_malformed'],
+    ['whose session is no text', claim({ sid: 7 }), 'token_malformed'],
+    ['whose session breaks a log line', claim({ sid: 's-1\ns-2' }), 'token_malformed'],
   ];
   it.each(table)('%s', async (_, claims, kind) => {
     const keys = await freshKeys();
@@ -89,6 +98,9 @@ describe('threat 29: a token is refused', () => {
     ['whose kid walks a path', { kid: '../../etc/passwd' }, 'token_untrusted'],
     ['that brings its own key by URL', { jku: 'https://evil.example/jwks' }, 'token_untrusted'],
     ['that brings a certificate', { x5c: ['MIIB'] }, 'token_untrusted'],
+    ['that brings a certificate by URL', { x5u: 'https://evil.example/x509' }, 'token_untrusted'],
+    ['that says it is packed', { zip: 'DEF' }, 'token_untrusted'],
+    ['that holds another token', { cty: 'JWT' }, 'token_untrusted'],
   ];
   it.each(headers)('%s', async (_, header, kind) => {
     const keys = await freshKeys();
@@ -106,6 +118,60 @@ describe('threat 29: a token is refused', () => {
       ok: false,
       error: { kind: 'token_untrusted' },
     });
+  });
+
+  it.each([null, 7, 'claims', ['claims'], [goodClaims()]])('whose claims are no object: %j', async (claims) => {
+    const keys = await freshKeys();
+    const token = await new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
+      .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: 'at+jwt' })
+      .sign(keys.signingKey);
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
+      ok: false,
+      error: { kind: 'token_malformed', why: 'claims are no object' },
+    });
+  });
+
+  it.each([
+    ['a key, and be it our own', { jwk: { kty: 'OKP', crv: 'Ed25519', x: 'AA' } }],
+    ['an extension that must be understood', { crit: ['exp'] }],
+    ['whether its payload is encoded', { b64: true }],
+  ])('whose header names %s, before its signature is looked at', async (_, header) => {
+    const keys = await freshKeys();
+    const token = `${b64({ alg: 'EdDSA', kid: keys.signingKid, typ: 'at+jwt', ...header })}.${b64(goodClaims())}.AA`;
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
+      ok: false,
+      error: { kind: 'token_untrusted', why: 'critical_header' },
+    });
+  });
+
+  it.each(['none', 'HS256', 'ES256', 'RS256', 'eddsa', 7, undefined])(
+    'with the algorithm %s, before its signature is looked at',
+    async (alg) => {
+      const keys = await freshKeys();
+      const token = `${b64({ alg, kid: keys.signingKid, typ: 'at+jwt' })}.${b64(goodClaims())}.AA`;
+      expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
+        ok: false,
+        error: { kind: 'token_untrusted', why: 'bad_algorithm' },
+      });
+    },
+  );
+
+  it('spelt in any way but one: one token is one string', async () => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims());
+    const [header, payload, signature] = token.split('.') as [string, string, string];
+    expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(true);
+    for (const other of [
+      `${header}.${payload}.${signature}==`,
+      `${header}=.${payload}.${signature}`,
+      `${header}.${payload}.${signature}\n`,
+      ` ${token}`,
+      `${header}.${payload.slice(0, 8)} ${payload.slice(8)}.${signature}`,
+    ])
+      expect(await verifyToken(other, keys.verifying, EXPECTED, NOW), JSON.stringify(other.slice(-8))).toEqual({
+        ok: false,
+        error: { kind: 'token_malformed', why: 'no compact JWS' },
+      });
   });
 
   it('with alg none, with a critical extension, and with the public key used as an HMAC secret', async () => {

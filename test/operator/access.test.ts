@@ -13,13 +13,20 @@ let team: Server;
 let issuer: string;
 let settings: AccessSettings;
 let sign: (claims: Record<string, unknown>, by?: CryptoKey) => Promise<string>;
+let signElliptic: (claims: Record<string, unknown>) => SignJWT;
+let ellipticKey: CryptoKey;
+let asked = 0;
 
 beforeAll(async () => {
   const { publicKey, privateKey } = await generateKeyPair('RS256');
   const jwk = { ...(await exportJWK(publicKey)), kid: 'team-1', alg: 'RS256', use: 'sig' };
+  const elliptic = await generateKeyPair('ES256');
+  ellipticKey = elliptic.privateKey as CryptoKey;
+  const second = { ...(await exportJWK(elliptic.publicKey)), kid: 'team-2', alg: 'ES256', use: 'sig' };
   team = createServer((req, res) => {
+    asked += 1;
     if (req.url === '/cdn-cgi/access/certs')
-      res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk] }));
+      res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk, second] }));
     else res.writeHead(404).end();
   });
   await new Promise<void>((resolve) => team.listen(0, '127.0.0.1', resolve));
@@ -33,6 +40,11 @@ beforeAll(async () => {
       .setIssuedAt()
       .setExpirationTime('5m')
       .sign(by);
+  signElliptic = (claims) =>
+    new SignJWT({ email: 'ada@example.com', iss: issuer, aud: [AUDIENCE], ...claims }).setProtectedHeader({
+      alg: 'ES256',
+      kid: 'team-2',
+    });
 });
 afterAll(() => team.close());
 
@@ -42,6 +54,15 @@ describe('an operator who comes through Cloudflare Access', () => {
     expect(operator?.id).toBe('ada@example.com');
     expect(operator && mayAct(operator, 'audit')).toBe(true);
     expect(operator && mayAct(operator, 'mint')).toBe(false);
+  });
+
+  it("is known until the assertion's end, by either kind of key that Access signs with, and the keys are fetched once", async () => {
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    const operator = await operatorByAccess(await signElliptic({ exp }).sign(ellipticKey), settings);
+    expect(operator).toMatchObject({ id: 'ada@example.com', expiresAt: exp * 1000 });
+    const before = asked;
+    await operatorByAccess(await sign({}), settings);
+    expect(asked).toBe(before);
   });
 
   it('an admin may do everything', async () => {
@@ -54,6 +75,9 @@ describe('an operator who comes through Cloudflare Access', () => {
     const refused = [
       await sign({ email: 'eve@example.com' }),
       await sign({ email: undefined }),
+      await sign({ email: ['ada@example.com'] }),
+      await signElliptic({}).sign(ellipticKey),
+      await signElliptic({}).setExpirationTime('1s ago').sign(ellipticKey),
       await sign({ aud: ['another-application'] }),
       await sign({ iss: 'https://evil.cloudflareaccess.com' }),
       await sign({}, privateKey as CryptoKey),
@@ -77,9 +101,18 @@ describe('the settings', () => {
     },
   );
 
-  it.each(['[]', '{', '{"a@b.c":["god"]}', '{"a@b.c":[]}', '{"a@b.c":"audit"}'])('roles like %s are refused', (bad) => {
-    expect(parseAccessSettings(issuer, AUDIENCE, bad, true).ok).toBe(false);
+  it('on this machine the issuer may be a server of the test, by name or address', () => {
+    for (const host of ['127.0.0.1', 'localhost'])
+      expect(parseAccessSettings(`http://${host}:1`, AUDIENCE, ROLES, true).ok).toBe(true);
+    expect(parseAccessSettings('http://team.cloudflareaccess.com', AUDIENCE, ROLES, true).ok).toBe(false);
   });
+
+  it.each(['[]', '{', 'null', '7', '{"a@b.c":["god"]}', '{"a@b.c":[]}', '{"a@b.c":"audit"}'])(
+    'roles like %s are refused',
+    (bad) => {
+      expect(parseAccessSettings(issuer, AUDIENCE, bad, true).ok).toBe(false);
+    },
+  );
 });
 
 describe('operator keys', () => {
@@ -93,10 +126,41 @@ describe('operator keys', () => {
     expect(operatorOf(keys.value, sha256Hex('kwo_alice_key'))).toBeNull();
   });
 
+  it('have the roles and the groups that are written, and each role there is', () => {
+    const roles = ['mint', 'approve', 'audit', 'admin'];
+    const keys = parseOperatorKeys(
+      JSON.stringify([
+        { id: 'alice', roles, groups: ['finance', 'night-shift'], sha256: sha256Hex('a') },
+        { id: 'bob', roles: ['audit'], sha256: sha256Hex('b') },
+      ]),
+    );
+    if (!keys.ok) throw new Error(keys.error);
+    expect(operatorOf(keys.value, 'a')).toEqual({
+      id: 'alice',
+      roles: new Set(roles),
+      groups: new Set(['finance', 'night-shift']),
+    });
+    expect(operatorOf(keys.value, 'b')).toEqual({ id: 'bob', roles: new Set(['audit']) });
+  });
+
+  const entry = (more: object): string =>
+    JSON.stringify([{ id: 'a', roles: ['mint'], sha256: '0'.repeat(64), ...more }]);
   it.each([
     undefined,
     '',
     '{}',
+    '[null]',
+    entry({ sha256: 'A'.repeat(64) }),
+    entry({ sha256: '0'.repeat(65) }),
+    entry({ id: '' }),
+    entry({ id: 'a\nb' }),
+    entry({ id: 'a'.repeat(65) }),
+    entry({ roles: [] }),
+    entry({ roles: 'mint' }),
+    entry({ groups: 'finance' }),
+    entry({ groups: ['finance', ''] }),
+    entry({ groups: ['a\nb'] }),
+    `[${entry({}).slice(1, -1)},${entry({ id: 'b' }).slice(1, -1)}]`,
     '[]',
     '[{"id":"a","roles":["mint"]}]',
     '[{"id":"a","roles":["god"],"sha256":"00"}]',

@@ -23,6 +23,8 @@ describe('a missing field, null or another type denies', () => {
     ['a truth where a number is compared', 'body.amount <= 5', { amount: true }],
     // biome-ignore lint/correctness/noPrecisionLoss: the loss is the point
     ['a number beyond 2^53, which others read otherwise', 'body.id != 9007199254740993', { id: 9007199254740993 }],
+    ['a double of what is no number', 'double(body.n) != 1.0', { n: '1e3' }],
+    ['a double of a truth', 'double(body.n) != 1.0', { n: true }],
     ['a result that is no bool', 'body.flag', { flag: 'true' }],
     ['division by zero', '1 / body.n == 1 || 1 / body.n != 1', { n: 0 }],
   ])('%s', (_what, text, body) => {
@@ -49,6 +51,8 @@ describe('what can be evaluated is', () => {
       { constructor: { prototype: 1 } },
     ],
     ['precedence', 'body.a - (body.b - body.c) == 2', { a: 3, b: 2, c: 1 }],
+    ['a double of an int', 'double(body.a) / 2.0 == 0.5', { a: 1 }],
+    ['a double of the text of a number', 'double(body.a) <= 1.5', { a: '1.25' }],
     ['a ternary', '(body.a == 1 ? body.b : body.c) == 2', { a: 1, b: 2, c: 3 }],
   ])('%s', (_what, text, body) => {
     expect(when(text, json(body))).toBe('allow');
@@ -165,6 +169,25 @@ describe('what is wrong is found before anything runs', () => {
     expect(checked).toMatchObject({
       ok: false,
       error: { offset, message: expect.stringContaining(message), fix: expect.stringMatching(/./) },
+    });
+  });
+
+  it.each([
+    ['method', 'method == "GET"'],
+    ['path', 'path == "/"'],
+    ['params', '"a" in params'],
+    ['query', '"a" in query'],
+    ['headers', '"a" in headers'],
+    ['body', 'body == 1'],
+    ['agent', 'agent == "a"'],
+    ['session', 'session == null'],
+    ['now', 'now > timestamp("2026-01-01T00:00:00Z")'],
+  ])('it is known who reads %s, and no loop variable may hide it', (name, text) => {
+    const checked = checkCondition(text);
+    expect(checked.ok && [...checked.value.reads]).toEqual([name]);
+    expect(checkCondition(`params.exists(${name}, ${name} == "a")`)).toMatchObject({
+      ok: false,
+      error: { message: `the loop variable hides '${name}'`, offset: 14 },
     });
   });
 

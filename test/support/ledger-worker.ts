@@ -1,4 +1,5 @@
-/** The least worker that the ledger's tests need: the two Durable Object classes, and nothing to fetch. */
+/** The least worker that the tests of Durable Objects need: their classes, and nothing to fetch. */
+export { ApprovalsDesk } from '../../src/approvals/desk.ts';
 export { LedgerDirectory } from '../../src/ledger/directory.ts';
 export { Ledger } from '../../src/ledger/ledger.ts';
 

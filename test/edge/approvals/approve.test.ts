@@ -91,6 +91,7 @@ describe('a held call (threat 24: what is approved is what is sent)', () => {
       decided_at: null,
     });
     expect((await status((await newAgent()).token)).status).toBe(404);
+    expect((await status(await world.edge.mint(agent, ALL, { session: 'another' }))).status).toBe(404);
     expect((await world.decide('bob', first.approval, 'approve')).status).toBe(200);
     expect((await status(token)).body['state']).toBe('approved');
     expect(reached()).toEqual([]);
@@ -304,7 +305,12 @@ describe('tokens (threat 24: approve after revocation)', () => {
     const said = await world.decide('alice', asked.approval, 'approve');
     expect(said.status).toBe(409);
     expect(await said.json()).toMatchObject({ code: 'approval_revoked' });
-    expect((await world.send(token, '/v1/payments', PAYMENT)).status).toBe(401);
+    const dead = await world.send(token, '/v1/payments', PAYMENT);
+    expect(dead.status).toBe(401);
+    expect(dead.approval, 'a revoked token asks nobody').toBe('');
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${world.edge.url}/v1/approvals/${asked.approval}`, { headers })).status).toBe(401);
+    expect(await world.list(`&agent=${agent}&state=pending`)).toEqual([]);
     const fresh = await world.edge.mint(agent, ALL);
     expect((await world.send(fresh, '/v1/payments', PAYMENT)).body.code).toBe('approval_pending');
     expect(reached()).toEqual([]);
@@ -342,5 +348,17 @@ describe('tokens (threat 24: approve after revocation)', () => {
     const fresh = await world.edge.mint(agent, ALL);
     expect((await world.send(fresh, '/v1/payments', PAYMENT)).body.code).toBe('approval_pending');
     expect(reached()).toEqual([]);
+  });
+  it('expired while the call is held, by the question of a token that lives on: the yes comes too late', async () => {
+    const { agent, token } = await newAgent();
+    const brief = await world.edge.mint(agent, ALL, { ttlSeconds: 3 });
+    const { approval } = await world.send(token, '/v1/payments', PAYMENT);
+    const call = world.send(brief, '/v1/payments', PAYMENT, { wait: 20 });
+    await sleep(3_200);
+    expect((await world.decide('alice', approval, 'approve')).status).toBe(200);
+    expect((await call).status).toBe(401);
+    expect(reached()).toEqual([]);
+    expect(await eventsOf(world.edge, agent)).toContain('call.denied token_expired');
+    expect((await world.send(token, '/v1/payments', PAYMENT)).status).toBe(200);
   });
 });

@@ -1,6 +1,15 @@
 import { createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { admit, drainAll, flushAll, listLedgers, record, revoke, settle } from '../../../src/ledger/client.ts';
+import {
+  admit,
+  drainAll,
+  flushAgent,
+  flushAll,
+  listLedgers,
+  record,
+  revoke,
+  settle,
+} from '../../../src/ledger/client.ts';
 import {
   breakD1,
   callOf,
@@ -61,6 +70,35 @@ it('drainAll takes what waits now, for a reader of the audit', async () => {
   settle(env, { waitUntil: () => undefined }, 'agent-1', outcomeOf(call.requestId));
   const answers = await flushAll(env);
   expect(answers).toMatchObject({ ok: true, value: [{ waitingRows: 0, head: { ledger: ledgerName(), seq: 2 } }] });
+  expect(await events()).toEqual(['call.admitted', 'call.completed']);
+});
+
+it('an outcome whose ledger could not be reached is given back, and goes with the next that can', async () => {
+  const unreachable = {
+    LEDGER: {
+      idFromName: env.LEDGER.idFromName.bind(env.LEDGER),
+      get: () => {
+        throw new Error('gone');
+      },
+    } as never,
+  };
+  const [first, second] = [callOf(), callOf()];
+  await admit(env, first);
+  await admit(env, second);
+  settle(env, { waitUntil: () => undefined }, 'agent-1', outcomeOf(first.requestId));
+  await drainAll(unreachable);
+  expect((await admit(unreachable, callOf())).ok).toBe(false);
+  const third = callOf();
+  await admit(env, third);
+  await ledgerOf().flush();
+  expect(await events()).toEqual(['call.admitted', 'call.admitted', 'call.completed', 'call.admitted']);
+});
+
+it("a reader of one agent's rows sees the outcomes that still waited in this isolate", async () => {
+  const call = callOf();
+  await admit(env, call);
+  settle(env, { waitUntil: () => undefined }, 'agent-1', outcomeOf(call.requestId));
+  expect(await flushAgent(env, 'agent-1')).toMatchObject({ ok: true, value: { waitingRows: 0, head: { seq: 2 } } });
   expect(await events()).toEqual(['call.admitted', 'call.completed']);
 });
 

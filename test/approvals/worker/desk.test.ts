@@ -1,0 +1,257 @@
+import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Ask, AskAnswer, DecideAnswer, Shown } from '../../../src/approvals/contract.ts';
+import { linkOf } from '../../../src/approvals/link.ts';
+import type { Decision, Question } from '../../../src/approvals/state.ts';
+import { breakD1, env, events, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
+
+beforeEach(migrate);
+afterEach(reset);
+
+const desk = () => env.APPROVALS.get(env.APPROVALS.idFromName('desk'));
+const questionOf = (more: Partial<Question> = {}): Question => ({
+  agent: 'agent-1',
+  session: 'session-1',
+  tokenId: 'token-1',
+  tokenIssuedAtMs: 1_000_000,
+  tokenExpiresAtMs: 9e15,
+  capability: 'bank:pay',
+  binding: 'binding-1',
+  alikeKey: null,
+  alikeCount: 0,
+  alikeForMs: 0,
+  count: 1,
+  ttlMs: 600_000,
+  reviewers: null,
+  separate: false,
+  ...more,
+});
+const SHOWN = { method: 'POST', url: 'https://bank.example/v1/payments?code=hunter2' } as Shown;
+let requests = 0;
+const ask = async (more: Partial<Question> = {}, after: string | null = null): Promise<AskAnswer> => {
+  const asked: Ask = { question: questionOf(more), shown: SHOWN, requestId: `request-${++requests}`, after };
+  return (await desk().ask(asked)) as AskAnswer;
+};
+const pending = async (more: Partial<Question> = {}): Promise<string> => {
+  const answer = await ask(more);
+  if (answer.kind !== 'pending') throw new Error(answer.kind);
+  return answer.id;
+};
+const decide = async (
+  id: string,
+  operator = 'alice',
+  { link = null, ...more }: Partial<Decision> & { link?: string | null } = {},
+): Promise<DecideAnswer> =>
+  (await desk().decide(
+    {
+      id,
+      decider: { operator, names: [operator], admin: false, minted: false },
+      decision: { verdict: 'approve', scope: 'once', via: 'api', reason: null, ...more },
+      link,
+    },
+    `request-${++requests}`,
+  )) as unknown as DecideAnswer;
+const stateOf = async (id: string) => (await desk().get(id))?.approval.state;
+const inLedger = async (): Promise<string[]> => {
+  await ledgerOf().flush();
+  return events();
+};
+
+describe('the desk', () => {
+  it('has one question for one request, and a yes that stands in the chain before it counts', async () => {
+    const id = await pending();
+    expect(await pending()).toBe(id);
+    expect((await desk().get(id))?.approval.asks).toBe(2);
+    await decide(id);
+    expect(await ask()).toMatchObject({ kind: 'granted', grant: { id, uses: 1, asker: { tokenId: 'token-1' } } });
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.approved']);
+  });
+
+  it('remembers after its eviction what was asked and decided', async () => {
+    const id = await pending();
+    await evictDurableObject(desk());
+    expect(await pending()).toBe(id);
+    await decide(id);
+    await evictDurableObject(desk());
+    expect(await ask()).toMatchObject({ kind: 'granted', grant: { id } });
+  });
+
+  it('asks nothing anew for a call that waited, when another used the yes', async () => {
+    const id = await pending();
+    await decide(id);
+    await desk().used(id, 'the faster one');
+    expect(await ask({}, id)).toEqual({ kind: 'used', id });
+    expect(await ask({ binding: 'binding-2' }, 'no-such-id')).toMatchObject({ kind: 'pending' });
+    expect(await pending(), 'who did not wait asks anew').not.toBe(id);
+  });
+
+  it('takes a use, an end of the yes and an unknown id for what they are', async () => {
+    const [used, exhausted] = [await pending({ count: 1 }), await pending({ binding: 'binding-2' })];
+    for (const id of [used, exhausted]) await decide(id);
+    await desk().used(used, 'request');
+    await desk().exhausted(exhausted);
+    expect([await stateOf(used), await stateOf(exhausted)]).toEqual(['used', 'used']);
+    await desk().used('no-such-id', 'request');
+    await desk().exhausted('no-such-id');
+    await desk().revoked('no-such-id');
+    expect(await desk().get('no-such-id')).toBeNull();
+    expect(await decide('no-such-id')).toEqual({ kind: 'unknown' });
+    expect(await desk().wait('no-such-id', 10_000)).toBe('expired');
+  });
+
+  it('writes a decision once, however often it is said', async () => {
+    const id = await pending();
+    for (let i = 0; i < 3; i += 1) expect((await decide(id)).kind).toBe('ok');
+    expect(await decide(id, 'bob')).toMatchObject({ kind: 'refused', why: { kind: 'decided', by: 'alice' } });
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.approved']);
+  });
+
+  it('has a bound on the open questions of one agent, and on those of an hour', async () => {
+    const ids = [];
+    for (const binding of ['a', 'b', 'c']) ids.push(await pending({ binding }));
+    expect(await ask({ binding: 'd' })).toEqual({ kind: 'flood', bound: 'pending', most: 3 });
+    expect((await ask({ binding: 'other', agent: 'agent-2' })).kind).toBe('pending');
+    for (const id of ids) await decide(id, 'alice', { verdict: 'deny' });
+    for (const binding of ['d', 'e']) await decide(await pending({ binding }), 'alice', { verdict: 'deny' });
+    expect(await ask({ binding: 'f' })).toEqual({ kind: 'flood', bound: 'hourly', most: 5 });
+  });
+
+  it('tells the chain no value of a query', async () => {
+    await pending();
+    await ledgerOf().flush();
+    const row = await env.DB.prepare('SELECT detail FROM audit').first<{ detail: string }>();
+    expect(row?.detail).toContain('https://bank.example/v1/payments"');
+    expect(row?.detail).not.toContain('hunter2');
+  });
+});
+
+describe('a decision link', () => {
+  const SECRET = 'a secret of more than thirty-two characters';
+  const NONCE = '99999999-8888-4777-8666-555555555555';
+  const later = () => Date.now() + 60_000;
+
+  it('is burnt by the decision that it came with, and by no refused one', async () => {
+    const id = await pending({ count: 2 });
+    const link = linkOf(SECRET, id, NONCE, later());
+    expect((await decide(id, 'agent-1', { link })).kind).toBe('refused');
+    expect((await decide(id, 'alice', { link })).kind).toBe('ok');
+    expect(await decide(id, 'bob', { link })).toEqual({ kind: 'link_used' });
+    expect(await stateOf(id)).toBe('pending');
+    expect((await decide(id, 'bob')).kind).toBe('ok');
+    expect(await stateOf(id)).toBe('approved');
+  });
+
+  it('of another approval, too old, by another secret or none at all decides nothing', async () => {
+    const [id, other] = [await pending(), await pending({ binding: 'binding-2' })];
+    for (const link of [
+      linkOf(SECRET, other, NONCE, later()),
+      linkOf(SECRET, id, NONCE, Date.now() - 1000),
+      linkOf('another secret of more than thirty-two', id, NONCE, later()),
+      NONCE,
+      '',
+    ])
+      expect(await decide(id, 'alice', { link }), link).toEqual({ kind: 'link_used' });
+    expect(await stateOf(id)).toBe('pending');
+  });
+});
+
+describe('a question that comes to its end', () => {
+  it('by time: who waits hears of it, nobody decides it any more, and the chain tells', async () => {
+    const id = await pending({ ttlMs: 300 });
+    expect(await desk().wait(id, 10_000)).toBe('expired');
+    expect(await stateOf(id)).toBe('expired');
+    expect(await decide(id)).toMatchObject({ kind: 'refused', why: { kind: 'decided', state: 'expired' } });
+    expect(await pending()).not.toBe(id);
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.expired', 'approval.requested']);
+  });
+
+  it('by its alarm, though nobody asks', async () => {
+    const id = await pending({ ttlMs: 200 });
+    await scheduler.wait(250);
+    await runDurableObjectAlarm(desk());
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.expired']);
+    expect(await stateOf(id)).toBe('expired');
+  });
+
+  it('by the revocation of its token, also after the yes', async () => {
+    const [open, agreed] = [await pending(), await pending({ binding: 'binding-2' })];
+    await decide(agreed);
+    const waited = desk().wait(open, 10_000);
+    await desk().revoked(open);
+    await desk().revoked(agreed);
+    expect(await waited).toBe('expired');
+    expect([await stateOf(open), await stateOf(agreed)]).toEqual(['expired', 'expired']);
+    expect((await decide(open)).kind).toBe('refused');
+    expect((await ask({ binding: 'binding-2' })).kind).toBe('pending');
+  });
+
+  it('by a yes to its kin, which wakes who waits for it', async () => {
+    const kind = { alikeKey: 'kind', alikeCount: 2, alikeForMs: 60_000 };
+    const [first, second] = [await pending(kind), await pending({ ...kind, binding: 'binding-2' })];
+    const waited = desk().wait(second, 10_000);
+    await decide(first, 'alice', { scope: 'alike' });
+    expect(await waited).toBe('kin');
+    expect(await ask({ ...kind, binding: 'binding-2' }, second)).toMatchObject({
+      kind: 'granted',
+      grant: { id: first },
+    });
+    expect((await desk().get(second))?.approval).toMatchObject({ state: 'expired', reason: 'superseded' });
+    expect((await decide(second)).kind).toBe('refused');
+  });
+});
+
+describe('who waits', () => {
+  it('hears of a decision, at once of one that was made before, and of none when the time is over', async () => {
+    const id = await pending();
+    expect(await desk().wait(id, 20)).toBe('pending');
+    const waited = desk().wait(id, 10_000);
+    await decide(id, 'alice', { verdict: 'deny' });
+    expect(await waited).toBe('denied');
+    expect(await desk().wait(id, 10_000)).toBe('denied');
+    expect(await ask()).toEqual({ kind: 'denied', id });
+  });
+
+  it('is one of a hundred of an agent at most', async () => {
+    const id = await pending();
+    const waiting = Array.from({ length: 100 }, () => desk().wait(id, 10_000));
+    await scheduler.wait(50);
+    expect(await desk().wait(id, 10_000)).toBe('full');
+    expect(await desk().wait(await pending({ agent: 'agent-2', binding: 'binding-2' }), 20)).toBe('pending');
+    await decide(id);
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['approved']));
+  });
+});
+
+describe('a ledger that takes no row', () => {
+  it('keeps the desk from asking, and from granting what was agreed to', async () => {
+    const id = await pending();
+    await ledgerOf().flush();
+    await breakD1();
+    const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
+    await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+    await decide(id);
+    await expect(ask()).rejects.toThrow('the decision could not be recorded');
+    await expect(ask({ binding: 'binding-2' })).rejects.toThrow('the question could not be recorded');
+    await migrate();
+    await ledgerOf().flush();
+    expect((await ask()).kind).toBe('granted');
+    expect((await inLedger()).filter((event) => event.startsWith('approval.'))).toEqual([
+      'approval.approved',
+      'approval.requested',
+    ]);
+  });
+});
+
+it('what was decided long ago is forgotten, and an open question is not', async () => {
+  const [open, done] = [await pending(), await pending({ binding: 'binding-2' })];
+  await decide(done, 'alice', { verdict: 'deny' });
+  await runInDurableObject(desk(), (_, { storage }) => {
+    storage.sql.exec('UPDATE approvals SET created_at = created_at - ?', 31 * 86_400_000);
+  });
+  await runDurableObjectAlarm(desk());
+  expect([await stateOf(open), await stateOf(done)]).toEqual(['pending', undefined]);
+});
+
+it('only a WebSocket may listen', async () => {
+  expect((await desk().fetch('https://desk/live')).status).toBe(426);
+});
