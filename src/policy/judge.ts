@@ -43,7 +43,7 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
   const cut = request.target.indexOf('?');
   const path = canonicalPathOf(cut === -1 ? request.target : request.target.slice(0, cut));
   if (!path.ok) return { ...nothing, decision: err({ kind: 'path_refused', why: path.error }) };
-  const query = canonicalQueryOf(cut === -1 ? '' : request.target.slice(cut + 1));
+  const query = canonicalQueryOf(cut === -1 ? '' : request.target.slice(cut + 1), policy.credential);
   if (!query.ok) return { ...nothing, decision: err({ kind: 'query_refused', why: query.error }) };
 
   const access: Access = { service: policy.service, method: request.method, path: path.value, query: query.value };
