@@ -1,5 +1,6 @@
 import { looseName, withoutParams } from '../lib/query-params.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { isMethodOverride } from './method-override.ts';
 import type { CredentialSpec } from './ruled.ts';
 
 export const MAX_QUERY_LENGTH = 16_384;
@@ -37,6 +38,8 @@ export function canonicalQueryOf(raw: string, credential: CredentialSpec): Resul
   if (raw === '') return ok('');
   if (raw.length > MAX_QUERY_LENGTH) return err(`it is longer than ${MAX_QUERY_LENGTH} bytes`);
   if (ILLEGAL.test(raw)) return err('it holds a space, a control character or a character outside ASCII');
+  if (raw.split(/[&;]/).some((pair) => isMethodOverride(pair.split('=', 1)[0] as string)))
+    return err('_method would change the method that the policy decides about');
   const own = credential.scheme === 'query' ? looseName(credential.param) : null;
   const query = withoutParams(raw, (name) => name === own || AUTH.has(name.replace(/[-_.]/g, '')));
   return ok(query.replace(ESCAPED_BY_URL, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`));

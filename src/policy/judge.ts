@@ -61,8 +61,8 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
     session: request.session,
     now: request.now,
   };
-  if (facts.bodyRefusal === 'too_large') {
-    return { access, plan: plan.value, facts, decision: err({ kind: 'body_refused', why: 'too_large' }) };
+  if (facts.bodyRefusal === 'too_large' || facts.bodyRefusal === 'method_override') {
+    return { access, plan: plan.value, facts, decision: err({ kind: 'body_refused', why: facts.bodyRefusal }) };
   }
   return { access, plan: plan.value, facts, decision: decideAccess(plan.value, facts) };
 }

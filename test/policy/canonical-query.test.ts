@@ -40,6 +40,18 @@ describe('threat 14: no place for a credential is left in the query that is judg
   );
 });
 
+describe('threat 14: a query that names another method is refused', () => {
+  it.each(['_method=DELETE', 'a=1&_method=PUT', 'a=1;%5fMethod=PUT', '_method', '_method[a]=PUT', '.method=PUT'])(
+    '%s',
+    (text) => {
+      expect(canonicalQueryOf(text, bearer)).toMatchObject({ ok: false });
+    },
+  );
+  it.each(['method=card', 'payment_method=x', 'x=_method', '_methods=1'])('%s names none', (text) => {
+    expect(canonicalQueryOf(text, bearer)).toEqual({ ok: true, value: text });
+  });
+});
+
 it("a rule that lists the parameters it takes does not see the one by which the service's SDK sends its key", () => {
   const bundle = bundleOf(`
 service: weather
