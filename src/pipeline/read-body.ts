@@ -25,10 +25,10 @@ export async function readBody({ request, fields }: Call, maxBytes: number): Pro
     return err({ kind: 'body_refused', why: 'incomplete' });
   }
   if (bytes === null) return err({ kind: 'body_refused', why: 'too_large' });
-  return ok({
-    bytes,
-    parsed: parseBody(bytes, fields.get('content-type') ?? null, fields.get('content-encoding') ?? null),
-  });
+  const parsed = parseBody(bytes, fields.get('content-type') ?? null, fields.get('content-encoding') ?? null);
+  // Whichever rule would allow it: what was judged is not what the service would do.
+  if (!parsed.ok && parsed.error === 'method_override') return err({ kind: 'body_refused', why: 'method_override' });
+  return ok({ bytes, parsed });
 }
 
 async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array | null> {

@@ -63,7 +63,7 @@ export function targetOf({ call, principal, token }: Authenticated, policy: Serv
 function accessOf({ rawPath, query: rawQuery, request, fields }: Call, policy: ServicePolicy): Result<Access, Denial> {
   const path = canonicalPathOf(rawPath);
   if (!path.ok) return err({ kind: 'path_refused', why: path.error });
-  const query = canonicalQueryOf(rawQuery);
+  const query = canonicalQueryOf(rawQuery, policy.credential);
   if (!query.ok) return err({ kind: 'query_refused', why: query.error });
   const bucket = policy.credential.scheme === 'sigv4' ? virtualHostBucketOf(fields.get('host') ?? '') : null;
   const value = bucket === null ? path.value : (`/${bucket}${path.value}` as CanonicalPath);
@@ -71,14 +71,13 @@ function accessOf({ rawPath, query: rawQuery, request, fields }: Call, policy: S
 }
 
 /**
- * The token travels no further, wherever an odd client put a copy of it. `requestFields` drops fields that hold it; in the
- * path, or in a parameter that is not the scheme's own, dropping would change the request: it is refused.
+ * The token travels no further, wherever an odd client put a copy of it. `requestFields` drops fields that hold it, and the
+ * canonical query has no place for a credential; in the path, or in any other parameter, dropping would change the request:
+ * it is refused.
  */
 function strayTokenIn(token: string, access: Access, policy: ServicePolicy): Denial | null {
   if (access.path.includes(token)) return { kind: 'query_refused', why: 'the path holds the capability token' };
-  const { credential } = policy;
-  const isOwn = (name: string): boolean =>
-    credential.scheme === 'query' ? name === credential.param : credential.scheme === 'sigv4' && isPresigned(name);
+  const isOwn = (name: string): boolean => policy.credential.scheme === 'sigv4' && isPresigned(name);
   const stray = access.query.split('&').some((pair) => pair.includes(token) && !isOwn(pair.split('=', 1)[0] ?? ''));
   return stray ? { kind: 'query_refused', why: 'a parameter holds the capability token' } : null;
 }

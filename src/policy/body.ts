@@ -3,6 +3,7 @@ import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { parseForm } from './form-body.ts';
 import { parseStrictJson } from './json-body.ts';
+import { isMethodOverride } from './method-override.ts';
 
 export type BodyKind = 'json' | 'form';
 
@@ -33,8 +34,12 @@ export function parseBody(
   } catch {
     return err('not_utf8');
   }
-  return kind.value === 'json' ? parseStrictJson(text) : parseForm(text);
+  const value = kind.value === 'json' ? parseStrictJson(text) : parseForm(text);
+  return value.ok && namesOf(value.value).some(isMethodOverride) ? err('method_override') : value;
 }
+
+const namesOf = (value: BodyValue): string[] =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
 
 /** RFC 9110 §8.3.1: `type/subtype` and parameters, each `name=token` or `name="quoted"`. */
 const MEDIA_TYPE =

@@ -43,7 +43,7 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
   const cut = request.target.indexOf('?');
   const path = canonicalPathOf(cut === -1 ? request.target : request.target.slice(0, cut));
   if (!path.ok) return { ...nothing, decision: err({ kind: 'path_refused', why: path.error }) };
-  const query = canonicalQueryOf(cut === -1 ? '' : request.target.slice(cut + 1));
+  const query = canonicalQueryOf(cut === -1 ? '' : request.target.slice(cut + 1), policy.credential);
   if (!query.ok) return { ...nothing, decision: err({ kind: 'query_refused', why: query.error }) };
 
   const access: Access = { service: policy.service, method: request.method, path: path.value, query: query.value };
@@ -61,8 +61,8 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
     session: request.session,
     now: request.now,
   };
-  if (facts.bodyRefusal === 'too_large') {
-    return { access, plan: plan.value, facts, decision: err({ kind: 'body_refused', why: 'too_large' }) };
+  if (facts.bodyRefusal === 'too_large' || facts.bodyRefusal === 'method_override') {
+    return { access, plan: plan.value, facts, decision: err({ kind: 'body_refused', why: facts.bodyRefusal }) };
   }
   return { access, plan: plan.value, facts, decision: decideAccess(plan.value, facts) };
 }

@@ -169,6 +169,13 @@ function bodyProblem(why: Extract<Denial, { kind: 'body_refused' }>['why']): Pub
       'Body refused',
       'A rule reads this body, and it broke off or was framed wrongly.',
     );
+  if (why === 'method_override')
+    return problem(
+      400,
+      'body_refused',
+      'Body refused',
+      'The body holds _method, which would change the method that the policy decides about. Send the method itself.',
+    );
   if (why.startsWith('content_') || why === 'charset_unsupported') {
     return problem(
       415,

@@ -57,7 +57,7 @@ describe('keywarden token', () => {
     expect(unknown.stderr).not.toMatch(/role/);
   });
 
-  it('--json gives the answer whole; times and capabilities as asked', async () => {
+  it('--json: times and capabilities as asked', async () => {
     const { stdout } = await run(
       'token',
       '--agent',
@@ -79,6 +79,13 @@ describe('keywarden token', () => {
     const seconds = (Date.parse(minted.expires_at) - Date.now()) / 1000;
     expect(seconds).toBeGreaterThan(100);
     expect(seconds).toBeLessThanOrEqual(121);
+  });
+
+  it('--json gives what was minted and nothing else; without an agents.yaml stderr says so', async () => {
+    const { stdout, stderr } = await run('token', '--agent', 'demo', '--can', 'widgets:list', '--json');
+    const names = ['token', 'agent_id', 'capabilities', 'expires_at', 'token_id'];
+    expect(Object.keys(JSON.parse(stdout) as object)).toEqual(names);
+    expect(stderr).toMatch(/no agents\.yaml: under keywarden dev any agent may hold anything/);
   });
 
   it.each([

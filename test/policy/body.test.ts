@@ -31,6 +31,7 @@ describe('the body corpus (threats A14c, A14d, A15)', () => {
 
 describe('each refusal says why', () => {
   it.each([
+    ['{"_method":"DELETE"}', 'method_override'],
     ['{"a":1,"\\u0061":2}', 'duplicate_key'],
     ['{"a":{"b":1,"b":1}}', 'duplicate_key'],
     ['[{"a":1,"x":"{","a":1}]', 'duplicate_key'],

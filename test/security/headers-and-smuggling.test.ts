@@ -145,6 +145,18 @@ describe('threat 14: only our credential leaves', () => {
     expect(target).toMatch(/^\/echo\/x\?a=1&b=2&key=/);
   });
 
+  it.each(['bank', 'keyed', 'queried'])(
+    '%s: a parameter by which other services take a key is stripped, in every spelling',
+    async (service) => {
+      const theirs =
+        'api_key=theirs&API-KEY=theirs&apiKey=theirs&x-api-key=theirs&%61ccess_token=theirs&access_token[]=theirs';
+      const response = await world.call(service, 'GET', `/echo/x?a=1&${theirs}&b=2`, { token });
+      await expectPassed(world, response);
+      expect(world.upstream.seen[0]?.target).not.toContain('theirs');
+      expect(world.upstream.seen[0]?.target).toMatch(/^\/echo\/x\?a=1&b=2(?:&key=|$)/);
+    },
+  );
+
   it.each(['X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'x-http-method-override'])(
     '%s is refused',
     async (name) => {

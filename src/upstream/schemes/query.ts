@@ -1,3 +1,4 @@
+import { looseName, withoutParams } from '../../lib/query-params.ts';
 import { Credential } from '../credential.ts';
 import type { OutgoingRequest } from '../outgoing.ts';
 
@@ -11,31 +12,10 @@ export function injectQuery(param: string, secret: Credential, request: Outgoing
 /** The secret as it stands in the address. */
 export const valueAsSent = (secret: Credential): Credential => new Credential(escaped(secret.reveal()));
 
-/**
- * A query without the parameters that any server might read under a name.
- *
- * Names are compared percent-decoded, without regard to case, to white space around them and to array brackets after them;
- * `;` separates as `&` does. All other bytes stay as they are.
- */
+/** A query without the parameters that any server might read under a name. */
 export function withoutParam(query: string, param: string): string {
-  const name = comparable(param);
-  const isOther = (pair: string): boolean => comparable(pair.split('=', 1)[0] as string) !== name;
-  const kept: string[] = [];
-  for (const pairs of query.split('&')) {
-    const others = pairs.split(';').filter(isOther).join(';');
-    if (others !== '' || pairs === '') kept.push(others);
-  }
-  return kept.join('&');
-}
-
-/** Bytes as Latin-1: an overlong or broken escape must not hide the rest of a name. */
-function comparable(name: string): string {
-  return name
-    .replaceAll('+', ' ')
-    .replace(/%([0-9a-f]{2})/gi, (_, pair: string) => String.fromCharCode(Number.parseInt(pair, 16)))
-    .replace(/\[.*$/s, '')
-    .replace(/^[\s\0]+|[\s\0]+$/g, '')
-    .toLowerCase();
+  const own = looseName(param);
+  return withoutParams(query, (name) => name === own);
 }
 
 /** RFC 3986 §2.1: everything but unreserved characters. */

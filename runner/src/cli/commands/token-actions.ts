@@ -26,8 +26,10 @@ export async function mint(options: MintOptions): Promise<void> {
         .map((issue) => `${OPTION_OF[String(issue.path[0])] ?? String(issue.path[0])}: ${issue.message}`)
         .join('\n'),
     );
-  const minted = await new EdgeClient(findEdge(options.state)).post('/v1/tokens', request.data, MintResponse);
-  if (minted.warning !== undefined) note(minted.warning);
+  const answer = await new EdgeClient(findEdge(options.state)).post('/v1/tokens', request.data, MintResponse);
+  // Words for people: on stdout there is what was minted, and nothing else.
+  const { warning, ...minted } = answer;
+  if (warning !== undefined) note(warning);
   if (options.json) return printJson(minted);
   print(minted.token);
   note(

@@ -1,0 +1,9 @@
+import { looseName } from '../lib/query-params.ts';
+
+/**
+ * Whether frameworks take a parameter or field of this name for the request's method (Rails, Laravel, Symfony), so that the
+ * upstream would do something else than what was judged. PHP makes `_` of a leading dot.
+ *
+ * @param name As in a query, or decoded.
+ */
+export const isMethodOverride = (name: string): boolean => /^[_.]method$/.test(looseName(name));
