@@ -1,5 +1,6 @@
 import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { caseless } from './caseless.ts';
 
 /**
  * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every
@@ -36,7 +37,7 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 /**
  * A name as the loosest server has it: PHP makes `_` of dots and spaces, ASP.NET does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
  */
-const asReadSomewhere = (name: string): string => name.replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
+const asReadSomewhere = (name: string): string => caseless(name.replace(/[\s.]/g, '_'));
 
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
   // A bare space is what `curl -d 'text=two words'` sends, and a space to every reader.

@@ -1,6 +1,7 @@
 import type { BodyValue } from '../access.ts';
 import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { caseless } from './caseless.ts';
 
 /** Deepest nesting of arrays and objects that a body may have. */
 export const MAX_JSON_DEPTH = 64;
@@ -58,12 +59,6 @@ function scanRefusal(text: string): BodyRefusal | null {
   }
   return null;
 }
-
-/**
- * Go's `encoding/json` and ASP.NET take `Amount` for `amount`, and of two the last one. Lower case of upper case, so that the
- * long s and the Kelvin sign, which they fold too, are letters.
- */
-const caseless = (key: string): string => key.toUpperCase().toLowerCase();
 
 /** Index after the closing quote, or the text's end. */
 function endOfString(text: string, start: number): number {

@@ -37,6 +37,7 @@ describe('each refusal says why', () => {
     ['{"amount":1,"Amount":2}', 'duplicate_key'],
     ['{"a":{"kelvin":1,"\u212aelvin":2}}', 'duplicate_key'],
     ['{"s":1,"\u017f":2}', 'duplicate_key'],
+    ['{"\u00df":1,"\u1e9e":2}', 'duplicate_key'],
     [`${'['.repeat(65)}${']'.repeat(65)}`, 'too_deep'],
     ['[1e400]', 'number_not_finite'],
     ['{"a":1,}', 'malformed'],
