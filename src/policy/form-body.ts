@@ -3,6 +3,13 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { caseless } from './caseless.ts';
 
 /**
+ * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
+ * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
+ * one `[]` of two.
+ */
+const NAME = /^(?!\s|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
+
+/**
  * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every
  * server, complete escapes, UTF-8, no control characters but CR, LF and tab, and no `;`, which some servers split on.
  *
@@ -22,8 +29,7 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!name.ok) return name;
     const value = decodedFieldOf(cut === -1 ? '' : pair.slice(cut + 1));
     if (!value.ok) return value;
-    // PHP drops spaces before a name and Rack brackets: `[expand][]` would be `expand[]`, by which no rule knows it.
-    if (/^[\s[\]]/.test(name.value)) return err('malformed');
+    if (!NAME.test(name.value)) return err('malformed');
     const read = asReadSomewhere(name.value);
     if (names.has(read)) return err('duplicate_key');
     for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1))
@@ -35,9 +41,10 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 }
 
 /**
- * A name as the loosest server has it: PHP makes `_` of dots and spaces, ASP.NET does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
+ * A name as the loosest server has it: PHP makes `_` of dots and spaces, and of a first `[]` the same as of `[0]`; ASP.NET
+ * does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
  */
-const asReadSomewhere = (name: string): string => caseless(name.replace(/[\s.]/g, '_'));
+const asReadSomewhere = (name: string): string => caseless(name.replace(/[\s.]/g, '_').replaceAll('[]', '[0]'));
 
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
   // A bare space is what `curl -d 'text=two words'` sends, and a space to every reader.

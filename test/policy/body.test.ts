@@ -63,6 +63,13 @@ describe('each refusal says why', () => {
     ['[a]=2', 'malformed'],
     ['%5Bexpand%5D%5B%5D=x', 'malformed'],
     [']a=2', 'malformed'],
+    ['a[][b]=1&a[0][b]=2', 'duplicate_key'],
+    ['limit]=2', 'malformed'],
+    ['a[b=2', 'malformed'],
+    ['a[b]c=2', 'malformed'],
+    ['a[b]]=2', 'malformed'],
+    ['a[[b]=2', 'malformed'],
+    ['a[][][b]=2', 'malformed'],
     ['a_b=1&a.b=2', 'duplicate_key'],
     ['a_b=1&a+b=2', 'duplicate_key'],
     ['a=%', 'malformed'],
@@ -145,6 +152,28 @@ describe('what is read', () => {
     expect(read('m[a]=1&m[b]=2&m[b2][c]=3&l[0]=4&l[1]=5&a=6&ab=7', 'application/x-www-form-urlencoded').ok).toBe(true);
   });
 
+  it('to a server that nests by brackets, no field of a form has the value of another', () => {
+    const part = fc.constantFrom('a', 'b', 'A', '.', '+', '_', '[', ']', '[]', '[a]', '[b]', '[0]', '%5B');
+    const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(fc.array(name, { minLength: 1, maxLength: 4 }), (names) => {
+        const text = names.map((one, i) => `${one}=${i}`).join('&');
+        fc.pre(read(text, 'application/x-www-form-urlencoded').ok);
+        const nested = nestedByBrackets(text);
+        for (const [one, value] of new URLSearchParams(text)) {
+          let there: Nested | string | undefined = nested;
+          for (const key of one.replaceAll(']', '').split('[')) {
+            const at = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
+            there = typeof there === 'object' ? there[at] : undefined;
+          }
+          // Nothing is left of one whose whole came later.
+          expect([value, undefined]).toContain(there);
+        }
+      }),
+      { seed: 5, numRuns: 1000 },
+    );
+  });
+
   it('a form is flat, a plus is a space, and brackets mean nothing', () => {
     expect(read('metadata[order]=a+b%2B&x', 'application/x-www-form-urlencoded; charset=UTF-8')).toMatchObject({
       ok: true,
@@ -152,3 +181,23 @@ describe('what is read', () => {
     });
   });
 });
+
+type Nested = { [part: string]: Nested | string };
+
+/** As PHP reads a form: the name ends at the first bracket, what follows the last whole one is overlooked, and the last of two wins; with Rack's `a]` for `a`. */
+function nestedByBrackets(text: string): Nested {
+  const root: Nested = {};
+  for (const [name, value] of new URLSearchParams(text)) {
+    const [, first = '', rest = ''] = /^[ [\]]*([^[]*)((?:\[[^\]]*\])*)/.exec(name) ?? [];
+    const base = first.replace(/[ .]/g, '_').replace(/\]+$/, '').toLowerCase();
+    const parts = [base, ...[...rest.matchAll(/\[([^\]]*)\]/g)].map(([, part]) => part || '0')];
+    const last = parts.pop() as string;
+    let here = root;
+    for (const part of parts) {
+      const inner = here[part];
+      here = typeof inner === 'object' ? inner : (here[part] = {});
+    }
+    here[last] = value;
+  }
+  return root;
+}
