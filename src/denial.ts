@@ -89,6 +89,7 @@ export type BodyRefusal =
   | 'too_deep'
   | 'number_not_finite'
   | 'control_character'
-  | 'semicolon_separator';
+  | 'semicolon_separator'
+  | 'too_many_fields';
 
 export type DenialKind = Denial['kind'];

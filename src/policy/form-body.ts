@@ -2,6 +2,9 @@ import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { caseless } from './caseless.ts';
 
+/** Most fields of a form: by default PHP and Express overlook those after the thousandth. */
+export const MAX_FORM_FIELDS = 1000;
+
 /**
  * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
  * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
@@ -21,7 +24,9 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
   if (text === '') return ok(fields);
   if (text.includes(';')) return err('semicolon_separator');
   const names = new Set<string>();
-  for (const pair of text.split('&')) {
+  const pairs = text.split('&');
+  if (pairs.length > MAX_FORM_FIELDS) return err('too_many_fields');
+  for (const pair of pairs) {
     // `a=1&&b=2` and a trailing `&` are read alike by all, but nobody sends them honestly.
     if (pair === '') return err('malformed');
     const cut = pair.indexOf('=');

@@ -148,6 +148,15 @@ describe('what is read', () => {
     expect(read('a_b=1&a b=2', 'application/x-www-form-urlencoded').ok).toBe(false);
   });
 
+  it('a form has at most as many fields as every server reads', () => {
+    const fields = Array.from({ length: 1001 }, (_, i) => `f${i}=`);
+    expect(read(fields.slice(1).join('&'), 'application/x-www-form-urlencoded').ok).toBe(true);
+    expect(read(fields.join('&'), 'application/x-www-form-urlencoded')).toEqual({
+      ok: false,
+      error: 'too_many_fields',
+    });
+  });
+
   it('a form may name several parts of one thing', () => {
     expect(read('m[a]=1&m[b]=2&m[b2][c]=3&l[0]=4&l[1]=5&a=6&ab=7', 'application/x-www-form-urlencoded').ok).toBe(true);
   });
