@@ -28,7 +28,7 @@ export function parseStrictJson(text: string): Result<BodyValue, BodyRefusal> {
   try {
     return ok(withoutPrototypes(value));
   } catch (error) {
-    if (error === NOT_FINITE) return err('number_not_finite');
+    if (error instanceof Refused) return err(error.why);
     throw error;
   }
 }
@@ -83,13 +83,26 @@ function keyOf(literal: string): string | null {
   }
 }
 
-const NOT_FINITE = Symbol('a number beyond the range of a double');
+class Refused {
+  readonly why: BodyRefusal;
+  constructor(why: BodyRefusal) {
+    this.why = why;
+  }
+}
 
 function withoutPrototypes(value: unknown): BodyValue {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw NOT_FINITE;
+  // Beyond the range of a double.
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new Refused('number_not_finite');
+  // Half a surrogate pair, which only an escape can make: Go reads U+FFFD, and others refuse it.
+  if (typeof value === 'string' && !value.isWellFormed()) throw new Refused('not_utf8');
   if (Array.isArray(value)) return value.map(withoutPrototypes);
   if (typeof value !== 'object' || value === null) return value as BodyValue;
   const out = Object.create(null) as { [key: string]: BodyValue };
-  for (const key of Object.keys(value)) out[key] = withoutPrototypes((value as Record<string, unknown>)[key]);
+  for (const key of Object.keys(value)) {
+    if (!key.isWellFormed()) throw new Refused('not_utf8');
+    // There ends a name to who reads it in C.
+    if (key.includes('\0')) throw new Refused('control_character');
+    out[key] = withoutPrototypes((value as Record<string, unknown>)[key]);
+  }
   return out;
 }

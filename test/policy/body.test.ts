@@ -40,6 +40,10 @@ describe('each refusal says why', () => {
     ['{"\u00df":1,"\u1e9e":2}', 'duplicate_key'],
     [`${'['.repeat(65)}${']'.repeat(65)}`, 'too_deep'],
     ['[1e400]', 'number_not_finite'],
+    ['["\\ud800"]', 'not_utf8'],
+    ['["\\ude00\\ud83d"]', 'not_utf8'],
+    ['{"a\\ud800":1}', 'not_utf8'],
+    ['{"amount\\u0000":1}', 'control_character'],
     ['{"a":1,}', 'malformed'],
     ["{'a':1}", 'malformed'],
     ['{"a":01}', 'malformed'],
@@ -126,6 +130,21 @@ describe('what is read', () => {
         fc.pre(body.ok || body.error !== 'duplicate_key');
         expect(body.ok && JSON.parse(JSON.stringify(body.value))).toEqual(JSON.parse(text));
       }),
+    );
+  });
+
+  it('has no text that UTF-8 cannot hold, and a pair of surrogates is one character', () => {
+    expect(read('["\\ud83d\\ude00", "\\u0000"]')).toEqual({ ok: true, value: ['\u{1f600}', '\0'] });
+    const unit = fc.constantFrom('a', '\\ud83d', '\\uDE00', '\\u00e9', '\u{1f600}', '\\\\');
+    fc.assert(
+      fc.property(fc.array(unit, { maxLength: 8 }), (units) => {
+        const literal = `"${units.join('')}"`;
+        const body = read(`{${literal}: ${literal}}`);
+        const text: string = JSON.parse(literal);
+        // What goes through UTF-8 and comes back as it was.
+        expect(body.ok).toBe(new TextDecoder().decode(new TextEncoder().encode(text)) === text);
+      }),
+      { seed: 15 },
     );
   });
 
