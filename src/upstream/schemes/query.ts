@@ -14,8 +14,9 @@ export const valueAsSent = (secret: Credential): Credential => new Credential(es
 /**
  * A query without the parameters that any server might read under a name.
  *
- * Names are compared percent-decoded, without regard to case, to white space around them and to array brackets after them;
- * `;` separates as `&` does. All other bytes stay as they are.
+ * Names are compared percent-decoded, without regard to case, to white space around them and to brackets around or after
+ * them (Rack drops those before), and dots and spaces within as `_` (PHP); `;` separates as `&` does. All other bytes stay
+ * as they are.
  */
 export function withoutParam(query: string, param: string): string {
   const name = comparable(param);
@@ -33,8 +34,10 @@ function comparable(name: string): string {
   return name
     .replaceAll('+', ' ')
     .replace(/%([0-9a-f]{2})/gi, (_, pair: string) => String.fromCharCode(Number.parseInt(pair, 16)))
-    .replace(/\[.*$/s, '')
-    .replace(/^[\s\0]+|[\s\0]+$/g, '')
+    .replace(/^[\s\0[\]]+/, '')
+    .replace(/[[\]].*$/s, '')
+    .replace(/[\s\0]+$/, '')
+    .replace(/[.\s]/g, '_')
     .toLowerCase();
 }
 
