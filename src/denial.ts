@@ -90,6 +90,7 @@ export type BodyRefusal =
   | 'number_not_finite'
   | 'control_character'
   | 'semicolon_separator'
-  | 'method_override';
+  | 'method_override'
+  | 'too_many_fields';
 
 export type DenialKind = Denial['kind'];

@@ -15,13 +15,16 @@ export function withoutParams(query: string, isDropped: (name: string) => boolea
 
 /**
  * A parameter's name as the loosest server reads it: percent-decoded, without regard to case, to white space around it and to
- * array brackets after it. Bytes as Latin-1: an overlong or broken escape must not hide the rest of a name.
+ * brackets around or after it (Rack drops those before), and dots and spaces within as `_` (PHP). Bytes as Latin-1: an overlong
+ * or broken escape must not hide the rest of a name.
  */
 export function looseName(name: string): string {
   return name
     .replaceAll('+', ' ')
     .replace(/%([0-9a-f]{2})/gi, (_, pair: string) => String.fromCharCode(Number.parseInt(pair, 16)))
-    .replace(/\[.*$/s, '')
-    .replace(/^[\s\0]+|[\s\0]+$/g, '')
+    .replace(/^[\s\0[\]]+/, '')
+    .replace(/[[\]].*$/s, '')
+    .replace(/[\s\0]+$/, '')
+    .replace(/[.\s]/g, '_')
     .toLowerCase();
 }

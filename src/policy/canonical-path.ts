@@ -87,7 +87,13 @@ function characterRefusal(char: string): PathRefusal {
   return 'illegal_character';
 }
 
-/** Refuses what is no UTF-8, and what a normalising reader (Unicode NFKC) would take for a separator or a dot segment. */
+/** What a reader that trims, or takes out what cannot be seen, does not see. */
+const UNSEEN = /[\s\p{Default_Ignorable_Code_Point}]/gu;
+
+/**
+ * Refuses what is no UTF-8, and what a normalising reader (Unicode NFKC) would take for a separator, an escape or a dot
+ * segment. A full-width percent sign or semicolon alone is a character of names.
+ */
 function textRefusal(segment: string): Result<string, PathRefusal> {
   if (!segment.includes('%')) return ok(segment);
   const text = decodedSegmentOf(segment);
@@ -95,8 +101,9 @@ function textRefusal(segment: string): Result<string, PathRefusal> {
   // C1 controls, and the two line separators that some readers end a line at.
   if (/[\u0080-\u009f\u2028\u2029]/.test(text)) return err('control_character');
   const folded = text.normalize('NFKC');
-  if (folded === '.' || folded === '..') return err('dot_segment');
+  if (/^\.\.?(?:;|$)/.test(folded.replace(UNSEEN, ''))) return err('dot_segment');
   if (/[/\\]/.test(folded)) return err('encoded_separator');
+  if (/%[0-9a-f]{2}/i.test(folded)) return err('double_encoding');
   return ok(segment);
 }
 

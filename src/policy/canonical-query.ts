@@ -41,6 +41,6 @@ export function canonicalQueryOf(raw: string, credential: CredentialSpec): Resul
   if (raw.split(/[&;]/).some((pair) => isMethodOverride(pair.split('=', 1)[0] as string)))
     return err('_method would change the method that the policy decides about');
   const own = credential.scheme === 'query' ? looseName(credential.param) : null;
-  const query = withoutParams(raw, (name) => name === own || AUTH.has(name.replace(/[-_.]/g, '')));
+  const query = withoutParams(raw, (name) => name === own || AUTH.has(name.replace(/[-_]/g, '')));
   return ok(query.replace(ESCAPED_BY_URL, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`));
 }

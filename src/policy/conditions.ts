@@ -4,6 +4,7 @@ import { arithmetic, equal, isMember, lessThan, listOf, toDouble, toInt, Unevalu
 import { childrenOf, fieldOf } from './cel-nodes.ts';
 import { LOOPS, rewritten } from './cel-rewrite.ts';
 import { type Facts, isCredentialField, Opaque } from './facts.ts';
+import { problemOfPattern } from './pattern.ts';
 import { closestOf } from './spelling.ts';
 
 export const VARIABLES = ['method', 'path', 'params', 'query', 'headers', 'body', 'agent', 'session', 'now'] as const;
@@ -210,16 +211,8 @@ function headerProblem(name: string, presence: boolean, offset: number): Conditi
 }
 
 function patternProblem(pattern: unknown, offset: number): ConditionProblem | null {
-  try {
-    new RegExp(String(pattern));
-    return null;
-  } catch {
-    return {
-      message: 'the pattern of matches() is no regular expression',
-      fix: 'correct it; a literal dot is "[.]"',
-      offset,
-    };
-  }
+  const problem = problemOfPattern(String(pattern));
+  return problem === null ? null : { ...problem, offset };
 }
 
 function problemOfCel(error: unknown): ConditionProblem {

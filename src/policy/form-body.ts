@@ -1,5 +1,16 @@
 import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { caseless } from './caseless.ts';
+
+/** Most fields of a form: by default PHP and Express overlook those after the thousandth. */
+export const MAX_FORM_FIELDS = 1000;
+
+/**
+ * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
+ * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
+ * one `[]` of two.
+ */
+const NAME = /^(?!\s|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
 
 /**
  * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every
@@ -13,7 +24,9 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
   if (text === '') return ok(fields);
   if (text.includes(';')) return err('semicolon_separator');
   const names = new Set<string>();
-  for (const pair of text.split('&')) {
+  const pairs = text.split('&');
+  if (pairs.length > MAX_FORM_FIELDS) return err('too_many_fields');
+  for (const pair of pairs) {
     // `a=1&&b=2` and a trailing `&` are read alike by all, but nobody sends them honestly.
     if (pair === '') return err('malformed');
     const cut = pair.indexOf('=');
@@ -21,8 +34,7 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!name.ok) return name;
     const value = decodedFieldOf(cut === -1 ? '' : pair.slice(cut + 1));
     if (!value.ok) return value;
-    // PHP drops spaces before a name and Rack brackets: `[expand][]` would be `expand[]`, by which no rule knows it.
-    if (/^[\s[\]]/.test(name.value)) return err('malformed');
+    if (!NAME.test(name.value)) return err('malformed');
     const read = asReadSomewhere(name.value);
     if (names.has(read)) return err('duplicate_key');
     for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1))
@@ -34,9 +46,10 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 }
 
 /**
- * A name as the loosest server has it: PHP makes `_` of dots and spaces, ASP.NET does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
+ * A name as the loosest server has it: PHP makes `_` of dots and spaces, and of a first `[]` the same as of `[0]`; ASP.NET
+ * does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
  */
-const asReadSomewhere = (name: string): string => name.replace(/[\s.]/g, '_').toUpperCase().toLowerCase();
+const asReadSomewhere = (name: string): string => caseless(name.replace(/[\s.]/g, '_').replaceAll('[]', '[0]'));
 
 function decodedFieldOf(raw: string): Result<string, BodyRefusal> {
   // A bare space is what `curl -d 'text=two words'` sends, and a space to every reader.

@@ -1,6 +1,7 @@
 import type { BodyValue } from '../access.ts';
 import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { caseless } from './caseless.ts';
 
 /** Deepest nesting of arrays and objects that a body may have. */
 export const MAX_JSON_DEPTH = 64;
@@ -27,7 +28,7 @@ export function parseStrictJson(text: string): Result<BodyValue, BodyRefusal> {
   try {
     return ok(withoutPrototypes(value));
   } catch (error) {
-    if (error === NOT_FINITE) return err('number_not_finite');
+    if (error instanceof Refused) return err(error.why);
     throw error;
   }
 }
@@ -59,12 +60,6 @@ function scanRefusal(text: string): BodyRefusal | null {
   return null;
 }
 
-/**
- * Go's `encoding/json` and ASP.NET take `Amount` for `amount`, and of two the last one. Lower case of upper case, so that the
- * long s and the Kelvin sign, which they fold too, are letters.
- */
-const caseless = (key: string): string => key.toUpperCase().toLowerCase();
-
 /** Index after the closing quote, or the text's end. */
 function endOfString(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
@@ -88,13 +83,26 @@ function keyOf(literal: string): string | null {
   }
 }
 
-const NOT_FINITE = Symbol('a number beyond the range of a double');
+class Refused {
+  readonly why: BodyRefusal;
+  constructor(why: BodyRefusal) {
+    this.why = why;
+  }
+}
 
 function withoutPrototypes(value: unknown): BodyValue {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw NOT_FINITE;
+  // Beyond the range of a double.
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new Refused('number_not_finite');
+  // Half a surrogate pair, which only an escape can make: Go reads U+FFFD, and others refuse it.
+  if (typeof value === 'string' && !value.isWellFormed()) throw new Refused('not_utf8');
   if (Array.isArray(value)) return value.map(withoutPrototypes);
   if (typeof value !== 'object' || value === null) return value as BodyValue;
   const out = Object.create(null) as { [key: string]: BodyValue };
-  for (const key of Object.keys(value)) out[key] = withoutPrototypes((value as Record<string, unknown>)[key]);
+  for (const key of Object.keys(value)) {
+    if (!key.isWellFormed()) throw new Refused('not_utf8');
+    // There ends a name to who reads it in C.
+    if (key.includes('\0')) throw new Refused('control_character');
+    out[key] = withoutPrototypes((value as Record<string, unknown>)[key]);
+  }
   return out;
 }

@@ -28,8 +28,8 @@ export interface RequestFieldOptions {
  * What of the client's header section goes to the upstream, before injection.
  *
  * Everything but: hop-by-hop fields and those that `Connection` names (so that naming ours later takes nothing away);
- * what speaks of the way to us; cookies; whatever could carry a credential or move the request elsewhere; names with an
- * underscore, unless the policy sets them. Method overrides, upgrades and ambiguous framing are refused aloud. `Expect: 100-continue` is dropped: the edge has answered it.
+ * what speaks of the way to us; cookies; whatever could carry a credential or move the request elsewhere; names with
+ * another sign than `-`, unless the policy sets them. Method overrides, upgrades and ambiguous framing are refused aloud. `Expect: 100-continue` is dropped: the edge has answered it.
  *
  * `Accept-Encoding` becomes `identity`: an uncoded answer can be scrubbed and keeps its length. An upstream that codes
  * all the same is decoded by the runtime, if it can be.
@@ -70,10 +70,11 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
 }
 
 /**
- * CGI, WSGI and their like (RFC 3875 §4.1.18) take `_` in a name for `-`: `X_HTTP_Method_Override` would be to them what no rule saw.
- * nginx and Apache drop such fields, too. Object stores keep a user's own names as they are.
+ * CGI, WSGI and their like (RFC 3875 §4.1.18) take `_` in a name for `-`, lighttpd takes every sign for it: `X_HTTP_Method_Override`
+ * or `X.HTTP.Method.Override` would be to them what no rule saw. nginx and Apache drop such fields, too. Object stores keep a
+ * user's own names as they are.
  */
-const isAlias = (name: string): boolean => name.includes('_') && !/^x-(?:amz|goog|ms)-meta-/.test(name);
+const isAlias = (name: string): boolean => /[^a-z0-9-]/.test(name) && !/^x-(?:amz|goog|ms)-meta-/.test(name);
 
 function refusalOf(incoming: Fields): Denial | null {
   for (const [name] of incoming) {

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { CompactSign, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
+import { principalOf } from '../../src/capability/claims.ts';
 import { mintToken } from '../../src/capability/mint.ts';
 import { MAX_TOKEN_BYTES, verifySignature, verifyToken } from '../../src/capability/verify.ts';
 import { EXPECTED, freshJwk, freshKeys, goodClaims, NOW, signed } from './keyring.ts';
@@ -200,6 +202,77 @@ describe('threat 29: a token is refused', () => {
       const result = await verifyToken(altered, keys.verifying, EXPECTED, NOW);
       expect(result.ok, `character ${i}`).toBe(false);
     }
+    // Four bits of the last one are no part of the signature.
+    for (const other of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
+      const altered = token.slice(0, -1) + other;
+      const result = await verifyToken(altered, keys.verifying, EXPECTED, NOW);
+      expect(result.ok, other).toBe(altered === token);
+    }
+  });
+
+  it('whose signature is the same point by another number (RFC 8032 §5.1.7: S below the order of the group)', async () => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims());
+    const cut = token.lastIndexOf('.') + 1;
+    const bytes = Buffer.from(token.slice(cut), 'base64url');
+    const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+    let s = BigInt(`0x${Buffer.from(bytes.subarray(32)).reverse().toString('hex')}`) + order;
+    for (let i = 32; i < 64; i++, s >>= 8n) bytes[i] = Number(s & 255n);
+    const altered = token.slice(0, cut) + bytes.toString('base64url');
+    expect(altered).not.toBe(token);
+    expect((await verifyToken(altered, keys.verifying, EXPECTED, NOW)).ok).toBe(false);
+  });
+
+  it('altered in any way', async () => {
+    const keys = await freshKeys();
+    const token = await signed(keys, goodClaims());
+    const place = fc.nat(token.length);
+    const edit = fc.oneof(
+      fc
+        .tuple(place, fc.constantFrom(...'.=+/ \n\0-_AZa9%', 'é'))
+        .map(([at, sign]) => token.slice(0, at) + sign + token.slice(at)),
+      fc.tuple(place, fc.nat(8)).map(([at, length]) => token.slice(0, at) + token.slice(at + length)),
+      fc.tuple(place, place).map(([from, to]) => token.slice(0, from) + token.slice(to)),
+      fc
+        .dictionary(fc.constantFrom('alg', 'kid', 'typ', 'crit', 'b64', 'jwk', 'zip', 'x'), fc.jsonValue())
+        .map((more) =>
+          [b64({ alg: 'EdDSA', kid: keys.signingKid, typ: 'at+jwt', ...more }), ...token.split('.').slice(1)].join('.'),
+        ),
+      fc.dictionary(fc.constantFrom('exp', 'iat', 'nbf', 'sub', 'capabilities', 'aud'), fc.jsonValue()).map((more) =>
+        token
+          .split('.')
+          .with(1, b64({ ...goodClaims(), ...more }))
+          .join('.'),
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(edit, async (altered) => {
+        fc.pre(altered !== token);
+        expect((await verifyToken(altered, keys.verifying, EXPECTED, NOW)).ok).toBe(false);
+      }),
+      { seed: 29, numRuns: 400 },
+    );
+  });
+
+  it('whose times are no whole seconds in their order, whoever signed it', () => {
+    const time = fc.oneof(
+      fc.double(),
+      fc.integer(),
+      fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }).map(Number),
+      fc.integer({ min: -90_000, max: 90_000 }).map((seconds) => NOW + seconds),
+      fc.constantFrom<unknown>(null, true, '1', [NOW], {}, NOW + 0.5, -NOW, 0, -0, 1e308),
+    );
+    fc.assert(
+      fc.property(time, time, fc.option(time, { nil: undefined }), (iat, exp, nbf) => {
+        const result = principalOf({ ...goodClaims(), iat, exp, nbf }, EXPECTED, NOW);
+        if (!result.ok) return;
+        expect([iat, exp, nbf ?? NOW].every(Number.isSafeInteger)).toBe(true);
+        expect(exp).toBeGreaterThan(NOW);
+        expect(exp).toBeLessThanOrEqual((iat as number) + 86_400);
+        expect(Math.max(iat as number, (nbf as number | undefined) ?? 0)).toBeLessThanOrEqual(NOW + 60);
+      }),
+      { seed: 29, numRuns: 2000 },
+    );
   });
 
   it('that is too long, and it is not even parsed', async () => {

@@ -38,8 +38,13 @@ describe('each refusal says why', () => {
     ['{"amount":1,"Amount":2}', 'duplicate_key'],
     ['{"a":{"kelvin":1,"\u212aelvin":2}}', 'duplicate_key'],
     ['{"s":1,"\u017f":2}', 'duplicate_key'],
+    ['{"\u00df":1,"\u1e9e":2}', 'duplicate_key'],
     [`${'['.repeat(65)}${']'.repeat(65)}`, 'too_deep'],
     ['[1e400]', 'number_not_finite'],
+    ['["\\ud800"]', 'not_utf8'],
+    ['["\\ude00\\ud83d"]', 'not_utf8'],
+    ['{"a\\ud800":1}', 'not_utf8'],
+    ['{"amount\\u0000":1}', 'control_character'],
     ['{"a":1,}', 'malformed'],
     ["{'a':1}", 'malformed'],
     ['{"a":01}', 'malformed'],
@@ -63,6 +68,13 @@ describe('each refusal says why', () => {
     ['[a]=2', 'malformed'],
     ['%5Bexpand%5D%5B%5D=x', 'malformed'],
     [']a=2', 'malformed'],
+    ['a[][b]=1&a[0][b]=2', 'duplicate_key'],
+    ['limit]=2', 'malformed'],
+    ['a[b=2', 'malformed'],
+    ['a[b]c=2', 'malformed'],
+    ['a[b]]=2', 'malformed'],
+    ['a[[b]=2', 'malformed'],
+    ['a[][][b]=2', 'malformed'],
     ['a_b=1&a.b=2', 'duplicate_key'],
     ['a_b=1&a+b=2', 'duplicate_key'],
     ['a=%', 'malformed'],
@@ -122,6 +134,21 @@ describe('what is read', () => {
     );
   });
 
+  it('has no text that UTF-8 cannot hold, and a pair of surrogates is one character', () => {
+    expect(read('["\\ud83d\\ude00", "\\u0000"]')).toEqual({ ok: true, value: ['\u{1f600}', '\0'] });
+    const unit = fc.constantFrom('a', '\\ud83d', '\\uDE00', '\\u00e9', '\u{1f600}', '\\\\');
+    fc.assert(
+      fc.property(fc.array(unit, { maxLength: 8 }), (units) => {
+        const literal = `"${units.join('')}"`;
+        const body = read(`{${literal}: ${literal}}`);
+        const text: string = JSON.parse(literal);
+        // What goes through UTF-8 and comes back as it was.
+        expect(body.ok).toBe(new TextDecoder().decode(new TextEncoder().encode(text)) === text);
+      }),
+      { seed: 15 },
+    );
+  });
+
   it('bytes of any kind never make it throw', () => {
     fc.assert(
       fc.property(
@@ -141,8 +168,39 @@ describe('what is read', () => {
     expect(read('a_b=1&a b=2', 'application/x-www-form-urlencoded').ok).toBe(false);
   });
 
+  it('a form has at most as many fields as every server reads', () => {
+    const fields = Array.from({ length: 1001 }, (_, i) => `f${i}=`);
+    expect(read(fields.slice(1).join('&'), 'application/x-www-form-urlencoded').ok).toBe(true);
+    expect(read(fields.join('&'), 'application/x-www-form-urlencoded')).toEqual({
+      ok: false,
+      error: 'too_many_fields',
+    });
+  });
+
   it('a form may name several parts of one thing', () => {
     expect(read('m[a]=1&m[b]=2&m[b2][c]=3&l[0]=4&l[1]=5&a=6&ab=7', 'application/x-www-form-urlencoded').ok).toBe(true);
+  });
+
+  it('to a server that nests by brackets, no field of a form has the value of another', () => {
+    const part = fc.constantFrom('a', 'b', 'A', '.', '+', '_', '[', ']', '[]', '[a]', '[b]', '[0]', '%5B');
+    const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(fc.array(name, { minLength: 1, maxLength: 4 }), (names) => {
+        const text = names.map((one, i) => `${one}=${i}`).join('&');
+        fc.pre(read(text, 'application/x-www-form-urlencoded').ok);
+        const nested = nestedByBrackets(text);
+        for (const [one, value] of new URLSearchParams(text)) {
+          let there: Nested | string | undefined = nested;
+          for (const key of one.replaceAll(']', '').split('[')) {
+            const at = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
+            there = typeof there === 'object' ? there[at] : undefined;
+          }
+          // Nothing is left of one whose whole came later.
+          expect([value, undefined]).toContain(there);
+        }
+      }),
+      { seed: 5, numRuns: 1000 },
+    );
   });
 
   it('a form is flat, a plus is a space, and brackets mean nothing', () => {
@@ -152,3 +210,23 @@ describe('what is read', () => {
     });
   });
 });
+
+type Nested = { [part: string]: Nested | string };
+
+/** As PHP reads a form: the name ends at the first bracket, what follows the last whole one is overlooked, and the last of two wins; with Rack's `a]` for `a`. */
+function nestedByBrackets(text: string): Nested {
+  const root: Nested = {};
+  for (const [name, value] of new URLSearchParams(text)) {
+    const [, first = '', rest = ''] = /^[ [\]]*([^[]*)((?:\[[^\]]*\])*)/.exec(name) ?? [];
+    const base = first.replace(/[ .]/g, '_').replace(/\]+$/, '').toLowerCase();
+    const parts = [base, ...[...rest.matchAll(/\[([^\]]*)\]/g)].map(([, part]) => part || '0')];
+    const last = parts.pop() as string;
+    let here = root;
+    for (const part of parts) {
+      const inner = here[part];
+      here = typeof inner === 'object' ? inner : (here[part] = {});
+    }
+    here[last] = value;
+  }
+  return root;
+}

@@ -34,6 +34,7 @@ describe('what a service needs stays as it is', () => {
     "/b/a+b=c,d!e'(f)*$&@:~g",
     '/b/a%3Fb%23c',
     '/b/%5Bx%5D',
+    '/b/50%EF%BC%85off%EF%BC%9B%20.../.x%20',
   ])('%s', (path) => {
     expect(canonicalPathOf(path)).toEqual({ ok: true, value: path });
   });
@@ -56,6 +57,12 @@ describe('each refusal says why', () => {
     ['/a%C2%85', 'control_character'],
     ['/%EF%BC%8E%EF%BC%8E', 'dot_segment'],
     ['/a%EF%BC%8Fb', 'encoded_separator'],
+    ['/..%20', 'dot_segment'],
+    ['/%C2%A0..', 'dot_segment'],
+    ['/.%C2%AD.', 'dot_segment'],
+    ['/..%E2%80%8B', 'dot_segment'],
+    ['/..%EF%BC%9Bx', 'dot_segment'],
+    ['/%EF%BC%852e%EF%BC%85%EF%BC%92%EF%BD%85', 'double_encoding'],
     ['/ü', 'non_ascii'],
     ['/a b', 'illegal_character'],
     ['/a"b', 'illegal_character'],

@@ -160,6 +160,13 @@ describe('what is wrong is found before anything runs', () => {
     ['headers["Content-Type"] == "x"', 0, 'lower case'],
     ['headers["authorization"] == "x"', 0, 'may carry a credential'],
     ['agent.matches("(")', 14, 'regular expression'],
+    ['agent.matches("[[:alpha:]]+")', 14, 'than in RE2'],
+    ['agent.matches("\\\\Aevil\\\\z")', 14, 'than in RE2'],
+    ['agent.matches("\\\\Qa.b\\\\E")', 14, 'than in RE2'],
+    ['agent.matches("^\\\\pL+$")', 14, 'than in RE2'],
+    ['agent.matches("^\\\\p{L}+$")', 14, 'than in RE2'],
+    ['agent.matches("^a{,5}$")', 14, 'than in RE2'],
+    ['agent.matches("^[]a]$")', 14, 'than in RE2'],
     ['body.all(query, query == "x")', 9, 'hides'],
     ['strict_eq(1, 1, true)', 0, 'no matching overload'],
     ['cel.bind(x, 1, x == 1)', 0, "'cel.'"],
@@ -189,6 +196,19 @@ describe('what is wrong is found before anything runs', () => {
       ok: false,
       error: { message: `the loop variable hides '${name}'`, offset: 14 },
     });
+  });
+
+  it.each([
+    ['^[A-Za-z0-9_.+-]{1,64}$', 'a.b+c', 'a b'],
+    ['^[CG][A-Z0-9]{8,}$', 'C12345678', 'x12345678'],
+    ['\\\\.git$', 'x.git', 'xgit'],
+    ['^[\\\\w\\\\-]+\\\\@[^@]+$', 'a-b@c', 'a@b@c'],
+    ['^\\\\\\\\p$', '\\p', 'p'],
+    ['^(?:a|b)+?\\\\/c$', 'ab/c', '/c'],
+  ])('a pattern that means one thing is taken: %s', (pattern, fits, other) => {
+    const text = `body.it.matches("${pattern}")`;
+    expect(when(text, json({ it: fits }))).toBe('allow');
+    expect(when(text, json({ it: other }))).toBe('condition_unmet');
   });
 
   it('which variables it reads', () => {

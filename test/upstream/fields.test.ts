@@ -151,6 +151,11 @@ describe('request fields that are dropped', () => {
       'stripe_account',
       'content_type',
       'x-http_method-override',
+      'x.http.method.override',
+      'x-http~method-override',
+      'x-forwarded!for',
+      'stripe.account',
+      "x'key",
     ],
     'httpoxy (CVE-2016-5385)': ['proxy'],
     'threat 8: every way to choose another host': [

@@ -154,6 +154,12 @@ describe('threat 14: the own parameter of the client is taken out of the query, 
     '%20api_key%20=x',
     'api_key%00=x',
     'api_key==x',
+    'api_key]=x',
+    '[api_key]=x',
+    '%5Bapi_key%5D[]=x',
+    '+[api_key=x',
+    'api.key=x',
+    'api+key=x',
   ]) {
     it(own, () => {
       expect(withoutParam(own, 'api_key')).toBe('');
