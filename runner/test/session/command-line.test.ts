@@ -340,6 +340,22 @@ describe('keywarden sessions', () => {
     expect((await sessions('verify', join(folder, 'forged.json'))).code).toBe(1);
   });
 
+  it('show tells what was counted, by class and system call, and the receipt', async () => {
+    const ended = await run(['--can', 'bank:read', '--json', ...sh('cat ~/.aws/credentials; unshare -n true')]);
+    const { session_id: id } = summaryIn(ended);
+    const { code, out } = await sessions('show', String(id));
+    expect(code).toBe(0);
+    for (const line of [
+      `valid: ${id} of cli (namespace on `,
+      'left   nothing',
+      'token  revoked',
+      'counted by seccomp-notify: 1 denied, 0 observed, 1 blocked, 0 dropped',
+      '  denied    aws  openat  1\n',
+      '  blocked   unshare  1\n',
+    ])
+      expect(out).toContain(line);
+  });
+
   it('a runner that was killed is swept by the next command', async () => {
     const child = spawn(process.execPath, [CLI, 'run', '--state', edge.state, '--', 'sleep', '300'], {
       cwd: folder,
