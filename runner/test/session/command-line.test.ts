@@ -111,8 +111,14 @@ describe('keywarden run', () => {
       await run(['--quiet', '--', 'no-such-program']),
       await run(['--quiet', '--', '/etc/passwd']),
     ];
-    expect(absent).toMatchObject({ code: 127, err: expect.stringContaining('no-such-program: No such file') });
-    expect(unfit).toMatchObject({ code: 126, err: expect.stringContaining('/etc/passwd: Permission denied') });
+    expect(absent).toMatchObject({
+      code: 127,
+      err: expect.stringMatching(/^keywarden: error: no-such-program: No such file/),
+    });
+    expect(unfit).toMatchObject({
+      code: 126,
+      err: expect.stringMatching(/^keywarden: error: \/etc\/passwd: Permission denied/),
+    });
   });
 
   it('each kind of credential that was denied is told once, whatever the system calls', async () => {
