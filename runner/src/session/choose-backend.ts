@@ -13,7 +13,8 @@ export interface Chosen {
 }
 
 /**
- * `auto` takes the first backend that this host can do fully; a named one is taken or refused. There is no half way.
+ * `auto` takes the first backend of which this host can do everything, else the first that lacks nothing required; a named one
+ * is taken or refused. There is no half way.
  *
  * @throws Failure naming every missing layer and how to get it.
  */
@@ -23,13 +24,16 @@ export async function chooseBackend(
 ): Promise<Chosen> {
   const names: readonly BackendName[] = wanted === 'auto' ? ['namespace', 'docker'] : [wanted];
   const missing: { readonly name: BackendName; readonly layers: readonly Layer[] }[] = [];
+  let enough: Chosen | null = null;
   for (const name of names) {
     const backend = await load(name);
     const layers = await backend.layers();
+    if (layers.every((layer) => layer.present)) return { backend, layers };
     const lacking = layers.filter((layer) => layer.required && !layer.present);
-    if (lacking.length === 0) return { backend, layers };
-    missing.push({ name, layers: lacking });
+    if (lacking.length === 0) enough ??= { backend, layers };
+    else missing.push({ name, layers: lacking });
   }
+  if (enough !== null) return enough;
   throw new Failure(
     missing
       .map(({ name, layers }) => `the ${name} backend lacks ${layers.map((l) => `${l.name} (${l.detail})`).join(', ')}`)
