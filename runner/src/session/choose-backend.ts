@@ -1,4 +1,4 @@
-import { Failure } from '../failure.ts';
+import { Failure, usage } from '../failure.ts';
 import type { Backend, BackendName, Layer } from '../sandbox/backend.ts';
 
 /** Loaded when asked for: a run on one backend does not pay for the other's libraries. */
@@ -10,6 +10,24 @@ export async function backendOf(name: BackendName): Promise<Backend> {
 export interface Chosen {
   readonly backend: Backend;
   readonly layers: readonly Layer[];
+}
+
+interface Wanted {
+  readonly backend: BackendName | 'auto';
+  readonly image: string | null;
+  readonly root: string | null;
+}
+
+/** Who names an image means docker, and who names a root folder namespace. @throws Failure when the two contradict each other. */
+export function wantedBackend({ backend, image, root }: Wanted): BackendName | 'auto' {
+  if (image !== null && root !== null)
+    throw usage('--image is for docker and --root for namespace', 'give one of them');
+  if (image !== null && backend === 'namespace')
+    throw usage('--image is for the docker backend', '--root DIR is for this one');
+  if (root !== null && backend === 'docker')
+    throw usage('--root is for the namespace backend', '--image NAME is for this one');
+  if (image !== null) return 'docker';
+  return root === null ? backend : 'namespace';
 }
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, BackendName, Layer } from '../../src/sandbox/backend.ts';
-import { chooseBackend } from '../../src/session/choose-backend.ts';
+import { chooseBackend, wantedBackend } from '../../src/session/choose-backend.ts';
 
 const layer = (name: string, present: boolean, required: boolean): Layer => ({
   ...{ name, present, required, detail: '', mend: present ? null : `get ${name}` },
@@ -48,4 +48,16 @@ it('a named backend is taken or refused, and no other one is asked', async () =>
   expect(await choose('namespace', { namespace: ENOUGH })).toBe('namespace');
   expect(await choose('docker', { docker: WHOLE })).toBe('docker');
   await expect(choose('docker', { docker: LACKING })).rejects.toThrow('the docker backend lacks walls');
+});
+
+it('who names an image means docker, who names a root means namespace; what contradicts itself is wrong usage', () => {
+  expect(wantedBackend({ backend: 'auto', image: 'an-image', root: null })).toBe('docker');
+  expect(wantedBackend({ backend: 'auto', image: null, root: '/srv/root' })).toBe('namespace');
+  expect(wantedBackend({ backend: 'auto', image: null, root: null })).toBe('auto');
+  for (const [backend, image, root] of [
+    ['namespace', 'an-image', null],
+    ['docker', null, '/srv/root'],
+    ['auto', 'an-image', '/srv/root'],
+  ] as const)
+    expect(() => wantedBackend({ backend, image, root })).toThrow(expect.objectContaining({ exitCode: 2 }));
 });
