@@ -47,6 +47,8 @@ describe('what is wrong in a command line', () => {
     [['selftest', '--row', 'x'], /from B1 to B69/],
     [['selftest', '--row', '70'], /from B1 to B69/],
     [['sessions', 'show', 'x'], /no session id/],
+    [['selftest', '--image', 'x', '--backend', 'namespace'], /--image is for the docker backend/],
+    [['selftest', '--image', 'x', '--root', 'y'], /--image is for docker and --root for namespace/],
     [['policy', 'explain', '--agent', 'x', '--can', 'a:b', 'GET', 'nope'], /no policy has/],
   ])('%j is wrong usage', async (args, why) => {
     const words = args[0] === 'run' ? [...args, '--', 'true'] : args;

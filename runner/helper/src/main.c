@@ -4,7 +4,7 @@
 #include <sys/un.h>
 
 void die_with(int code, const char *what) {
-  fprintf(stderr, "keywarden-helper: error: %s: %s\n", what, strerror(errno));
+  fprintf(stderr, "keywarden: error: %s: %s\n", what, strerror(errno));
   exit(code);
 }
 

@@ -6,7 +6,7 @@ import { Failure, usage } from '../failure.ts';
 import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
 import type { BackendName, Layer, Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
-import { type Chosen, chooseBackend } from './choose-backend.ts';
+import { type Chosen, chooseBackend, wantedBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
 import { limitsOf } from './limits.ts';
 import type { Masker } from './mask.ts';
@@ -166,17 +166,6 @@ function checkNames(request: RunRequest): void {
     throw usage('--timeout: a session lives at most 24h', '--timeout 24h');
   if (request.workdir !== null && !request.workdir.startsWith('/'))
     throw usage('--workdir: an absolute path in the sandbox', '--workdir /work');
-}
-
-function wantedBackend({ backend, image, root }: RunRequest): BackendName | 'auto' {
-  if (image !== null && root !== null)
-    throw usage('--image is for docker and --root for namespace', 'give one of them');
-  if (image !== null && backend === 'namespace')
-    throw usage('--image is for the docker backend', '--root DIR is for this one');
-  if (root !== null && backend === 'docker')
-    throw usage('--root is for the namespace backend', '--image NAME is for this one');
-  if (image !== null) return 'docker';
-  return root === null ? backend : 'namespace';
 }
 
 function mountsOf(request: RunRequest): Mount[] {

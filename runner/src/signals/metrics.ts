@@ -30,6 +30,12 @@ export function sessionMetrics(): SessionMetrics {
   );
   const blocked = counter('blocked_syscalls_total', 'System calls refused by number.', ['syscall']);
   const dropped = counter('credential_path_dropped_total', 'Events that could not be judged or told; denied.', []);
+  const coverage = new Gauge({
+    name: 'credential_path_coverage',
+    help: '1 for each source that counts; none is 0: then no denial says nothing.',
+    labelNames: ['source'],
+    registers: [registry],
+  });
   const duration = new Gauge({
     name: 'session_duration_seconds',
     help: 'How long the session took, from lease to end.',
@@ -52,6 +58,9 @@ export function sessionMetrics(): SessionMetrics {
   };
   const count = (counters: ReturnType<typeof wireCounters>): void => {
     const source = counters.sources[0] ?? 'none';
+    coverage.reset();
+    if (counters.sources.length === 0) coverage.set({ source }, 0);
+    for (const live of counters.sources) coverage.set({ source: live }, 1);
     for (const [kind, metric, rows] of [
       ['denied', denied, counters.denied],
       ['observed', observed, counters.observed],

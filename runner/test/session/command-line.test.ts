@@ -111,8 +111,14 @@ describe('keywarden run', () => {
       await run(['--quiet', '--', 'no-such-program']),
       await run(['--quiet', '--', '/etc/passwd']),
     ];
-    expect(absent).toMatchObject({ code: 127, err: expect.stringContaining('no-such-program: No such file') });
-    expect(unfit).toMatchObject({ code: 126, err: expect.stringContaining('/etc/passwd: Permission denied') });
+    expect(absent).toMatchObject({
+      code: 127,
+      err: expect.stringMatching(/^keywarden: error: no-such-program: No such file/),
+    });
+    expect(unfit).toMatchObject({
+      code: 126,
+      err: expect.stringMatching(/^keywarden: error: \/etc\/passwd: Permission denied/),
+    });
   });
 
   it('each kind of credential that was denied is told once, whatever the system calls', async () => {
@@ -338,6 +344,22 @@ describe('keywarden sessions', () => {
     const text = readFileSync(file, 'utf8');
     writeFileSync(join(folder, 'forged.json'), text.replace('"stopped"', '"exited"'));
     expect((await sessions('verify', join(folder, 'forged.json'))).code).toBe(1);
+  });
+
+  it('show tells what was counted, by class and system call, and the receipt', async () => {
+    const ended = await run(['--can', 'bank:read', '--json', ...sh('cat ~/.aws/credentials; unshare -n true')]);
+    const { session_id: id } = summaryIn(ended);
+    const { code, out } = await sessions('show', String(id));
+    expect(code).toBe(0);
+    for (const line of [
+      `valid: ${id} of cli (namespace on `,
+      'left   nothing',
+      'token  revoked',
+      'counted by seccomp-notify: 1 denied, 0 observed, 1 blocked, 0 dropped',
+      '  denied    aws  openat  1\n',
+      '  blocked   unshare  1\n',
+    ])
+      expect(out).toContain(line);
   });
 
   it('a runner that was killed is swept by the next command', async () => {

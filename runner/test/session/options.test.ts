@@ -208,6 +208,19 @@ describe.skipIf(process.getuid?.() !== 0)('as an ordinary user, without control 
     return { code: ran.status, out: ran.stdout, err: ran.stderr };
   };
 
+  it('--pids bounds the processes all the same, to as many as it says', () => {
+    const fork = `
+import os, time
+living = 1
+try:
+    while living < 100:
+        if os.fork() == 0: time.sleep(20); os._exit(0)
+        living += 1
+except OSError: pass
+print(living)`;
+    expect(asNobody('--pids', '20', '--', 'python3', '-c', fork)).toMatchObject({ code: 0, out: '20\n' });
+  });
+
   it('--memory bounds each process, and what is not bounded is told', () => {
     const hungry = asNobody('--memory', '64m', '--', 'python3', '-c', 'x = bytearray(300 << 20)');
     expect(hungry.code).toBe(1);

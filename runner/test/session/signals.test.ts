@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Counters } from '../../src/sandbox/backend.ts';
-import { wireCounters } from '../../src/session/counters.ts';
+import { NO_COUNTERS, wireCounters } from '../../src/session/counters.ts';
 import { runSession } from '../../src/session/run-session.ts';
 import { allOf, eventsFile, metricsFile } from '../../src/signals/exporters.ts';
 import { sessionMetrics } from '../../src/signals/metrics.ts';
@@ -60,6 +60,7 @@ it('a session is in the metrics and the events, and no path is', async () => {
     'credential_path_attempt_observed_total{source="seccomp-notify",path_class="ssh",syscall="newfstatat"} 2',
     'blocked_syscalls_total{syscall="ptrace"} 1',
     'credential_path_dropped_total 4',
+    'credential_path_coverage{source="seccomp-notify"} 1',
     'session_running 0',
     'session_absence_proven 1',
   ])
@@ -72,6 +73,16 @@ it('a session is in the metrics and the events, and no path is', async () => {
   expect(lines.map(({ event }) => event)).toEqual(['session.started', 'session.counted', 'session.ended']);
   expect(text + readFileSync(events, 'utf8')).not.toContain('/root');
   expect(said).toEqual([]);
+});
+
+it('which sources are live is a metric, also when nothing was denied, and when there is none', async () => {
+  const metrics = sessionMetrics();
+  const coverageWith = async (sources: readonly string[]) => {
+    metrics.counted('ses', { ...NO_COUNTERS, sources });
+    return (await metrics.text()).split('\n').filter((line) => line.startsWith('credential_path_coverage'));
+  };
+  expect(await coverageWith([])).toEqual(['credential_path_coverage{source="none"} 0']);
+  expect(await coverageWith(['seccomp-notify'])).toEqual(['credential_path_coverage{source="seccomp-notify"} 1']);
 });
 
 it('a raw path that a helper should ever say becomes a bounded name (threats B 69)', () => {

@@ -2,15 +2,16 @@ import { counted } from '../../counted.ts';
 import { EXIT } from '../../failure.ts';
 import { LEFT_OUT } from '../../sandbox/selftest/left-out.ts';
 import { type ProbeResult, selftest } from '../../sandbox/selftest/selftest.ts';
-import { chooseBackend } from '../../session/choose-backend.ts';
+import { chooseBackend, wantedBackend } from '../../session/choose-backend.ts';
 import { coloured, harmlessLine, print, printJson } from '../terminal.ts';
 import type { SelftestOptions } from './selftest.ts';
 
 export async function attack(options: SelftestOptions): Promise<number> {
-  const { backend } = await chooseBackend(options.backend);
+  const { image = null, root: folder = null } = options;
+  const { backend } = await chooseBackend(wantedBackend({ backend: options.backend, image, root: folder }));
   const probes: ProbeResult[] = [];
   if (!options.json) print(`${'ROW'.padEnd(5)} ${'PROBE'.padEnd(50)} REFUSED  COUNTED  OUTSIDE  GONE`);
-  const root = options.root ?? options.image ?? null;
+  const root = folder ?? image;
   for await (const probe of selftest(backend, root, options.row ?? null, options.raceSeconds)) {
     probes.push(probe);
     if (!options.json) printProbe(probe);

@@ -1,9 +1,16 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SessionDetail, SessionJson, SessionListResponse, type SessionReceipt } from '../../../../src/protocol.ts';
+import {
+  type SessionCounters,
+  SessionDetail,
+  SessionJson,
+  SessionListResponse,
+  type SessionReceipt,
+} from '../../../../src/protocol.ts';
 import { counted } from '../../counted.ts';
 import { EXIT, Failure, usage } from '../../failure.ts';
 import { backendOf } from '../../session/choose-backend.ts';
+import { sumOf } from '../../session/counters.ts';
 import { edgeIfAny } from '../../session/edge-of-runner.ts';
 import { listLeases, STOP_FILE, stateOfHolder } from '../../session/lease.ts';
 import { hasReceipt, readReceiptFile, receiptJws, verifyReceiptFile } from '../../session/receipt.ts';
@@ -113,7 +120,13 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   if (client !== null) {
     try {
       const detail = await client.get(`/v1/sessions/${id}`, SessionDetail);
-      return options.json ? printJson(detail) : printSessions([detail]);
+      if (options.json) return printJson(detail);
+      printSessions([detail]);
+      if (detail.receipt === null) return printCounters(detail.counters);
+      // By the key that the runner announced before it started anything; the edge keeps it.
+      const checked = await verifyReceiptFile(detail.receipt, id, detail.key.x);
+      if (!checked.ok) throw new Failure(`the receipt of ${id} at the edge is not valid: ${checked.why}`, SHOW_JSON);
+      return printReceipt(checked.receipt);
     } catch (error) {
       if (!(error instanceof Failure) || !hasReceipt(state, id)) throw error;
       note(`${error.message}; what follows is the receipt kept here`);
@@ -128,6 +141,8 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   if (options.json) printJson(checked.receipt);
   else printReceipt(checked.receipt);
 }
+
+const SHOW_JSON = 'keywarden sessions show ID --json shows it as it is';
 
 export async function stop(id: string, options: CommonOptions): Promise<void> {
   checkedId(id);
@@ -163,7 +178,9 @@ export async function stop(id: string, options: CommonOptions): Promise<void> {
 }
 
 export async function verify(file: string, options: CommonOptions & { key?: string }): Promise<number> {
-  const text = readReceiptFile(existsSync(file) ? file : join(findRunnerState(options.state).receipts, `${file}.json`));
+  const text = readReceiptFile(
+    isSessionId(file) && !existsSync(file) ? join(findRunnerState(options.state).receipts, `${file}.json`) : file,
+  );
   const x = options.key ?? existingRunnerKey(findRunnerState(options.state))?.x;
   if (x === undefined)
     throw new Failure('whose signature should it be? the state directory holds no runner.jwk', [
@@ -190,11 +207,18 @@ function printReceipt(receipt: SessionReceipt): void {
       ? `left   nothing (looked at ${absence.looked_at})`
       : `left   ${found.map(([kind, n]) => counted(n, kind)).join(', ')}`,
   );
-  if (receipt.counters !== null) {
-    const { denied, observed, blocked, dropped, sources } = receipt.counters;
-    const sum = (rows: readonly { count: number }[]): number => rows.reduce((all, row) => all + row.count, 0);
-    print(
-      `counted by ${sources.join(', ') || 'nothing'}: ${sum(denied)} denied, ${sum(observed)} observed, ${sum(blocked)} blocked, ${dropped} dropped`,
-    );
-  }
+  if (receipt.token !== null)
+    print(`token  ${receipt.token.revoked ? 'revoked' : 'not revoked: it dies at its own end'}`);
+  printCounters(receipt.counters);
+}
+
+/** The sums in one line, then what they are made of. */
+function printCounters(counters: SessionCounters | null): void {
+  if (counters === null) return;
+  const { denied, observed, blocked, dropped, sources } = counters;
+  const sums = `${sumOf(denied)} denied, ${sumOf(observed)} observed, ${sumOf(blocked)} blocked, ${dropped} dropped`;
+  print(`counted by ${sources.join(', ') || 'nothing'}: ${sums}`);
+  for (const [name, rows] of Object.entries({ denied, observed }))
+    for (const row of rows) print(`  ${name.padEnd(8)}  ${row.path_class}  ${row.syscall}  ${row.count}`);
+  for (const row of blocked) print(`  blocked   ${row.syscall}  ${row.count}`);
 }

@@ -158,8 +158,8 @@ const shallowFirst = (a: Mount, b: Mount): number => a.destination.split('/').le
 
 function initArgv(layout: Layout): string[] {
   const inside = insideOf(layout.session);
-  return [
-    ...[inside.helper, 'init', inside.control, inside.egress, layout.workdir],
-    ...[initSettings(layout, layout.identity.kind === 'dropped' ? layout.identity : null), ...layout.command],
-  ];
+  const dropped = layout.identity.kind === 'dropped' ? layout.identity : null;
+  // Where PID 1 has the agent's uid, its two threads count with the agent's processes.
+  const settings = initSettings(layout, dropped, layout.limits.pids + (dropped === null ? 2 : 0));
+  return [inside.helper, 'init', inside.control, inside.egress, layout.workdir, settings, ...layout.command];
 }

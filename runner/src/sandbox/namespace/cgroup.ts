@@ -141,8 +141,8 @@ function settings(base: CgroupBase, limits: Limits): [string, string][] {
   const period = 100_000;
   const quota = Math.max(1000, Math.round(limits.cpus * period));
   const memory = String(limits.memoryBytes);
-  // The supervisor, bwrap and PID 1 are in the group too.
-  const pids = String(limits.pids + 3);
+  // In the group, too: bwrap, and two threads each of the supervisor (it answers notifications) and of PID 1 (the way out).
+  const pids = String(limits.pids + 5);
   const all: Record<Controller, [string, string][]> =
     base.version === 1
       ? {

@@ -11,7 +11,7 @@ type Settings = Pick<SandboxSpec, 'deadlineAt' | 'graceMs' | 'egressPort' | 'lim
 export function initSettings(
   { deadlineAt, graceMs, egressPort, limits }: Settings,
   who: { readonly uid: number; readonly gid: number } | null,
-  processes: number | null = limits.pids,
+  processes: number | null,
 ): string {
   return [
     ...[`deadline=${deadlineAt}`, `grace=${graceMs}`, `port=${egressPort}`, `uid=${who?.uid ?? -1}`],
