@@ -12,7 +12,8 @@ const nameOf = (secure: boolean): string => (secure ? '__Host-keywarden' : 'keyw
 export function transportOf(url: string): 'tls' | 'loopback' | 'open' {
   const { protocol, hostname } = new URL(url);
   if (protocol === 'https:') return 'tls';
-  const local = hostname === 'localhost' || hostname.endsWith('.localhost') || /^(127\.|\[::1\]$)/.test(hostname);
+  const local =
+    hostname === 'localhost' || hostname.endsWith('.localhost') || /^(?:127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
   return local ? 'loopback' : 'open';
 }
 

@@ -1,15 +1,44 @@
 import { readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuditListResponse } from '../../src/protocol.ts';
 import { ALL, startWorld, type World } from './approvals/world.ts';
 
 let world: World;
+/** As Cloudflare Access says who a person is. */
+let assertionOf: (email: string) => Promise<string>;
+const team = createServer();
 beforeAll(async () => {
-  world = await startWorld({ vars: { KEYWARDEN_LEDGER_MAX_WAITING_ROWS: '5' } });
+  const { publicKey, privateKey } = await generateKeyPair('RS256');
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'team-1', alg: 'RS256', use: 'sig' };
+  team.on('request', (_, res) =>
+    res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk] })),
+  );
+  await new Promise<void>((resolve) => team.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(team.address() as AddressInfo).port}`;
+  assertionOf = (email) =>
+    new SignJWT({ email, iss: issuer, aud: ['keywarden'] })
+      .setProtectedHeader({ alg: 'RS256', kid: 'team-1' })
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(privateKey);
+  world = await startWorld({
+    vars: {
+      KEYWARDEN_LEDGER_MAX_WAITING_ROWS: '5',
+      KEYWARDEN_ACCESS_ISSUER: issuer,
+      KEYWARDEN_ACCESS_AUDIENCE: 'keywarden',
+      KEYWARDEN_ACCESS_ROLES: JSON.stringify({ 'ada@example.com': ['audit'] }),
+    },
+  });
 });
-afterAll(() => world?.stop());
+afterAll(async () => {
+  await world?.stop();
+  team.close();
+});
 
 const post = (path: string, body: unknown, who: 'alice' | 'minty' = 'alice'): Promise<Response> =>
   world.as(who, path, {
@@ -28,6 +57,60 @@ function inD1(...statements: string[]): void {
     database.close();
   }
 }
+
+describe('an operator who comes through Cloudflare Access', () => {
+  const ask = async (path: string, fields: Record<string, string>, email = 'ada@example.com') => {
+    const assertion = await assertionOf(email);
+    const said = await fetch(world.edge.url + path, { headers: { 'cf-access-jwt-assertion': assertion, ...fields } });
+    return [said.status, said.ok ? null : ((await said.json()) as { code: string }).code];
+  };
+
+  it('may do what the roles of the address say, and no more; who has none is nobody', async () => {
+    expect(await ask('/v1/sessions', {})).toEqual([200, null]);
+    expect(await ask('/v1/sessions', { origin: world.edge.url, 'sec-fetch-site': 'same-origin' })).toEqual([200, null]);
+    expect(await ask('/v1/sessions', {}, 'eve@example.com')).toEqual([401, 'operator_key_invalid']);
+    const assertion = await assertionOf('ada@example.com');
+    const headers = { 'cf-access-jwt-assertion': assertion };
+    const minted = await fetch(`${world.edge.url}/v1/tokens`, { method: 'POST', headers, body: '{}' });
+    expect([minted.status, ((await minted.json()) as { code: string }).code]).toEqual([403, 'role_missing']);
+  });
+
+  it('comes from no other page, and is not who a wrong key says', async () => {
+    expect(await ask('/v1/sessions', { origin: 'https://evil.example' })).toEqual([403, 'origin_refused']);
+    expect(await ask('/v1/sessions', { 'sec-fetch-site': 'cross-site' })).toEqual([403, 'origin_refused']);
+    expect(await ask('/v1/sessions', { authorization: `Bearer ${'x'.repeat(40)}` })).toEqual([
+      401,
+      'operator_key_invalid',
+    ]);
+    const rows = await world.edge.audit({ event: 'operator.denied' });
+    expect(rows.map((row) => row.reason)).toEqual(expect.arrayContaining(['origin_refused', 'operator_key_invalid']));
+  });
+});
+
+describe('a session of the console', () => {
+  it('is signed by the cookie, and what it signs comes from our own page', async () => {
+    const own = { origin: world.edge.url, 'x-keywarden-console': '1', 'content-type': 'application/json' };
+    const session = `${world.edge.url}/v1/console/session`;
+    const body = JSON.stringify({ key: world.keyOf('alice') });
+    const made = await fetch(session, { method: 'POST', headers: own, body });
+    const cookie = made.headers.get('set-cookie')?.split(';')[0] ?? '';
+    const lift = async (headers: Record<string, string>) => {
+      const init = { method: 'POST', headers: { cookie, ...headers }, body: '{"scope":"everything"}' };
+      const said = await fetch(`${world.edge.url}/v1/stops/lift`, init);
+      return [said.status, ((await said.json()) as { code: string }).code];
+    };
+    expect(await lift(own)).toEqual([404, 'stop_unknown']);
+    for (const foreign of [
+      {},
+      { origin: world.edge.url },
+      { 'x-keywarden-console': '1' },
+      { ...own, origin: 'https://evil.example' },
+      { ...own, 'sec-fetch-site': 'same-site' },
+    ])
+      expect(await lift(foreign as Record<string, string>), JSON.stringify(foreign)).toEqual([403, 'origin_refused']);
+    expect((await fetch(`${world.edge.url}/v1/stops`, { headers: { cookie } })).status).toBe(200);
+  });
+});
 
 describe('stops', () => {
   it('one that does not stand is not lifted, and no row says that it was', async () => {

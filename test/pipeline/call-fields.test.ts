@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Denial } from '../../src/denial.ts';
 import type { Edge } from '../../src/edge.ts';
 import type { Authorized, Call } from '../../src/pipeline/call.ts';
 import { callFieldsOf } from '../../src/pipeline/call-fields.ts';
@@ -33,5 +34,17 @@ describe('a row of the audit holds no token', () => {
       path: '/eyJ/eyJabc.x/a\\u0020b',
       queryNames: 'eyJ',
     });
+  });
+});
+
+describe('a refused call is counted for the capability that it asked for', () => {
+  it.each<[Denial, string | null]>([
+    [{ kind: 'capability_missing', wouldAllow: ['s:one', 's:two'] }, 's:one'],
+    [{ kind: 'capability_missing', wouldAllow: [] }, null],
+    [{ kind: 'rule_denied', capability: 's:three' }, 's:three'],
+    [{ kind: 'operation_unknown' }, null],
+  ])('%j', (denial, capability) => {
+    const call = { service: 's', rawPath: '/', query: '', request: { method: 'GET' } } as Call;
+    expect(callFieldsOf(call, edge, { denial })).toMatchObject({ capability, agent: null, requestHash: null });
   });
 });

@@ -30,9 +30,20 @@ describe('a deadline', () => {
   });
 
   it('drawn nearer, passes sooner', () => {
-    const { deadline } = of(10_000);
+    const { deadline, passed } = of(10_000);
     deadline.extend(50);
     vi.advanceTimersByTime(50);
+    expect(deadline.passed).toBe(true);
+    vi.advanceTimersByTime(60_000);
+    expect(passed).toHaveBeenCalledTimes(1);
+  });
+
+  it('that has passed cannot be moved on: the exchange is over', () => {
+    const { deadline, passed } = of(100);
+    vi.advanceTimersByTime(100);
+    deadline.extend(100);
+    vi.advanceTimersByTime(60_000);
+    expect(passed).toHaveBeenCalledTimes(1);
     expect(deadline.passed).toBe(true);
   });
 
@@ -41,6 +52,7 @@ describe('a deadline', () => {
     deadline.pause();
     vi.advanceTimersByTime(60_000);
     expect(deadline.passed).toBe(false);
+    expect(vi.getTimerCount(), 'nor does it keep a timer').toBe(0);
     deadline.extend(100);
     vi.advanceTimersByTime(100);
     expect(deadline.passed).toBe(true);
@@ -49,6 +61,7 @@ describe('a deadline', () => {
   it('cleared, never passes', () => {
     const { deadline, passed } = of(100);
     deadline.clear();
+    expect(vi.getTimerCount()).toBe(0);
     vi.advanceTimersByTime(60_000);
     expect(passed).not.toHaveBeenCalled();
   });

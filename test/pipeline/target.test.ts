@@ -122,6 +122,13 @@ describe('the token travels no further', () => {
     expect(await reasonOf(`GET /balance?${name}=eyJ.the.token`, who, { policy: under })).toBe('query_refused');
   });
 
+  it('in the path, though a rule would allow any', async () => {
+    const files = policyOf('{ read: { allow: ["GET /files/{name}", "GET /balance"] } }');
+    const who = principal('pay:read');
+    expect(await reasonOf('GET /files/eyJ.the.other', who, { policy: files })).toBe('allowed');
+    expect(await reasonOf('GET /files/eyJ.the.token', who, { policy: files })).toBe('query_refused');
+  });
+
   it('but stands in a presigned URL, which is signed anew', async () => {
     const who = principal('pay:read');
     expect(await reasonOf('GET /balance?X-Amz-Security-Token=eyJ.the.token', who, { policy: sigv4 })).toBe('allowed');

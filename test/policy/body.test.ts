@@ -161,6 +161,9 @@ describe('what is read', () => {
     );
   });
 
+  it('a form without fields', () => {
+    expect(read('', 'application/x-www-form-urlencoded')).toEqual({ ok: true, value: {} });
+  });
   it('a form as curl -d sends it, with bare spaces in its values', () => {
     const body = read('text=two words&a=+b ', 'application/x-www-form-urlencoded');
     expect(body.ok && { ...(body.value as object) }).toEqual({ text: 'two words', a: ' b ' });

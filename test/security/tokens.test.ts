@@ -10,6 +10,7 @@ beforeAll(async () => {
       'agents.yaml': `
 agents:
   - { id: reader, may_hold: [bank:read], max_ttl: 5m }
+  - { id: thrifty, may_hold: ['bank:*', 'keyed:*'], limit: 2/day }
   - { id: 'agent-*', may_hold: ['bank:*', 'keyed:*', 'pair:*', 'queried:*', 'aws:*'], max_ttl: 1h }
   - { id: 'idle-*', may_hold: [] }
 `,
@@ -110,6 +111,9 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
       body: JSON.stringify({ agent_id: 'agent-1' }),
     });
     await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: one }), 401, 'token_revoked');
+    // Whatever it asks for: a revoked token learns nothing of the policies.
+    for (const path of ['/v1/nothing', '/v1/../x'])
+      await expectRefused(world, await world.call('bank', 'GET', path, { token: one }), 401, 'token_revoked');
     world.upstream.forget();
     await expectPassed(world, await world.call('keyed', 'GET', '/echo/x', { token: two }));
     // A fresh token of the same agent is good again: revoking an agent ends what was issued until then.
@@ -117,6 +121,22 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     await expectPassed(
       world,
       await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-1') }),
+    );
+  });
+
+  it("an agent's own limit counts its calls of every service and by every token; a refused one is free (threat 32)", async () => {
+    const rights = ['bank:read', 'keyed:echo'];
+    const token = await world.token(rights, 'thrifty');
+    expect((await world.call('bank', 'POST', '/v1/refunds', { token })).status).toBe(403);
+    const first = await world.call('bank', 'GET', '/v1/balance', { token });
+    expect([first.status, first.headers['ratelimit']]).toEqual([200, expect.stringMatching(/^"agent";r=1;t=/)]);
+    expect((await world.call('keyed', 'GET', '/echo/x', { token })).status).toBe(200);
+    world.upstream.forget();
+    for (const again of [token, await world.token(rights, 'thrifty')])
+      await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token: again }), 429, 'rate_limited');
+    await expectPassed(
+      world,
+      await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-7') }),
     );
   });
 

@@ -39,6 +39,7 @@ describe('a held call (threat 24: what is approved is what is sent)', () => {
     const answer = await call;
     expect(answer.status).toBe(200);
     expect(answer.headers.get('preference-applied')).toBe('wait=20');
+    expect(answer.headers.get('ratelimit'), 'that a yes is counted is not for the client').toBeNull();
     expect(reached()).toEqual([`POST /v1/payments ${JSON.stringify(PAYMENT)}`]);
     expect(world.upstream.seen[0]?.headers['authorization']).toBe(`Bearer ${BANK_KEY}`);
     expect(world.upstream.seen[0]?.headers['prefer']).toBeUndefined();

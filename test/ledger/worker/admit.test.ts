@@ -78,6 +78,16 @@ describe('admission', () => {
     expect((await ledgerOf().head()).seq).toBe(1);
   });
 
+  it('also when it was denied, or has ended, before the first send came', async () => {
+    const denied = callOf({ denial: { kind: 'operation_unknown' } });
+    const done = callOf({ limits: [perHour(2)] });
+    for (const call of [denied, done]) await ledgerOf().admit({ ...call, attempt: 1 });
+    await ledgerOf().record({ attempt: 0, outcomes: [outcomeOf(done.requestId)], refused: [], notes: [] });
+    expect((await ledgerOf().admit(denied)).effect).toBe('denied');
+    expect(await ledgerOf().admit(done)).toMatchObject({ effect: 'admitted', limits: [{ remaining: 1 }] });
+    expect((await ledgerOf().head()).seq).toBe(3);
+  });
+
   it('a repeated send is still known when its row is in D1 and its outcome recorded', async () => {
     const call = callOf({ limits: [oneAnHour] });
     await ledgerOf().admit(call);
@@ -257,6 +267,18 @@ describe('the directory', () => {
     expect(entries.map(({ kind, agent }) => [kind, agent]).sort()).toEqual([
       ['agent', 'agent-1'],
       ['anonymous', null],
+    ]);
+  });
+
+  it('knows an agent of whom first an operator wrote, or who was first refused', async () => {
+    await ledgerOf('noted').record({ attempt: 0, outcomes: [], refused: [], notes: [noteOf('n', 'noted')] });
+    const refused = refusedOf('r');
+    const ofAgent = { ...refused, call: { ...refused.call, agent: 'refused' } };
+    await ledgerOf('refused').record({ attempt: 0, outcomes: [], refused: [ofAgent], notes: [] });
+    const entries = await env.DIRECTORY.get(env.DIRECTORY.idFromName(DIRECTORY_NAME)).list();
+    expect(entries.map(({ kind, agent }) => [kind, agent]).sort()).toEqual([
+      ['agent', 'noted'],
+      ['agent', 'refused'],
     ]);
   });
 

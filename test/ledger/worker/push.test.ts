@@ -178,6 +178,7 @@ describe('an intent whose outcome never comes', () => {
     await alarm();
     await evictDurableObject(ledgerOf());
     await alarm();
+    await ledgerOf().flush();
     expect(await events()).toEqual(['call.admitted', 'call.unknown']);
   });
 
