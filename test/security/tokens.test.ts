@@ -1,6 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ALL, expectPassed, expectRefused, policiesFor, rowOf, startWorld, type World } from './world.ts';
+import {
+  ALL,
+  claimsFor,
+  expectPassed,
+  expectRefused,
+  policiesFor,
+  rowOf,
+  signedByEdge,
+  startWorld,
+  type World,
+} from './world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -118,6 +128,29 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
       world,
       await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-1') }),
     );
+  });
+
+  it('revoked by the token itself: 401 on the very next call, for one that no list of minted ones has, too', async () => {
+    const revoke = async (token: string): Promise<number> => {
+      const response = await world.edge.operate('/v1/tokens/revoke', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ token }),
+      });
+      return response.status;
+    };
+    const minted = await world.token(['bank:read'], 'agent-3');
+    const unlisted = await signedByEdge(world, claimsFor(['bank:read'], { sub: 'agent-3' }));
+    const kept = await world.token(['bank:read'], 'agent-3');
+    for (const token of [minted, unlisted]) {
+      world.upstream.forget();
+      await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token }));
+      expect(await revoke(token)).toBe(200);
+      world.upstream.forget();
+      await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token }), 401, 'token_revoked');
+    }
+    await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token: kept }));
+    expect(await revoke(`${kept.slice(0, -4)}AAAA`)).toBe(400);
   });
 
   it('a request from loopback without a token is nobody', async () => {
