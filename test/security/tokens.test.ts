@@ -1,10 +1,25 @@
 import { readFileSync } from 'node:fs';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ALL, expectPassed, expectRefused, policiesFor, rowOf, startWorld, type World } from './world.ts';
+import {
+  ALL,
+  claimsFor,
+  expectPassed,
+  expectRefused,
+  policiesFor,
+  rowOf,
+  signedByEdge,
+  startWorld,
+  VARS,
+  type World,
+} from './world.ts';
 
 let world: World;
+const previous = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
 beforeAll(async () => {
+  const jwk = { ...(await exportJWK(previous.privateKey)), kid: 'the-key-before' };
   world = await startWorld({
+    vars: { ...VARS, KEYWARDEN_PREVIOUS_KEY: JSON.stringify(jwk) },
     policies: (origin) => ({
       ...policiesFor(origin),
       'agents.yaml': `
@@ -32,6 +47,50 @@ const mint = async (body: unknown, key = world.edge.operatorKey) => {
     body: (await response.json()) as { code?: string; token?: string },
   };
 };
+
+describe('two keys live, each under its kid', () => {
+  const bySecond = (kid: string, can = ['bank:read']): Promise<string> =>
+    new SignJWT(claimsFor(can)).setProtectedHeader({ alg: 'EdDSA', kid, typ: 'at+jwt' }).sign(previous.privateKey);
+  const published = async () => {
+    const response = await fetch(`${world.edge.url}/.well-known/jwks.json`);
+    return ((await response.json()) as { keys: Record<string, string>[] }).keys;
+  };
+
+  it('both are published, by their public parts alone', async () => {
+    const keys = await published();
+    expect(keys.map(({ kid }) => kid)).toEqual([expect.any(String), 'the-key-before']);
+    for (const key of keys) expect(Object.keys(key).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
+  });
+
+  it('what the one before signed still opens, and under no other kid', async () => {
+    await expectPassed(
+      world,
+      await world.call('bank', 'GET', '/v1/balance', { token: await bySecond('the-key-before') }),
+    );
+    const [current] = await published();
+    for (const kid of [current?.['kid'] ?? '', 'a-third-key']) {
+      world.upstream.forget();
+      const token = await bySecond(kid);
+      await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token }), 401, 'token_untrusted');
+    }
+  });
+
+  it('only the current one signs', async () => {
+    const [current] = await published();
+    const header = JSON.parse(
+      Buffer.from((await world.token(['bank:read'])).split('.')[0] ?? '', 'base64url').toString(),
+    );
+    expect(header).toEqual({ alg: 'EdDSA', kid: current?.['kid'], typ: 'at+jwt' });
+  });
+});
+
+it('threat 29: a token that was good a moment ago is refused once it has expired', async () => {
+  const { token, expires_at: expiresAt } = await world.edge.mintFully('agent-1', ['bank:read'], { ttlSeconds: 4 });
+  await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token }));
+  world.upstream.forget();
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, Date.parse(expiresAt) - Date.now()) + 50));
+  await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token }), 401, 'token_expired');
+});
 
 describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
   it.each([
@@ -138,6 +197,29 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
       world,
       await world.call('bank', 'GET', '/v1/balance', { token: await world.token(['bank:read'], 'agent-7') }),
     );
+  });
+
+  it('revoked by the token itself: 401 on the very next call, for one that no list of minted ones has, too', async () => {
+    const revoke = async (token: string): Promise<number> => {
+      const response = await world.edge.operate('/v1/tokens/revoke', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ token }),
+      });
+      return response.status;
+    };
+    const minted = await world.token(['bank:read'], 'agent-3');
+    const unlisted = await signedByEdge(world, claimsFor(['bank:read'], { sub: 'agent-3' }));
+    const kept = await world.token(['bank:read'], 'agent-3');
+    for (const token of [minted, unlisted]) {
+      world.upstream.forget();
+      await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token }));
+      expect(await revoke(token)).toBe(200);
+      world.upstream.forget();
+      await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token }), 401, 'token_revoked');
+    }
+    await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token: kept }));
+    expect(await revoke(`${kept.slice(0, -4)}AAAA`)).toBe(400);
   });
 
   it('a request from loopback without a token is nobody', async () => {

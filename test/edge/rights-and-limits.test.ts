@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { CapabilitiesResponse } from '../../src/protocol.ts';
+import { startTestEdge, type TestEdge } from '../support/edge.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+const ROLES = ['mint', 'approve', 'audit', 'admin'] as const;
+const keyOf = (role: string): string => `kwop_of-the-test_${role.padEnd(24, '-')}`;
+const operators = ROLES.map((role) => ({
+  id: role,
+  roles: [role],
+  sha256: createHash('sha256').update(keyOf(role)).digest('hex'),
+}));
+
+let upstream: Upstream;
+let edge: TestEdge;
+beforeAll(async () => {
+  upstream = await startUpstream((request, response) => {
+    const status = Number(/\d+$/.exec(request.url ?? '')?.[0] ?? 200);
+    response.writeHead(status, { 'content-type': 'application/json' }).end(status === 204 ? undefined : '{}');
+  });
+  edge = await startTestEdge({
+    policies: {
+      'bank.yaml': `service: bank
+origin: ${upstream.origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+capabilities:
+  read: { allow: 'GET|HEAD /status/{code}' }
+  list: { allow: GET /list, limit: 100/day }
+`,
+      'agents.yaml': `agents:
+  - { id: hasty, may_hold: ['bank:*'], limit: { rate: 10/day, burst: 3 } }
+  - { id: '*', may_hold: ['bank:*'], limit: { rate: 10000/day } }
+`,
+    },
+    vars: { BANK_KEY: 'sk_live_rights_0123456789', KEYWARDEN_OPERATORS: JSON.stringify(operators) },
+  });
+});
+afterAll(async () => {
+  await edge?.stop();
+  await upstream?.stop();
+});
+beforeEach(() => upstream.forget());
+
+const call = (token: string, path: string, method = 'GET'): Promise<Response> =>
+  fetch(`${edge.url}/proxy/bank${path}`, { method, headers: { authorization: `Bearer ${token}` } });
+
+describe('an operator may what its roles say, and nothing else', () => {
+  const mint = { agent_id: 'someone', capabilities: ['bank:read'] };
+  it.each<[method: string, path: string, body: object | null, role: (typeof ROLES)[number]]>([
+    ['POST', '/v1/tokens', mint, 'mint'],
+    ['POST', '/v1/tokens/revoke', { agent_id: 'nobody-yet' }, 'mint'],
+    ['GET', '/v1/audit', null, 'audit'],
+    ['GET', '/v1/audit/verify', null, 'audit'],
+    ['GET', '/v1/audit/export', null, 'audit'],
+  ])('%s %s', async (method, path, body, role) => {
+    for (const who of ROLES) {
+      const response = await fetch(edge.url + path, {
+        method,
+        headers: { authorization: `Bearer ${keyOf(who)}` },
+        ...(body === null ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      if (who === role || who === 'admin') {
+        expect(response.status, who).toBe(200);
+        continue;
+      }
+      expect(response.status, who).toBe(403);
+      expect(JSON.parse(text), who).toMatchObject({ code: 'role_missing' });
+      const [row] = await edge.audit({ request_id: response.headers.get('keywarden-request-id') ?? '' });
+      expect(row).toMatchObject({ event: 'operator.denied', operator: who, reason: 'role_missing', decision: 'deny' });
+    }
+  });
+});
+
+describe("an agent's own limit, of agents.yaml", () => {
+  it('holds over all that it may do, by whichever token, and says so as every limit does', async () => {
+    const tokens = [await edge.mint('hasty', ['bank:read']), await edge.mint('hasty', ['bank:list', 'bank:read'])];
+    const answers: Response[] = [];
+    for (const [i, path] of ['/status/200', '/list', '/status/200', '/list'].entries())
+      answers.push(await call(tokens[i % 2] as string, path));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+    expect(upstream.seen).toHaveLength(3);
+    expect(answers[1]?.headers.get('ratelimit-policy')).toBe('"bank:list";q=100;w=86400, "agent";q=10;w=86400');
+    expect(answers[1]?.headers.get('ratelimit')).toMatch(/^"bank:list";r=99;t=\d+, "agent";r=1;t=\d+$/);
+    const refused = answers[3] as Response;
+    expect(refused.headers.get('ratelimit')).toMatch(/^"bank:list";r=99;t=\d+, "agent";r=0;t=\d+$/);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await refused.json()).toMatchObject({
+      code: 'rate_limited',
+      message: expect.stringMatching(/^The agent's own limit is used up/),
+    });
+    const [row] = await edge.audit({ request_id: refused.headers.get('keywarden-request-id') ?? '' });
+    expect(row).toMatchObject({ event: 'call.denied', reason: 'rate_limited', detail: { limit: 'agent' } });
+
+    const told = await fetch(`${edge.url}/v1/capabilities`, { headers: { authorization: `Bearer ${tokens[1]}` } });
+    expect(((await told.json()) as CapabilitiesResponse).agent_limit).toMatchObject({ quota: 10, remaining: 0 });
+    expect((await call(await edge.mint('patient', ['bank:read']), '/status/200')).status).toBe(200);
+  });
+});
+
+describe('Proxy-Status (RFC 9209) says who spoke', () => {
+  it.each([200, 204, 302, 404, 500, 503])('the service, of its own %i', async (status) => {
+    const response = await call(await edge.mint('patient', ['bank:read']), `/status/${status}`);
+    expect(response.status).toBe(status);
+    expect(response.headers.get('proxy-status')).toBe(`keywarden; received-status=${status}`);
+  });
+
+  it('the edge, of its own 403', async () => {
+    const response = await call(await edge.mint('patient', ['bank:read']), '/list');
+    expect(response.headers.get('proxy-status')).toBe(
+      'keywarden; error=http_request_denied; details="capability_missing"',
+    );
+  });
+});
