@@ -1,5 +1,6 @@
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet } from 'jose';
 import type { ChainHead } from '../ledger/contract.ts';
+import { hasCanonicalSignature } from '../lib/jws-signature.ts';
 
 /** A checkpoint as it was found at the end of an export. */
 export interface ReadCheckpoint {
@@ -47,6 +48,7 @@ async function verifiedPayload(jws: string, jwks: JSONWebKeySet): Promise<Uint8A
   try {
     const { typ, kid } = decodeProtectedHeader(jws);
     if (typ !== 'keywarden-checkpoint+jwt') return `the checkpoint is a JWS of another type: ${String(typ)}`;
+    if (!hasCanonicalSignature(jws)) return 'the checkpoint is not signed by the given keys';
     try {
       return (await compactVerify(jws, createLocalJWKSet(jwks), { algorithms: ['EdDSA', 'Ed25519'] })).payload;
     } catch (error) {

@@ -1,5 +1,6 @@
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import type { Denial } from '../denial.ts';
+import { hasCanonicalSignature } from '../lib/jws-signature.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { type ExpectedClaims, principalOf } from './claims.ts';
 import type { Principal } from './principal.ts';
@@ -11,12 +12,6 @@ const ALGORITHMS = ['EdDSA', 'Ed25519'];
 
 /** Strict compact JWS: three unpadded base64url parts, none empty (RFC 7515 §7.1). */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-
-/**
- * An Ed25519 signature in its one spelling: 64 bytes leave four bits of the last character over, which most decoders overlook
- * (RFC 4648 §3.5). A token has no second text that would be another one to whoever compares texts.
- */
-const SIGNATURE = /\.[A-Za-z0-9_-]{85}[AQgw]$/;
 
 /** A key that travels in the token proves nothing (RFC 8725 §3.10); extensions we do not know must not be ignored (RFC 7515 §4.1.11). */
 const REFUSED_HEADERS = ['jwk', 'jku', 'x5u', 'x5c', 'crit', 'b64', 'zip', 'cty'];
@@ -44,7 +39,8 @@ export async function verifySignature(
   }
   const key = typeof header.kid === 'string' ? keys.get(header.kid) : undefined;
   if (key === undefined) return err({ kind: 'token_untrusted', why: 'unknown_kid' });
-  if (!SIGNATURE.test(token)) return err({ kind: 'token_untrusted', why: 'bad_signature' });
+  // Another text would not be the token to what keeps it from travelling on.
+  if (!hasCanonicalSignature(token)) return err({ kind: 'token_untrusted', why: 'bad_signature' });
   try {
     const { payload } = await compactVerify(token, key, { algorithms: ALGORITHMS });
     return ok({ typ: header.typ, payload });

@@ -10,6 +10,12 @@
 /** Why a condition has no value. `message` is written from policy text alone, never from the request. */
 export class Unevaluable extends Error {}
 
+/**
+ * A value that is there but must not be read: a credential, or a whole number that a double does not hold exactly.
+ * Of a type that no operator and no function takes, so that whatever reads it is unevaluable.
+ */
+export class Opaque {}
+
 const mismatch = (a: unknown, b: unknown): Unevaluable =>
   new Unevaluable(`type mismatch: ${kindOf(a)} and ${kindOf(b)} cannot be compared`);
 
@@ -85,6 +91,8 @@ function equalLists(a: readonly unknown[], b: readonly unknown[], loose: boolean
 }
 
 function equalOthers(a: unknown, b: unknown): boolean {
+  // All of them are one object, whatever they stand for.
+  if (a instanceof Opaque || b instanceof Opaque) throw mismatch(a, b);
   if (a === b) return true;
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime();
   if (a instanceof Uint8Array && b instanceof Uint8Array)
@@ -133,6 +141,13 @@ export function listOf(value: unknown): unknown[] {
   throw new Unevaluable(`type mismatch: a list is expected, not ${kindOf(value)}`);
 }
 
+/** `has(x.name)`. The library takes a list or a text for a map without fields, and the client chooses what it sends. */
+export function hasField(value: unknown, name: string): boolean {
+  if (value instanceof Map) return value.has(name);
+  if (kindOf(value) === 'map') return Object.hasOwn(value as object, name);
+  throw new Unevaluable(`type mismatch: a map is expected, not ${kindOf(value)}`);
+}
+
 const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
 export function arithmetic(op: '+' | '-' | '*' | '/' | '%', left: unknown, right: unknown, loose: boolean): unknown {
@@ -178,11 +193,12 @@ function times(op: string, a: unknown, b: unknown): unknown {
   throw new Unevaluable(`type mismatch: ${kindOf(a)} ${op} ${kindOf(b)}`);
 }
 
-/** `int(x)`: text only in its plain decimal spelling (the library takes "" for 0 and "0X10" for 16). */
+/** `int(x)`: text only in its plain decimal spelling, of a whole number (the library takes "" for 0 and "0X10" for 16). */
 export function toInt(value: unknown): bigint {
   const v = typeof value === 'string' ? numberOfText(value) : plain(value);
   if (typeof v === 'bigint') return v;
-  if (typeof v === 'number' && Number.isSafeInteger(Math.trunc(v))) return BigInt(Math.trunc(v));
+  if (typeof v === 'number' && typeof value === 'number' && Number.isSafeInteger(Math.trunc(v)))
+    return BigInt(Math.trunc(v));
   if (v instanceof Date) return BigInt(Math.floor(v.getTime() / 1000));
   throw new Unevaluable(`int() of a ${kindOf(value)} that is no number`);
 }

@@ -52,6 +52,7 @@ export function rewritten(node: ASTNode): string {
     case 'map':
       return `{${node.args.map(([key, value]) => `${rewritten(key)}: ${rewritten(value)}`).join(', ')}}`;
     case 'call':
+      if (node.args[0] === 'has') return presence(node.args[1]);
       return `${STRICT_CASTS.get(node.args[0]) ?? node.args[0]}(${node.args[1].map(rewritten).join(', ')})`;
     case 'rcall':
       return receiverCall(node.args[0], node.args[1], node.args[2]);
@@ -76,6 +77,13 @@ function receiverCall(name: string, receiver: ASTNode, args: readonly ASTNode[])
   // A variable's own keys may be walked (`query.all(k, …)`); below that, only lists: see `listOf`.
   const list = LOOPS.has(name) && receiver.op !== 'id' && receiver.op !== 'list' && receiver.op !== 'rcall';
   return list ? `strict_list(${rewritten(receiver)}).${name}(${printed})` : `${operand(receiver)}.${name}(${printed})`;
+}
+
+function presence(args: readonly ASTNode[]): string {
+  const [field] = args;
+  return field?.op === '.'
+    ? `strict_has(${rewritten(field.args[0])}, ${JSON.stringify(field.args[1])})`
+    : `has(${args.map(rewritten).join(', ')})`;
 }
 
 function operand(node: ASTNode): string {

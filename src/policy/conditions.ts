@@ -1,9 +1,20 @@
 import { type ASTNode, Environment, type ParseResult } from '@marcbachmann/cel-js';
 import { err, ok, type Result } from '../lib/result.ts';
-import { arithmetic, equal, isMember, lessThan, listOf, toDouble, toInt, Unevaluable } from './cel-meaning.ts';
+import {
+  arithmetic,
+  equal,
+  hasField,
+  isMember,
+  lessThan,
+  listOf,
+  Opaque,
+  toDouble,
+  toInt,
+  Unevaluable,
+} from './cel-meaning.ts';
 import { childrenOf, fieldOf } from './cel-nodes.ts';
 import { LOOPS, rewritten } from './cel-rewrite.ts';
-import { type Facts, isCredentialField, Opaque } from './facts.ts';
+import { type Facts, isCredentialField } from './facts.ts';
 import { problemOfPattern } from './pattern.ts';
 import { closestOf } from './spelling.ts';
 
@@ -62,6 +73,7 @@ const strict = environment().registerVariable('body_is_form', 'bool').registerTy
   f('strict_in(dyn, dyn, bool): bool', isMember);
   f('strict_null(dyn): bool', (a: unknown) => a === null);
   f('strict_list(dyn): list<dyn>', listOf);
+  f('strict_has(dyn, string): bool', hasField);
   f('strict_int(dyn): int', toInt);
   f('strict_double(dyn): double', toDouble);
   for (const [name, op] of [

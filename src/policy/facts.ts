@@ -1,6 +1,7 @@
 import type { BodyValue } from '../access.ts';
 import type { BodyRefusal } from '../denial.ts';
 import { bodyKindOf } from './body.ts';
+import { Opaque } from './cel-meaning.ts';
 import { parseForm } from './form-body.ts';
 
 /** What a decision may know of a request beyond its {@link import('../access.ts').Access}. */
@@ -71,11 +72,6 @@ export function isCredentialField(name: string): boolean {
   );
 }
 
-/**
- * A value that is there but must not be read: a credential, or a whole number that a double does not hold exactly.
- * Of a type that no operator and no function takes, so that whatever reads it is unevaluable.
- */
-export class Opaque {}
 const OPAQUE = new Opaque();
 
 /**

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AuditRow } from '../../src/audit/event.ts';
@@ -57,6 +58,35 @@ describe('an export', () => {
       issued_at: '2027-01-15T08:00:09.000Z',
       problems: [],
     });
+  });
+
+  it('altered in any character, line or number of lines is not in order', async () => {
+    const all = [...lines([...rowsA, ...rowsB]), await checkpoint(edge, heads, 8)];
+    const line = fc.nat(all.length - 1);
+    const at = fc.nat(1_000);
+    const sign = fc.constantFrom(...'AQgwz09 "{}[],:.-e\\\0\r\t', '\u2028', '\ufeff', '\ud800', 'null', 'true');
+    const edit = fc.oneof(
+      fc.tuple(line, at, fc.nat(3), sign).map(([i, place, length, text]) => {
+        const old = all[i] as string;
+        // As often at its end as anywhere: there stand hash and signature.
+        const from = old.length - 1 - (place % old.length);
+        return all.with(i, old.slice(0, from) + text + old.slice(from + length));
+      }),
+      line.map((i) => all.toSpliced(i, 1)),
+      fc.tuple(line, line).map(([i, j]) => all.toSpliced(i, 0, all[j] as string)),
+      fc.tuple(fc.nat(4), fc.nat(4)).map(([i, j]) => all.with(i, all[j] as string).with(j, all[i] as string)),
+    );
+    await fc.assert(
+      fc.asyncProperty(edit, async (edited) => {
+        fc.pre(edited.join('\n') !== all.join('\n'));
+        expect((await verifyExport(edited, jwks)).ok).toBe(false);
+      }),
+      { seed: 8, numRuns: 250 },
+    );
+    for (const other of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
+      const edited = all.with(8, (all[8] as string).replace(/.(?="}$)/, other));
+      expect((await verifyExport(edited, jwks)).ok, other).toBe(edited[8] === all[8]);
+    }
   });
 
   it('may be read from a stream, with a last empty line', async () => {

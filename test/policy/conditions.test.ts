@@ -25,6 +25,14 @@ describe('a missing field, null or another type denies', () => {
     ['a number beyond 2^53, which others read otherwise', 'body.id != 9007199254740993', { id: 9007199254740993 }],
     ['a double of what is no number', 'double(body.n) != 1.0', { n: '1e3' }],
     ['a double of a truth', 'double(body.n) != 1.0', { n: true }],
+    ['a list asked for a field', '!has(body.o.admin)', { o: [] }],
+    ['a list for the whole body', '!has(body.amount) || body.amount <= 5', [{ amount: 9999 }]],
+    ['text asked for a field', '!has(body.o.admin)', { o: 'x' }],
+    // biome-ignore lint/correctness/noPrecisionLoss: the loss is the point
+    ['two numbers beyond 2^53', 'body.a == body.b', { a: 9007199254740993, b: 9007199254749999 }],
+    // biome-ignore lint/correctness/noPrecisionLoss: the loss is the point
+    ['lists of numbers beyond 2^53', 'body.a == body.b', { a: [9007199254740993], b: [9007199254749999] }],
+    ['the whole part of text', 'int(body.amount) <= 5', { amount: '5.9' }],
     ['a result that is no bool', 'body.flag', { flag: 'true' }],
     ['division by zero', '1 / body.n == 1 || 1 / body.n != 1', { n: 0 }],
   ])('%s', (_what, text, body) => {
@@ -42,6 +50,9 @@ describe('what can be evaluated is', () => {
     ['an optional field that is absent', '!has(body.reason) || body.reason == "a"', {}],
     ['an optional field that is there', '!has(body.reason) || body.reason == "a"', { reason: 'a' }],
     ['null, when asked for', 'body.reason == null', { reason: null }],
+    ['a field of a map in a map', 'has(body.o.p) && !has(body.o.q) && has(body.o.p.q)', { o: { p: { q: 1 } } }],
+    ['a field of the items of a list', 'body.items.all(i, has(i.price))', { items: [{ price: 1 }, { price: 2 }] }],
+    ['the whole part of a number', 'int(body.amount) <= 5', { amount: 5.9 }],
     ['a list', 'body.items.all(i, i.price <= 5) && size(body.items) < 3', { items: [{ price: 1 }, { price: 5 }] }],
     ['a member of a list', '"x" in body.tags', { tags: ['y', 'x'] }],
     ['the keys of the body', 'body.all(k, k in ["a", "b"])', { a: 1 }],

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Credential, type Credentials } from '../../src/upstream/credential.ts';
 import { decodable } from '../../src/upstream/scrub/coding.ts';
+import { ACCEPT, Graph } from '../../src/upstream/scrub/graph.ts';
 import { REDACTED, Scrubber, scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
+import { addSpellings } from '../../src/upstream/scrub/spellings.ts';
 import { readCredentials } from '../../src/upstream/secrets.ts';
 
 const KEY = 'sk_test_4eC39Hq+Lyj/WD"arj\\tT1&zdp7 dc=';
@@ -94,6 +96,14 @@ const SPELLINGS: Record<string, (secret: string) => string> = {
       i % 3 || /["\\]/.test(char) ? char : `\\u00${hex(c)}`,
     ).replace(/\\\\u005c/g, '\\\\'),
   '\\x escapes': (s) => each(s, (_, c) => `\\x${hex(c)}`),
+  'a JSON string within HTML': (s) => html(JSON.stringify(s).slice(1, -1)),
+  'a JSON string within HTML, in figures': (s) =>
+    JSON.stringify(s).slice(1, -1).replaceAll('"', '&#34;').replaceAll('\\\\', '\\&#92;'),
+  'a JSON string with escaped slashes, within an address': (s) =>
+    encodeURIComponent(JSON.stringify(s).slice(1, -1).replaceAll('/', '\\/')),
+  'JSON \\u escapes within an address, as .NET has it': (s) =>
+    encodeURIComponent(each(s, (char, c) => (/["+&'\\]/.test(char) ? `\\u00${hex(c, true)}` : char))),
+  'source text in single quotes': (s) => s.replace(/[\\']/g, '\\$&'),
   'HTML entities': html,
   'HTML decimal references': (s) => each(s, (_, c) => `&#${c};`),
   'HTML decimal references with zeros': (s) => each(s, (_, c) => `&#0${c};`),
@@ -160,6 +170,24 @@ const cut = (bytes: Uint8Array, places: number[]): Uint8Array[] => {
   const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   return at.slice(1).map((end, i) => bytes.slice(at[i], end));
 };
+
+/** The same without an automaton: at each byte, how far does the longest spelling reach that begins there? */
+function scrubbedByteByByte(text: string, secrets: readonly string[]): string {
+  const graph = new Graph();
+  for (const secret of secrets) addSpellings(graph, secret);
+  let out = '';
+  for (let at = 0; at < text.length; ) {
+    let end = at;
+    let nodes = graph.start(text.charCodeAt(at));
+    for (let next = at + 1; nodes.length > 0; next++) {
+      if (nodes.includes(ACCEPT)) end = next;
+      nodes = next < text.length ? graph.step(nodes, text.charCodeAt(next)) : [];
+    }
+    out += end > at ? REDACTED : text.charAt(at);
+    at = Math.max(end, at + 1);
+  }
+  return out;
+}
 
 describe('properties', () => {
   const mixers: ((char: string, code: number) => string)[] = [
@@ -230,6 +258,42 @@ describe('properties', () => {
         expect(run.hits).toBe(0);
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('takes the leftmost, then the longest spelling, as one finds it who begins anew at every byte', () => {
+    const secrets = fc.constantFrom(
+      ['aaaaaa'],
+      ['aaaaab'],
+      ['abcabcabd', 'abcabc'],
+      ['a+b/c=='],
+      ['&amp;&'],
+      ['616161', 'aaa/61'],
+    );
+    fc.assert(
+      fc.property(
+        secrets.chain((known) => {
+          const part = fc.tuple(
+            fc.constantFrom(...known),
+            fc.constantFrom(...Object.values(SPELLINGS)),
+            fc.nat(4),
+            fc.nat(60),
+          );
+          const cutOut = part.map(([secret, spell, from, length]) => spell(secret).slice(from, from + length));
+          return fc.tuple(
+            fc.constant(known),
+            fc.array(cutOut, { maxLength: 5 }).map((parts) => parts.join('')),
+          );
+        }),
+        fc.array(fc.nat(), { maxLength: 6 }),
+        ([known, text], places) => {
+          const body = latin1.encode(text);
+          const run = scrubberFor(...known).start();
+          const out = Buffer.concat([...cut(body, places).flatMap((chunk) => run.push(chunk)), ...run.end()]);
+          expect(latin1.decode(out)).toBe(scrubbedByteByByte(text, known));
+        },
+      ),
+      { seed: 2, numRuns: 250 },
     );
   });
 

@@ -51,6 +51,8 @@ const hexDigit = (value: number): ByteSet => {
 };
 const hexPair = (code: number): Spelling => [hexDigit(code >> 4), hexDigit(code & 15)];
 
+const BACKSLASH_ESCAPED: Spelling = [...bytes('%'), ...hexPair(0x5c)];
+
 /** What stands for a character is the same wherever it stands: made once. */
 function once<T>(make: (key: string) => T): (key: string) => T {
   const made = new Map<string, T>();
@@ -86,10 +88,14 @@ const textSpellings = once((char): readonly Spelling[] => {
     spellings.push(bytes(`&#${pad}${code};`));
     spellings.push([...bytes('&#'), [0x78, 0x58], ...bytes(pad), ...pair, ...bytes(';')]);
   }
-  if (char === '"' || char === '\\' || char === '/') {
+  if (char === '"' || char === '\\' || char === '/' || char === "'") {
     for (const escapes of char === '\\' ? ['\\', '\\\\\\'] : ['\\', '\\\\', '\\\\\\'])
       spellings.push(bytes(escapes + char));
+    // A page that shows JSON, or source text; and an address that holds it.
+    for (const entity of [...(ENTITIES[char] ?? []), `&#${code};`]) spellings.push(bytes(`\\${entity}`));
+    spellings.push([...bytes('\\&#x'), ...pair, ...bytes(';')], [...BACKSLASH_ESCAPED, ...bytes('%'), ...pair]);
   }
+  spellings.push([...BACKSLASH_ESCAPED, ...bytes('u00'), ...pair]);
   if (char === ' ') spellings.push(bytes('+'));
   return spellings;
 });
