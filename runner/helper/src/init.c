@@ -116,7 +116,7 @@ int init_main(char **argv) {
   sscanf(argv[3], SETTINGS, &o.deadline_ms, &o.grace_ms, &o.port, &o.uid, &o.gid, &o.nofile, &o.fsize, &o.nproc, &o.landlock, &read);
   errno = EINVAL;
   if (!read || argv[3][read]) die(argv[3]);
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), ioctl(0, TIOCNOTTY); /* an engine makes the terminal ours: the agent is to have it */
   int control = unix_socket(argv[0], SOCK_SEQPACKET, false), top = open("/", O_PATH | O_CLOEXEC);
   if (control < 0) die("supervise cannot be reached");
   struct message go;

@@ -52,10 +52,10 @@ static struct termios terminal;
 static void restore_terminal(void) { tcsetattr(0, TCSAFLUSH, &terminal); }
 
 /* For the agent, as the terminal at our own descriptor 0 is when there is one, which only hands on from now on. */
-static int open_pty(int *slave) {
+static int open_pty(int *slave, int owner) {
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
   if (master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0) *slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (*slave < 0) die("no pseudo terminal");
+  if (*slave < 0 || (owner >= 0 && fchown(*slave, (uid_t)owner, (gid_t)-1) != 0)) die("no pseudo terminal");
   if (tcgetattr(0, &terminal) != 0) return master;
   struct termios raw = terminal;
   tcsetattr(*slave, TCSANOW, &terminal);
@@ -108,9 +108,9 @@ static bool attend(int socket, bool counting, struct message *ending) {
 
 int supervise_main(char **argv) {
   char *control = argv[0], **command = argv[3] ? argv + 3 : NULL;
-  int pty, counting, whole = 0, socket = -1, slave = -1, master = -1, life = LIFE, status = 0;
+  int pty, counting, owner, whole = 0, socket = -1, slave = -1, master = -1, life = LIFE, status = 0;
   errno = EINVAL;
-  if (sscanf(argv[2], "pty=%d count=%d%n", &pty, &counting, &whole) != 2 || argv[2][whole]) die(argv[2]);
+  if (sscanf(argv[2], "pty=%d count=%d owner=%d%n", &pty, &counting, &owner, &whole) != 3 || argv[2][whole]) die(argv[2]);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   signal(SIGPIPE, SIG_IGN);
   syscall(SYS_close_range, EVENTS, COUNTS, CLOSE_RANGE_CLOEXEC);
@@ -122,7 +122,7 @@ int supervise_main(char **argv) {
   poll(&(struct pollfd){ENVIRONMENT, POLLIN, 0}, 1, -1);
   int door = unix_socket(control, SOCK_SEQPACKET, true), signals = signals_to_read();
   if (door < 0 || chmod(control, 0600) != 0) die(control);
-  if (pty) master = open_pty(&slave);
+  if (pty) master = open_pty(&slave, owner);
   pid_t child = command ? start(command, slave) : 0;
   if (slave >= 0) close(slave);
 

@@ -85,7 +85,7 @@ it('a reader who takes nothing does not keep a session that has ended', async ()
   expect((await ended).exit.signal).toBe('SIGKILL');
 }, 20_000);
 
-it('a terminal has its size, follows it, and Ctrl-C interrupts', async () => {
+it("a terminal is the agent's own: its size, the news of it, Ctrl-C, Ctrl-Z and /dev/tty", async () => {
   const stdin = new PassThrough();
   let text = '';
   const stdout = new PassThrough().on('data', (chunk) => {
@@ -107,6 +107,18 @@ it('a terminal has its size, follows it, and Ctrl-C interrupts', async () => {
   stdin.write('\x03');
   stdin.write('echo status $?\n');
   await until(() => text.includes('status 130'));
+  stdin.write('echo sleepy; sleep 61\n');
+  await until(() => text.includes('sleepy\r\n'));
+  await sleep(200);
+  stdin.write('\x1a');
+  await until(() => /Stopped +sleep 61/.test(text));
+  stdin.write('kill %1; wait; echo to-tty-$((6 * 7)) > /dev/tty\n');
+  await until(() => text.includes('to-tty-42'));
+  stdin.write('trap "echo told-$((6 * 7))" WINCH; sleep 1 & wait\n');
+  await sleep(300);
+  await sandbox.resize(90, 30);
+  await until(() => text.includes('told-42'));
+  expect(text).not.toContain('no job control');
   stdin.write('exit 5\n');
   expect((await ended).exit).toEqual({ code: 5, signal: null, outOfMemory: false });
 });

@@ -13,7 +13,7 @@ import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BackendUnderTest, backendUnderTest } from './support/backends.ts';
-import { CLI, keywarden, type Said } from './support/command.ts';
+import { atTerminal, CLI, keywarden, type Said } from './support/command.ts';
 
 const NOBODY = 65534;
 const SECRET = 'pa55-w0rd-of-the-database';
@@ -61,6 +61,25 @@ describe('keywarden run', () => {
     });
     expect(ran.stdout).toBe('in\nerr\n');
   });
+
+  it.each(process.getuid?.() === 0 ? [undefined, NOBODY] : [undefined])(
+    'so can its terminal, and by /dev/tty (uid %s; undefined is ours)',
+    async (uid) => {
+      const home = mkdtempSync(join(tmpdir(), 'keywarden-terminal-'));
+      if (uid !== undefined) chownSync(home, uid, uid);
+      const script = 'for at in stdout stderr tty; do echo to-$at > /dev/$at; done; read x < /dev/stdin; echo "<$x>"';
+      const args = ['run', '--no-edge', '--quiet', '--state', join(home, 'state'), '--', 'sh', '-c', script];
+      const said = await atTerminal(
+        args,
+        // What is typed before the agent's terminal is there is lost, as at any program's start.
+        { keys: [3, 8, 16, 32].map((second) => [second, 'typed\n'] as const) },
+        { cwd: home, env: { HOME: home }, ...(uid === undefined ? {} : { uid }) },
+      );
+      rmSync(home, { recursive: true, force: true });
+      expect(said.out).toContain('to-stdout\nto-stderr\nto-tty\n');
+      expect(said).toMatchObject({ code: 0, out: expect.stringContaining('<typed>\n'), restored: true });
+    },
+  );
 
   it('a mount below another one that lacks its place is refused, and nothing is made on the host', async () => {
     const said = await run(['--mount', 'empty:/work:rw', '--mount', 'work:/work/sub', '--', 'true']);

@@ -70,7 +70,7 @@ export async function startDocker(
 export const superviseArgv = (spec: SandboxSpec): string[] => [
   ...['supervise', placesIn(spec.folder).control, spec.env['HOME'] ?? HOME],
   // Who cannot read the agent's memory could only refuse every open: then nothing is counted, and `sources` says so.
-  `pty=0 count=${Number(mayCount())}`,
+  `pty=0 count=${Number(mayCount())} owner=-1`,
 ];
 
 async function create(engine: Docker, spec: SandboxSpec, layout: Layout, made: (id: string) => void): Promise<string> {

@@ -52,11 +52,12 @@ export const startArgv = (layout: Layout, doors: readonly string[]): string[] =>
 ];
 
 /** The whole command line; its secrets come by a descriptor, never in here. */
-const superviseArgv = (layout: Layout): string[] => [
-  layout.helper,
-  ...['supervise', placesIn(layout.folder).control, layout.home, `pty=${Number(layout.pty)} count=1`],
-  ...bwrapArgv(layout),
-];
+function superviseArgv(layout: Layout): string[] {
+  const { helper, folder, home, identity, pty } = layout;
+  const owner = identity.kind === 'dropped' ? identity.uid : -1;
+  const settings = `pty=${Number(pty)} count=1 owner=${owner}`;
+  return [helper, 'supervise', placesIn(folder).control, home, settings, ...bwrapArgv(layout)];
+}
 
 export function bwrapArgv(layout: Layout): string[] {
   return [
