@@ -195,6 +195,40 @@ describe('SigV4', () => {
       /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/20260102\/us-east-1\/s3\/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=[0-9a-f]{64}$/,
     );
   });
+  it.each([
+    'X-Amz-Algorithm',
+    'X-Amz-Credential',
+    'X-Amz-Date',
+    'X-Amz-Expires',
+    'X-Amz-SignedHeaders',
+    'X-Amz-Signature',
+    'X-Amz-Security-Token',
+    'x-amz-s3session-token',
+    'X-Amz-Content-SHA256',
+    'AWSAccessKeyId',
+    'Signature',
+    'X%2DAmz%2DSignature',
+  ])('nothing of a presigned URL goes on: not %s', async (name) => {
+    const out = await injected(s3, aws, request({ path: '/bucket/a', query: `prefix=a&${name}=client&acl` }));
+    expect(out.query).toBe('prefix=a&acl');
+  });
+  it("nor the client's session, in a field", async () => {
+    const out = await injected(s3, aws, request({ fields: { 'x-amz-s3session-token': 'client' } }));
+    expect(JSON.stringify([...out.fields])).not.toContain('client');
+  });
+  it.each([
+    ['s3', true],
+    ['s3express', true],
+    ['s3-object-lambda', true],
+    ['s3-outposts', true],
+    ['dynamodb', false],
+  ])('%s is of the S3 family: %s', async (service, family) => {
+    const given = request({ method: 'PUT', path: '/b/a', body: stream('body'), bodyLength: 4 });
+    const out = await injected({ ...s3, service }, aws, given);
+    expect(out.fields.get('x-amz-content-sha256')).toBe(family ? 'UNSIGNED-PAYLOAD' : undefined);
+    const plain = await inject({ ...s3, service }, aws, request({ path: "/b/it's+1" }), { now: NOW });
+    expect(plain.ok).toBe(!family);
+  });
   it('sends an S3 key and a query in the one form that both decoding and literal verifiers sign', async () => {
     const out = await injected(
       s3,
