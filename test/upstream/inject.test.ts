@@ -357,6 +357,44 @@ describe('SigV4', () => {
     ).toContain('/us-east-1/s3/');
     await refused(open, 'scope', request());
   });
+  const chunked = (body: OutgoingRequest['body'], decoded: string, more: Record<string, string> = {}) =>
+    request({
+      method: 'PUT',
+      body,
+      bodyLength: 60,
+      fields: {
+        'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        'x-amz-decoded-content-length': decoded,
+        'content-encoding': 'aws-chunked',
+        ...more,
+      },
+    });
+  const CODED = '4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n';
+  it('decodes an aws-chunked upload that was read for a rule, and takes its coding away', async () => {
+    const out = await injected(s3, aws, chunked(new TextEncoder().encode(CODED), '6'));
+    expect(new TextDecoder().decode(out.body as Uint8Array)).toBe('abcdef');
+    expect([out.bodyLength, out.fields.has('content-encoding')]).toEqual([6, false]);
+    expect(out.fields.get('x-amz-content-sha256')).toBe(sha256Hex('abcdef'));
+  });
+  it('an empty object is sent after the last byte of its coded body, and not when that is malformed', async () => {
+    const out = await injected(s3, aws, chunked(stream('0\r\n', '\r\n'), '0'));
+    expect((out.body as Uint8Array).byteLength).toBe(0);
+    await refused(s3, 'body_malformed', chunked(stream('0\r\n', 'x'), '0'));
+    await refused(s3, 'body_malformed', chunked(stream('0\r\n'), '0'));
+  });
+  it.each([
+    ['longer than it says', new TextEncoder().encode(CODED), '5', 'body_malformed'],
+    ['shorter than it says', new TextEncoder().encode(CODED), '7', 'body_malformed'],
+    ['without its length', new TextEncoder().encode(CODED), '', 'body_coding'],
+    ['with a length that is none', new TextEncoder().encode(CODED), '6.0', 'body_coding'],
+    ['that is announced and not there', null, '6', 'body_coding'],
+  ] as const)('refuses an aws-chunked body %s', (_, body, length, why) => refused(s3, why, chunked(body, length)));
+  it('a stream that turns out malformed errors, and is told as what it is', async () => {
+    const out = await injected(s3, aws, chunked(stream('4\r\nabcd\r\n', 'x\r\n'), '6'));
+    expect(out.bodyFault?.()).toBeNull();
+    await expect(new Response(out.body as ReadableStream).text()).rejects.toThrow();
+    expect(out.bodyFault?.()).toMatchObject({ code: 'request_unsignable', why: 'body_malformed' });
+  });
   it('decodes an aws-chunked upload and says the length of what is in it', async () => {
     const out = await injected(
       s3,
