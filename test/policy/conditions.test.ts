@@ -164,6 +164,7 @@ describe('what is wrong is found before anything runs', () => {
     ['strict_eq(1, 1, true)', 0, 'no matching overload'],
     ['cel.bind(x, 1, x == 1)', 0, "'cel.'"],
     ['', 0, 'empty'],
+    [`${'true && '.repeat(500)}true`, 0, 'longer than 4,000 characters'],
   ])('%s', (text, offset, message) => {
     const checked = checkCondition(text);
     expect(checked).toMatchObject({
