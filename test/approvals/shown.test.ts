@@ -26,6 +26,15 @@ describe('secrets', () => {
     ['a known credential', 'x bank-key-0123456789 y', 'x [redacted] y'],
     ['a Stripe key', 'sk_live_0123456789abcdefABCD', '[masked]'],
     ['a GitHub token', 'ghp_0123456789abcdefghijABCDEFGHIJ012345', '[masked]'],
+    ['a GitHub fine-grained token', `github_pat_${'a1'.repeat(12)}`, '[masked]'],
+    ['a GitLab token', `glpat-${'a1'.repeat(10)}`, '[masked]'],
+    ['a Slack token', `xoxb-${'0123456789'.repeat(2)}`, '[masked]'],
+    ['a Google key', `AIza${'a1'.repeat(18)}`, '[masked]'],
+    ['a Google access token', `ya29.${'a1'.repeat(12)}`, '[masked]'],
+    ['a SendGrid key', `SG.${'a1'.repeat(10)}.${'b2'.repeat(12)}`, '[masked]'],
+    ['an npm token', `npm_${'a1'.repeat(18)}`, '[masked]'],
+    ['a Hugging Face token', `hf_${'a1'.repeat(17)}`, '[masked]'],
+    ['a private key that was cut off', '-----BEGIN RSA PRIVATE KEY-----\nabc', '[masked]'],
     ['an AWS key id', 'id=AKIAIOSFODNN7EXAMPLE', 'id=[masked]'],
     ['a JWT', 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlMDEyMw', '[masked]'],
     ['a private key', '-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----', '[masked]'],
@@ -42,6 +51,24 @@ describe('secrets', () => {
     });
     expect(shownQuery('a=1&api_key=abc&b=2', none)).toBe('a=1&api_key=[masked]&b=2');
     expect(shownHeader('x-auth-token', 'abc', none)).toBe('[masked]');
+  });
+});
+
+describe('a tree shows what is there', () => {
+  it('each kind of value as itself', () => {
+    expect(shownTree({ a: null, b: true, c: false, d: 1.5, e: '', f: [], g: {} } as never, none)).toEqual({
+      kind: 'object',
+      more: 0,
+      entries: [
+        { name: 'a', value: { kind: 'null' } },
+        { name: 'b', value: { kind: 'boolean', value: true } },
+        { name: 'c', value: { kind: 'boolean', value: false } },
+        { name: 'd', value: { kind: 'number', text: '1.5' } },
+        { name: 'e', value: { kind: 'string', text: '' } },
+        { name: 'f', value: { kind: 'list', items: [], more: 0 } },
+        { name: 'g', value: { kind: 'object', entries: [], more: 0 } },
+      ],
+    });
   });
 });
 

@@ -161,9 +161,62 @@ describe('rows that stand before the cut of the retention', () => {
   });
 });
 
+describe('rows that are late fill their own gap and no other', () => {
+  const long = chainOf(L, 9);
+  const pick = (...seqs: number[]): AuditRow[] => seqs.map((seq) => long[seq - 1] as AuditRow);
+  const toldOf = (rows: readonly AuditRow[]) =>
+    verifyChain(rows, headOf(long, L)).map(({ kind, seq, ...rest }) => [
+      kind,
+      seq,
+      ...('lastSeq' in rest ? [rest.lastSeq] : []),
+    ]);
+
+  it('one of two gaps, the first, the last and a middle row of a gap', () => {
+    expect(toldOf(pick(1, 3, 5, 2, 6, 7, 8, 9))).toEqual([
+      ['reordered', 2],
+      ['missing', 4, 4],
+    ]);
+    expect(toldOf(pick(1, 6, 4, 7, 8, 9))).toEqual([
+      ['reordered', 4],
+      ['missing', 2, 3],
+      ['missing', 5, 5],
+    ]);
+    expect(toldOf(pick(1, 6, 2, 5, 7, 8, 9))).toEqual([
+      ['reordered', 2],
+      ['reordered', 5],
+      ['missing', 3, 4],
+    ]);
+  });
+
+  it('and are altered as well, when they are', () => {
+    const [second] = pick(2);
+    expect(toldOf([...pick(1, 3), { ...(second as AuditRow), path: '/x' }, ...pick(4, 5, 6, 7, 8, 9)])).toEqual([
+      ['altered', 2],
+      ['reordered', 2],
+    ]);
+  });
+
+  it('with a cut only what stands behind it is missing, and the first row must be linked to it', () => {
+    const cut = { seq: 3, hash: (long[2] as AuditRow).hash };
+    // As of an export: the head is known at its end alone.
+    const told = (rows: readonly AuditRow[], at = cut) => {
+      const verifier = chainVerifier(L);
+      return rows.flatMap((row) => verifier.take(row)).concat(verifier.finish({ ...headOf(long, L), cut: at }));
+    };
+    expect(told(pick(4, 5, 6, 7, 8, 9))).toEqual([]);
+    expect(told(pick(4, 6, 7, 8, 9))).toEqual([{ kind: 'missing', ledger: L, seq: 5, lastSeq: 5 }]);
+    expect(told(pick(6, 7, 8, 9))).toEqual([{ kind: 'missing', ledger: L, seq: 4, lastSeq: 5 }]);
+    expect(told(pick(4, 5, 6, 7, 8, 9), { ...cut, hash: 'f'.repeat(64) })).toEqual([
+      { kind: 'replaced', ledger: L, seq: 3 },
+    ]);
+  });
+});
+
 it('memory stays bounded with thousands of gaps, and each of them is told', () => {
   const rows = chainOf(L, 1201).filter((row) => row.seq % 2 === 1);
   const verifier = chainVerifier(L);
-  const problems = rows.flatMap((row) => verifier.take(row)).concat(verifier.finish(null));
+  const early = rows.flatMap((row) => verifier.take(row));
+  expect(early.map((problem) => problem.seq)).toEqual(Array.from({ length: 600 - 256 }, (_, i) => 2 * i + 2));
+  const problems = early.concat(verifier.finish(null));
   expect(new Set(problems.map((problem) => problem.seq)).size).toBe(600);
 });

@@ -155,6 +155,28 @@ describe('a checkpoint', () => {
     expect(await problemsOf(all)).toEqual(['line 10 stands after the checkpoint']);
   });
 
+  it('that counts other rows than there are is told, though each chain is in order', async () => {
+    for (const [rows, count] of [
+      [9, '9 rows'],
+      [1, '1 row'],
+    ] as const)
+      expect(await problemsOf([...lines([...rowsA, ...rowsB]), await checkpoint(edge, heads, rows)])).toEqual([
+        `export the checkpoint counts ${count}, the export has 8`,
+      ]);
+  });
+
+  it('may name either name of its algorithm (RFC 8037, RFC 9864)', async () => {
+    const payload = new TextEncoder().encode(JSON.stringify({ iss: 'https://edge.example', heads, rows: 8 }));
+    const jws = await new CompactSign(payload)
+      .setProtectedHeader({ alg: 'Ed25519', kid: 'edge', typ: 'keywarden-checkpoint+jwt' })
+      .sign(edge.privateKey);
+    const keys = { keys: (jwks?.keys ?? []).map(({ alg: _, ...key }) => key) };
+    expect(await verifyExport([...lines([...rowsA, ...rowsB]), checkpointLineOf(jws)], keys)).toMatchObject({
+      ok: true,
+      checkpoint: 'verified',
+    });
+  });
+
   it('that is not valid says why, and calls no ledger unknown for it', async () => {
     const all = (seal: string) => problemsOf([...lines(rowsA), ...lines(rowsB), seal]);
     expect(await all(await checkpoint(stranger, heads, 8))).toEqual([

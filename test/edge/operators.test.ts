@@ -193,4 +193,19 @@ describe('a ledger that takes no more rows, since the audit table does not', () 
     expect((await post('/v1/stops/lift', { scope: 'everything' })).status).toBe(204);
     expect((await post('/v1/tokens', { agent_id: 'later', capabilities: ALL }, 'minty')).status).toBe(200);
   });
+  it('keeps them from giving a token of which no row would tell', async () => {
+    inD1('ALTER TABLE audit RENAME TO away');
+    const mint = async () => {
+      const said = await post('/v1/tokens', { agent_id: 'unrecorded', capabilities: ALL }, 'minty');
+      const { code = null, token } = (await said.json()) as { code?: string; token?: string };
+      return [said.status, code, typeof token];
+    };
+    const minted = [];
+    for (let i = 0; i < 6; i += 1) minted.push(await mint());
+    expect(minted.slice(0, 5)).toEqual(Array.from({ length: 5 }, () => [200, null, 'string']));
+    expect(minted[5]).toEqual([503, 'ledger_full', 'undefined']);
+    inD1('ALTER TABLE away RENAME TO audit');
+    await world.edge.operate('/v1/audit');
+    expect(await mint()).toEqual([200, null, 'string']);
+  });
 });

@@ -90,6 +90,7 @@ describe('each refusal says why', () => {
   it.each([
     [null, 'content_type_missing'],
     ['text/json', 'content_type_unsupported'],
+    [`application/json; a=${'x'.repeat(300)}`, 'content_type_unsupported'],
     ['application/json, application/json', 'content_type_ambiguous'],
     ['application/json; charset=latin1', 'charset_unsupported'],
     ['application/json; charset=utf-8; charset=utf-16', 'content_type_ambiguous'],
@@ -159,6 +160,13 @@ describe('what is read', () => {
         },
       ),
     );
+  });
+
+  it('keys of another object are no keys given twice, and many lists side by side are not deep', () => {
+    expect(read('{"a":{"b":1},"b":{"a":2}}').ok).toBe(true);
+    expect(read('[{"a":1},{"a":2}]').ok).toBe(true);
+    expect(read('{"a":{"b":1},"a":2}')).toEqual({ ok: false, error: 'duplicate_key' });
+    expect(read(`[${Array.from({ length: 70 }, () => '[{}]').join(',')}]`).ok).toBe(true);
   });
 
   it('a form without fields', () => {

@@ -222,6 +222,14 @@ describe('what is wrong is found before anything runs', () => {
     expect(when(text, json({ it: other }))).toBe('condition_unmet');
   });
 
+  it('a condition is no longer than a person reads', () => {
+    expect(checkCondition(`agent == "${'a'.repeat(3_989)}"`).ok).toBe(true);
+    expect(checkCondition(`agent == "${'a'.repeat(3_990)}"`)).toMatchObject({
+      ok: false,
+      error: { message: 'the condition is longer than 4,000 characters' },
+    });
+  });
+
   it('which variables it reads', () => {
     const checked = checkCondition('agent == "a" && query.exists(k, k == params.id)');
     expect(checked.ok && [...checked.value.reads].sort()).toEqual(['agent', 'params', 'query']);

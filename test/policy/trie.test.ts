@@ -41,6 +41,25 @@ describe('templates', () => {
     expect(matches(trie, '/x/oauth.v2.access')).toEqual(['/x/oauth.{m} {"m":"v2.access"}']);
   });
 
+  it('another text around a name is another path', () => {
+    const trie = trieOf('/{owner}/{repo}.git/info', '/x/oauth.{m}', '/y/v{n}.json');
+    for (const path of [
+      '/me/site.gitx/info',
+      '/me/site.svn/info',
+      '/x/xauth.v2',
+      '/x/oauthv2',
+      '/y/1.json',
+      '/y/v1.jsonx',
+    ])
+      expect(matches(trie, path), path).toEqual([]);
+  });
+
+  it('each name has its own value, also before a rest', () => {
+    expect(matches(trieOf('/{owner}/{repo}/blob/{path+}'), '/me/site/blob/a/b')).toEqual([
+      '/{owner}/{repo}/blob/{path+} {"owner":"me","repo":"site","path":"a/b"}',
+    ]);
+  });
+
   it('a rest stands for at least one segment', () => {
     expect(matches(trieOf('/b/{key+}'), '/b')).toEqual([]);
     expect(matches(trieOf('/b/{key+}'), '/b/c/d%20e')).toEqual(['/b/{key+} {"key":"c/d e"}']);

@@ -32,6 +32,15 @@ function decode(
 }
 
 describe('aws-chunked', () => {
+  it('a body longer than it says is told by the chunk that goes beyond, before any of it is passed on', () => {
+    const decoder = new AwsChunkedDecoder(6, false);
+    expect(decoder.push(bytes('4\r\nabcd\r\n')).ok).toBe(true);
+    expect(decoder.push(bytes('3\r\n'))).toEqual({
+      ok: false,
+      error: 'the body is longer than x-amz-decoded-content-length',
+    });
+  });
+
   it('gives what was put in, for any chunks cut anywhere, signed or not', () => {
     fc.assert(
       fc.property(

@@ -46,6 +46,46 @@ describe('threat 4: a credential prints as [credential]', () => {
 });
 
 describe('reading secrets', () => {
+  it('of two schemes with one secret each has its own spelling of it', () => {
+    const env = { VENDOR_KEY: 'sk test+canary/4eC39Hq' };
+    const read = (spec: CredentialSpec) => {
+      const done = readCredentials(env, spec);
+      if (!done.ok || done.value.kind !== 'single') throw new Error('unread');
+      return done.value.asSent?.reveal();
+    };
+    const basic = (username: string): CredentialSpec => ({ scheme: 'basic', secret: 'VENDOR_KEY', username });
+    const specs: CredentialSpec[] = [
+      bearer,
+      { scheme: 'query', param: 'key', secret: 'VENDOR_KEY' },
+      basic('me'),
+      basic('you'),
+    ];
+    const sent = specs.map(read);
+    expect(sent[0]).toBeUndefined();
+    expect(new Set(sent).size).toBe(4);
+    expect(specs.map(read)).toEqual(sent);
+  });
+
+  it('each of the three of AWS may be rotated alone', () => {
+    const env: Record<string, string> = {
+      AWS_ID: 'AKIDEXAMPLE',
+      AWS_SECRET: 'wJalrXUtnFEMI',
+      AWS_SESSION: 'session-1',
+    };
+    const spec: CredentialSpec = { ...sigv4, sessionToken: 'AWS_SESSION' };
+    const read = () => {
+      const done = readCredentials(env, spec);
+      if (!done.ok || done.value.kind !== 'aws') throw new Error('unread');
+      const { accessKeyId, secretAccessKey, sessionToken } = done.value;
+      return [accessKeyId, secretAccessKey, sessionToken].map((one) => one?.reveal());
+    };
+    for (const name of Object.keys(env)) {
+      read();
+      env[name] = `rotated-${name}`;
+      expect(read()).toEqual(Object.values(env));
+    }
+  });
+
   it('gives the same object while the values are the same, and another after a rotation', () => {
     const env: Record<string, string> = { VENDOR_KEY: VALUE, AWS_ID: 'AKIDEXAMPLE', AWS_SECRET: 'wJalrXUtnFEMI' };
     const first = readCredentials(env, bearer);

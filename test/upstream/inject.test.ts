@@ -201,6 +201,40 @@ describe('SigV4', () => {
       /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/20260102\/us-east-1\/s3\/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=[0-9a-f]{64}$/,
     );
   });
+  it.each([
+    'X-Amz-Algorithm',
+    'X-Amz-Credential',
+    'X-Amz-Date',
+    'X-Amz-Expires',
+    'X-Amz-SignedHeaders',
+    'X-Amz-Signature',
+    'X-Amz-Security-Token',
+    'x-amz-s3session-token',
+    'X-Amz-Content-SHA256',
+    'AWSAccessKeyId',
+    'Signature',
+    'X%2DAmz%2DSignature',
+  ])('nothing of a presigned URL goes on: not %s', async (name) => {
+    const out = await injected(s3, aws, request({ path: '/bucket/a', query: `prefix=a&${name}=client&acl` }));
+    expect(out.query).toBe('prefix=a&acl');
+  });
+  it("nor the client's session, in a field", async () => {
+    const out = await injected(s3, aws, request({ fields: { 'x-amz-s3session-token': 'client' } }));
+    expect(JSON.stringify([...out.fields])).not.toContain('client');
+  });
+  it.each([
+    ['s3', true],
+    ['s3express', true],
+    ['s3-object-lambda', true],
+    ['s3-outposts', true],
+    ['dynamodb', false],
+  ])('%s is of the S3 family: %s', async (service, family) => {
+    const given = request({ method: 'PUT', path: '/b/a', body: stream('body'), bodyLength: 4 });
+    const out = await injected({ ...s3, service }, aws, given);
+    expect(out.fields.get('x-amz-content-sha256')).toBe(family ? 'UNSIGNED-PAYLOAD' : undefined);
+    const plain = await inject({ ...s3, service }, aws, request({ path: "/b/it's+1" }), { now: NOW });
+    expect(plain.ok).toBe(!family);
+  });
   it('sends an S3 key and a query in the one form that both decoding and literal verifiers sign', async () => {
     const out = await injected(
       s3,
@@ -328,6 +362,44 @@ describe('SigV4', () => {
       (await injected(s3, aws, request(), { region: 'eu-west-1', service: 'sts' })).fields.get('authorization'),
     ).toContain('/us-east-1/s3/');
     await refused(open, 'scope', request());
+  });
+  const chunked = (body: OutgoingRequest['body'], decoded: string, more: Record<string, string> = {}) =>
+    request({
+      method: 'PUT',
+      body,
+      bodyLength: 60,
+      fields: {
+        'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        'x-amz-decoded-content-length': decoded,
+        'content-encoding': 'aws-chunked',
+        ...more,
+      },
+    });
+  const CODED = '4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n';
+  it('decodes an aws-chunked upload that was read for a rule, and takes its coding away', async () => {
+    const out = await injected(s3, aws, chunked(new TextEncoder().encode(CODED), '6'));
+    expect(new TextDecoder().decode(out.body as Uint8Array)).toBe('abcdef');
+    expect([out.bodyLength, out.fields.has('content-encoding')]).toEqual([6, false]);
+    expect(out.fields.get('x-amz-content-sha256')).toBe(sha256Hex('abcdef'));
+  });
+  it('an empty object is sent after the last byte of its coded body, and not when that is malformed', async () => {
+    const out = await injected(s3, aws, chunked(stream('0\r\n', '\r\n'), '0'));
+    expect((out.body as Uint8Array).byteLength).toBe(0);
+    await refused(s3, 'body_malformed', chunked(stream('0\r\n', 'x'), '0'));
+    await refused(s3, 'body_malformed', chunked(stream('0\r\n'), '0'));
+  });
+  it.each([
+    ['longer than it says', new TextEncoder().encode(CODED), '5', 'body_malformed'],
+    ['shorter than it says', new TextEncoder().encode(CODED), '7', 'body_malformed'],
+    ['without its length', new TextEncoder().encode(CODED), '', 'body_coding'],
+    ['with a length that is none', new TextEncoder().encode(CODED), '6.0', 'body_coding'],
+    ['that is announced and not there', null, '6', 'body_coding'],
+  ] as const)('refuses an aws-chunked body %s', (_, body, length, why) => refused(s3, why, chunked(body, length)));
+  it('a stream that turns out malformed errors, and is told as what it is', async () => {
+    const out = await injected(s3, aws, chunked(stream('4\r\nabcd\r\n', 'x\r\n'), '6'));
+    expect(out.bodyFault?.()).toBeNull();
+    await expect(new Response(out.body as ReadableStream).text()).rejects.toThrow();
+    expect(out.bodyFault?.()).toMatchObject({ code: 'request_unsignable', why: 'body_malformed' });
   });
   it('decodes an aws-chunked upload and says the length of what is in it', async () => {
     const out = await injected(

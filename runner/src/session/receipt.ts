@@ -126,12 +126,21 @@ export async function verifyReceiptFile(text: string, where: string, x: string):
   } catch {
     return { ok: false, why: 'the signature is not by this key, or the receipt was altered' };
   }
-  const parsed = SessionReceipt.safeParse(JSON.parse(payload));
+  const stated = jsonOf(payload);
+  const parsed = SessionReceipt.safeParse(stated);
   if (!parsed.success) return { ok: false, why: 'it is signed, but of a form that this keywarden does not know' };
-  if (receipt !== null && JSON.stringify(receipt) !== JSON.stringify(JSON.parse(payload))) {
+  if (receipt !== null && JSON.stringify(receipt) !== JSON.stringify(stated)) {
     return { ok: false, why: 'what the file shows is not what was signed' };
   }
   return { ok: true, receipt: parsed.data, sha256: sha256Of(jws) };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads a file of a receipt that a person named. */
