@@ -183,6 +183,7 @@ const document = {
         responses: {
           200: { description: 'The capabilities', ...json('CapabilitiesResponse') },
           401: problem('No valid token'),
+          503: refusals[503],
         },
       },
     },
@@ -361,6 +362,7 @@ const document = {
         summary: 'The public keys of capability tokens (RFC 7517)',
         responses: {
           200: { description: 'A JWK set', content: { 'application/json': { schema: { type: 'object' } } } },
+          503: refusals[503],
         },
       },
     },

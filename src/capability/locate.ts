@@ -19,7 +19,7 @@ const looksLikeToken = (s: string): boolean => s.startsWith('eyJ') && s.includes
 
 /**
  * Finds the capability token where an SDK puts the vendor's key: `Authorization` as `Bearer T`, `token T`, bare `T`, or
- * Basic with T as user name or password (RFC 7617); `x-api-key` and its like; the session token or access key id of SigV4;
+ * Basic with T as user name or password (RFC 7617); `x-api-key` and its like; the session token or access key id of SigV4, presigned too;
  * and the place that the service's own scheme uses.
  *
  * Exactly one distinct token may come. Two different ones are `token_ambiguous`: which of them a
@@ -47,6 +47,7 @@ export function locateToken(fields: Pick<Fields, 'get'>, query: string, places: 
     const params = new URLSearchParams(query);
     for (const [name, value] of params) {
       if (name === places.queryParam || name === 'X-Amz-Security-Token') offer('query', value);
+      if (name === 'X-Amz-Credential') for (const id of accessKeyIdOf(value)) offer('query', id);
     }
   }
 
@@ -78,13 +79,17 @@ function authorizationValues(value: string): string[] {
     case 'basic':
       return basicParts(rest.trim());
     case 'aws4-hmac-sha256': {
-      const id = /(?:^|[ ,])Credential=([^/,\s]+)/.exec(rest);
-      // A SigV4 client always sends some access key id; unless it is the token it is a dummy and says nothing.
-      return id?.[1] !== undefined && looksLikeToken(id[1]) ? [id[1]] : [];
+      return accessKeyIdOf(/(?:^|[ ,])Credential=([^,\s]+)/.exec(rest)?.[1] ?? '');
     }
     default:
       return [trimmed];
   }
+}
+
+/** A SigV4 client always sends some access key id, header or presigned; unless it is the token it is a dummy and says nothing. */
+function accessKeyIdOf(credential: string): string[] {
+  const id = credential.split('/', 1)[0] as string;
+  return looksLikeToken(id) ? [id] : [];
 }
 
 function basicParts(encoded: string): string[] {

@@ -83,7 +83,10 @@ export async function answer(
   return ok(made(body.value.body));
 }
 
-/** What a reference is relative to. The query is the client's own, its token in it: under the query scheme the one that was sent holds the credential. */
+/**
+ * What a reference is relative to. The query is the client's own, with the token where its SDK puts one: under the query
+ * scheme the one that was sent holds the credential.
+ */
 function askedUrlOf({ injected: { request, admitted } }: Forwarded): string {
   const { query } = admitted.authorized.call;
   return `${request.origin}${request.path}${query === '' ? '' : `?${query}`}`;

@@ -2,7 +2,7 @@ import type { Fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { inject as injectCredential } from '../upstream/inject.ts';
 import { readCredentials } from '../upstream/secrets.ts';
-import { parseSigV4Scope } from '../upstream/sigv4-scope.ts';
+import { parseSigV4Scope, presignedScopeOf } from '../upstream/sigv4-scope.ts';
 import type { Admitted, Injected } from './call.ts';
 
 /** Step 4: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */
@@ -12,7 +12,10 @@ export async function inject(admitted: Admitted): Promise<Result<Injected, Fault
   if (!credentials.ok) return err(credentials.error);
   const request = await injectCredential(policy.credential, credentials.value, outgoing, {
     now: call.startedAt,
-    scope: policy.credential.scheme === 'sigv4' ? parseSigV4Scope(call.fields.get('authorization') ?? null) : null,
+    scope:
+      policy.credential.scheme === 'sigv4'
+        ? (parseSigV4Scope(call.fields.get('authorization') ?? null) ?? presignedScopeOf(call.query))
+        : null,
   });
   if (!request.ok) return err(request.error);
   return ok({ admitted, request: request.value, credentials: credentials.value } as Injected);

@@ -21,3 +21,12 @@ export function parseSigV4Scope(authorization: string | null): SigV4Scope | null
   const found = SCOPED.exec(authorization.trim());
   return found === null ? null : { region: found[1] as string, service: found[2] as string };
 }
+
+const PRESIGNED = /^[^\s/,]+\/\d{8}\/([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\/aws4_request$/;
+
+/** The same of a presigned URL, from its `X-Amz-Credential`; null when that is not there, there twice, or malformed. */
+export function presignedScopeOf(query: string): SigV4Scope | null {
+  const credentials = new URLSearchParams(query).getAll('X-Amz-Credential');
+  const found = credentials.length === 1 ? PRESIGNED.exec(credentials[0] as string) : null;
+  return found === null ? null : { region: found[1] as string, service: found[2] as string };
+}

@@ -37,6 +37,13 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     expect(locateToken(new Headers(fields), '', nowhere)).toEqual({ ok: true, value: T });
   });
 
+  it.each([
+    ['the session token of a presigned URL', `X-Amz-Credential=PROXY%2F20260101%2Fr%2Fs3&X-Amz-Security-Token=${T}`],
+    ['the access key id of a presigned URL', `a=1&X-Amz-Credential=${T}%2F20260101%2Fr%2Fs3%2Faws4_request`],
+  ])('%s', (_, query) => {
+    expect(locateToken(new Headers(), query, nowhere)).toEqual({ ok: true, value: T });
+  });
+
   it("the header and the query parameter of the service's own scheme", () => {
     expect(locateToken(new Headers({ 'x-vendor-key': T }), '', { header: 'x-vendor-key', queryParam: null })).toEqual({
       ok: true,

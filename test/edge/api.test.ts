@@ -235,6 +235,17 @@ describe('what is public', () => {
     }
   });
 
+  it('openapi.json tells, for every operation that a broken edge refuses, that it may be refused so', async () => {
+    const { paths } = (await (await fetch(`${edge.url}/openapi.json`)).json()) as {
+      paths: Record<string, Record<string, { responses: Record<string, object> }>>;
+    };
+    // The document itself is told all the same, and an agent's call is answered in the service's own shape.
+    const others = Object.entries(paths).filter(([path]) => path !== '/openapi.json' && !path.startsWith('/proxy/'));
+    for (const [path, operations] of others)
+      for (const [method, { responses }] of Object.entries(operations))
+        expect(Object.keys(responses), `${method} ${path}`).toContain('503');
+  });
+
   it('an unknown path is told so, in the problem shape', async () => {
     const response = await fetch(`${edge.url}/v1/nothing`);
     expect(response.status).toBe(404);

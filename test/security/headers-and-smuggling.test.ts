@@ -145,6 +145,20 @@ describe('threat 14: only our credential leaves', () => {
     expect(target).toMatch(/^\/echo\/x\?a=1&b=2&key=/);
   });
 
+  it.each([
+    ['access key id', (T: string) => `X-Amz-Credential=${T}%2F20260102%2Feu-central-1%2Fs3%2Faws4_request`],
+    ['session token', (T: string) => `X-Amz-Credential=X%2F20260102%2Feu-central-1%2Fs3&X-Amz-Security-Token=${T}`],
+  ])('aws: the token as the %s of a presigned URL opens, and goes no further', async (_, credential) => {
+    const query = `a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&${credential(token)}&X-Amz-Date=20260102T000000Z&X-Amz-Signature=00`;
+    const response = await world.call('aws', 'GET', `/echo/x?${query}`, {});
+    await expectPassed(world, response);
+    expect(world.upstream.seen[0]?.target).toBe('/echo/x?a=1');
+    expect(world.upstream.seen[0]?.headers['authorization']).toMatch(/^AWS4-HMAC-SHA256 Credential=AKIA/);
+    expect(JSON.stringify(world.upstream.seen)).not.toContain(token);
+    world.upstream.forget();
+    await expectRefused(world, await world.call('bank', 'GET', `/echo/x?${query}`, {}), 400, 'query_refused');
+  });
+
   it.each(['bank', 'keyed', 'queried'])(
     '%s: a parameter by which other services take a key is stripped, in every spelling',
     async (service) => {

@@ -222,6 +222,21 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     expect(await revoke(`${kept.slice(0, -4)}AAAA`)).toBe(400);
   });
 
+  it('a revoked token hears that it is revoked, and nothing of what the policies would say', async () => {
+    const { token, token_id } = await world.edge.mintFully('agent-4', ['bank:read']);
+    const asked = [
+      ['GET', '/v1/customers/1/secrets', 403, 'operation_unknown'],
+      ['GET', '/once', 403, 'capability_missing'],
+      ['GET', '/v1//balance', 400, 'path_refused'],
+      ['PURGE', '/v1/balance', 405, 'method_refused'],
+    ] as const;
+    for (const [method, path, status, reason] of asked)
+      await expectRefused(world, await world.call('bank', method, path, { token }), status, reason);
+    await world.edge.operate('/v1/tokens/revoke', { method: 'POST', body: JSON.stringify({ token_id }) });
+    for (const [method, path] of asked)
+      await expectRefused(world, await world.call('bank', method, path, { token }), 401, 'token_revoked');
+  });
+
   it('a request from loopback without a token is nobody', async () => {
     await expectRefused(world, await world.call('bank', 'GET', '/v1/balance'), 401, 'token_missing');
   });

@@ -11,7 +11,7 @@ import type { OutgoingRequest } from '../../src/upstream/outgoing.ts';
 import { withoutParam } from '../../src/upstream/schemes/query.ts';
 import { scrubberOf } from '../../src/upstream/scrub/scrubber.ts';
 import { MAX_SIGNED_BODY_BYTES } from '../../src/upstream/sigv4-payload.ts';
-import { parseSigV4Scope } from '../../src/upstream/sigv4-scope.ts';
+import { parseSigV4Scope, presignedScopeOf } from '../../src/upstream/sigv4-scope.ts';
 
 const KEY = "sk_te/st+4eC39'Hq";
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -432,6 +432,14 @@ describe('SigV4', () => {
 describe('the scope that a client signed for', () => {
   const field = (scope: string) =>
     `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host;x-amz-date, Signature=${'a'.repeat(64)}`;
+  it('is read from a presigned URL, when it stands there once and whole', () => {
+    const presigned = 'X-Amz-Credential=A%2F20260102%2Fus-east-1%2Fs3%2Faws4_request';
+    expect(presignedScopeOf(`a=1&${presigned}&X-Amz-Signature=00`)).toEqual({ region: 'us-east-1', service: 's3' });
+    expect(presignedScopeOf(`${presigned}&${presigned}`)).toBeNull();
+    expect(presignedScopeOf('X-Amz-Credential=A%2F20260102%2Fus-east-1%2Fs3')).toBeNull();
+    expect(presignedScopeOf('')).toBeNull();
+  });
+
   it('is read', () => {
     expect(parseSigV4Scope(field('eyJ.eyJ.sig_-/20260102/us-east-1/s3/aws4_request'))).toEqual({
       region: 'us-east-1',
