@@ -8,9 +8,9 @@ export const MAX_FORM_FIELDS = 1000;
 /**
  * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
  * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
- * one `[]` of two.
+ * one `[]` of two. What begins like a JSON object is one to a server that looks at the text, or for "json" in the label.
  */
-const NAME = /^(?!\s|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
+const NAME = /^(?![\s{]|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
 
 /**
  * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every

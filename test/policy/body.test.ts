@@ -70,6 +70,8 @@ describe('each refusal says why', () => {
     ['a[][b]=1&a[0][b]=2', 'duplicate_key'],
     ['limit]=2', 'malformed'],
     ['a[b=2', 'malformed'],
+    ['{"amount":9999,"x":"&amount=1&y="}', 'malformed'],
+    ['%7B"amount":9999}', 'malformed'],
     ['a[b]c=2', 'malformed'],
     ['a[b]]=2', 'malformed'],
     ['a[[b]=2', 'malformed'],
