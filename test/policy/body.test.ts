@@ -94,6 +94,8 @@ describe('each refusal says why', () => {
     ['application/json, application/json', 'content_type_ambiguous'],
     ['application/json; charset=latin1', 'charset_unsupported'],
     ['application/json; charset=utf-8; charset=utf-16', 'content_type_ambiguous'],
+    ["application/json; charset=utf-8; charset*=utf-8''utf-7", 'charset_unsupported'],
+    ['application/x-www-form-urlencoded; charset*0=utf-; charset*1=16', 'charset_unsupported'],
     ['application/json; charset', 'content_type_unsupported'],
   ])('content type %s is %s', (type, why) => {
     expect(read('{}', type)).toEqual({ ok: false, error: why });
