@@ -68,6 +68,9 @@ describe('each refusal says why', () => {
     ['%5Bexpand%5D%5B%5D=x', 'malformed'],
     [']a=2', 'malformed'],
     ['a[][b]=1&a[0][b]=2', 'duplicate_key'],
+    ['filter[owner]=acme&filter=', 'duplicate_key'],
+    ['a[b][c]=1&a[b]=2', 'duplicate_key'],
+    ['a[b][]=1&a[b]=2', 'duplicate_key'],
     ['limit]=2', 'malformed'],
     ['a[b=2', 'malformed'],
     ['{"amount":9999,"x":"&amount=1&y="}', 'malformed'],
@@ -198,8 +201,8 @@ describe('what is read', () => {
             const at = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
             there = typeof there === 'object' ? there[at] : undefined;
           }
-          // Nothing is left of one whose whole came later.
-          expect([value, undefined]).toContain(there);
+          // Nothing is left of a list whose name came later.
+          if (there !== undefined || !one.endsWith('[]')) expect(there).toBe(value);
         }
       }),
       { seed: 5, numRuns: 1000 },
