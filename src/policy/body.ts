@@ -55,6 +55,8 @@ export function bodyKindOf(contentType: string | null): Result<BodyKind, BodyRef
   if (match === null) return err('content_type_unsupported');
   const kind = kindOfMediaType(match[1] as string);
   if (kind === null) return err('content_type_unsupported');
+  // RFC 2231: a charset in another coding, or in pieces. Go, Django and Werkzeug put it together, and it wins.
+  if (/;[ \t]*charset\*/.test(match[2] as string)) return err('charset_unsupported');
   const charsets = [...(match[2] as string).matchAll(/;[ \t]*charset=(?:"([^"]*)"|([^;\s]*))/g)].map(
     (m) => m[1] ?? m[2],
   );

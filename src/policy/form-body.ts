@@ -8,9 +8,12 @@ export const MAX_FORM_FIELDS = 1000;
 /**
  * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
  * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
- * one `[]` of two.
+ * one `[]` of two. What begins like a JSON object is one to a server that looks at the text, or for "json" in the label.
  */
-const NAME = /^(?!\s|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
+const NAME = /^(?![\s{]|.*\[\]\[\])(?:[^[\]]+(?:\[[^[\]]*\])*)?$/s;
+
+/** The items of a list, with no names of their own. */
+const LIST = /^[^[]*\[\]$/;
 
 /**
  * Reads `application/x-www-form-urlencoded` (WHATWG URL §5.1) where that reading is the only one: names unique to every
@@ -24,6 +27,7 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
   if (text === '') return ok(fields);
   if (text.includes(';')) return err('semicolon_separator');
   const names = new Set<string>();
+  const wholes = new Set<string>();
   const pairs = text.split('&');
   if (pairs.length > MAX_FORM_FIELDS) return err('too_many_fields');
   for (const pair of pairs) {
@@ -36,9 +40,12 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!value.ok) return value;
     if (!NAME.test(name.value)) return err('malformed');
     const read = asReadSomewhere(name.value);
-    if (names.has(read)) return err('duplicate_key');
-    for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1))
-      if (names.has(read.slice(0, at))) return err('duplicate_key');
+    if (names.has(read) || wholes.has(read)) return err('duplicate_key');
+    for (let at = read.indexOf('['); at > 0; at = read.indexOf('[', at + 1)) {
+      const whole = read.slice(0, at);
+      if (names.has(whole)) return err('duplicate_key');
+      if (!LIST.test(name.value)) wholes.add(whole);
+    }
     names.add(read);
     fields[name.value] = value.value;
   }
@@ -47,7 +54,8 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
 
 /**
  * A name as the loosest server has it: PHP makes `_` of dots and spaces, and of a first `[]` the same as of `[0]`; ASP.NET
- * does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there; before it they are lost.
+ * does not look at the case. After `a`, `a[]` and `a[b]` are the same name again, which wins there. Before it they are lost, and
+ * with `filter[owner]` the bound that a rule asked for; a list's items alone bound nothing.
  */
 const asReadSomewhere = (name: string): string => caseless(name.replace(/[\s.]/g, '_').replaceAll('[]', '[0]'));
 

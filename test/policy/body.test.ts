@@ -69,8 +69,13 @@ describe('each refusal says why', () => {
     ['%5Bexpand%5D%5B%5D=x', 'malformed'],
     [']a=2', 'malformed'],
     ['a[][b]=1&a[0][b]=2', 'duplicate_key'],
+    ['filter[owner]=acme&filter=', 'duplicate_key'],
+    ['a[b][c]=1&a[b]=2', 'duplicate_key'],
+    ['a[b][]=1&a[b]=2', 'duplicate_key'],
     ['limit]=2', 'malformed'],
     ['a[b=2', 'malformed'],
+    ['{"amount":9999,"x":"&amount=1&y="}', 'malformed'],
+    ['%7B"amount":9999}', 'malformed'],
     ['a[b]c=2', 'malformed'],
     ['a[b]]=2', 'malformed'],
     ['a[[b]=2', 'malformed'],
@@ -94,6 +99,8 @@ describe('each refusal says why', () => {
     ['application/json, application/json', 'content_type_ambiguous'],
     ['application/json; charset=latin1', 'charset_unsupported'],
     ['application/json; charset=utf-8; charset=utf-16', 'content_type_ambiguous'],
+    ["application/json; charset=utf-8; charset*=utf-8''utf-7", 'charset_unsupported'],
+    ['application/x-www-form-urlencoded; charset*0=utf-; charset*1=16', 'charset_unsupported'],
     ['application/json; charset', 'content_type_unsupported'],
   ])('content type %s is %s', (type, why) => {
     expect(read('{}', type)).toEqual({ ok: false, error: why });
@@ -206,8 +213,8 @@ describe('what is read', () => {
             const at = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
             there = typeof there === 'object' ? there[at] : undefined;
           }
-          // Nothing is left of one whose whole came later.
-          expect([value, undefined]).toContain(there);
+          // Nothing is left of a list whose name came later.
+          if (there !== undefined || !one.endsWith('[]')) expect(there).toBe(value);
         }
       }),
       { seed: 5, numRuns: 1000 },

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalPathOf, decodedSegmentOf } from '../../src/policy/canonical-path.ts';
@@ -98,6 +99,9 @@ describe('laws', () => {
     '%00',
     'é',
     ' ',
+    '%20',
+    '%E2%80%A5',
+    '%EF%BC%8E',
   );
   const path = fc.oneof(
     fc.string({ unit: 'binary' }),
@@ -126,6 +130,20 @@ describe('laws', () => {
         }
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it('a URL parser and a file system find nothing in it to resolve', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const canonical = canonicalPathOf(raw);
+        if (!canonical.ok) return;
+        expect(new URL(`https://api.example.com${canonical.value}`).pathname).toBe(canonical.value);
+        const text = decodeURIComponent(canonical.value);
+        expect(posix.normalize(text)).toBe(text);
+        for (const segment of text.normalize('NFKC').split('/')) expect(['.', '..']).not.toContain(segment.trim());
+      }),
+      { seed: 7, numRuns: 2000 },
     );
   });
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalQueryOf, MAX_QUERY_LENGTH } from '../../src/policy/canonical-query.ts';
 import { explainAccess } from '../../src/policy/explain.ts';
@@ -7,7 +8,27 @@ import { bundleOf } from './support.ts';
 const bearer: CredentialSpec = { scheme: 'bearer', secret: 'PAY_KEY' };
 const query: CredentialSpec = { scheme: 'query', param: 'sig', secret: 'PAY_KEY' };
 
+const anyQuery = fc.string({
+  unit: fc.oneof(fc.constantFrom(...'ab=&+%;#?/\\|^`{}[]"\'<>~! \t\0é', '%20', '%2', '%zz', '%00', '..'), fc.string()),
+  maxLength: 20,
+});
+
 describe('a query', () => {
+  it('is its own form, and what the URL parser sends, with the names and values that were received', () => {
+    fc.assert(
+      fc.property(anyQuery, (raw) => {
+        const canonical = canonicalQueryOf(raw, bearer);
+        if (!canonical.ok) return;
+        expect(canonicalQueryOf(canonical.value, bearer)).toEqual(canonical);
+        expect(new URL(`https://api.example.com/x?${canonical.value}`).href).toBe(
+          `https://api.example.com/x?${canonical.value}`,
+        );
+        expect([...new URLSearchParams(`?${canonical.value}`)]).toEqual([...new URLSearchParams(`?${raw}`)]);
+      }),
+      { seed: 7, numRuns: 2000 },
+    );
+  });
+
   it.each([
     ['', ''],
     ['a=1&b=%20&c=+&d', 'a=1&b=%20&c=+&d'],

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkCondition } from '../../src/policy/conditions.ts';
 import { type Asked, ask, form, json, policyOf, verdictOf } from './support.ts';
@@ -37,6 +38,63 @@ describe('a missing field, null or another type denies', () => {
     ['division by zero', '1 / body.n == 1 || 1 / body.n != 1', { n: 0 }],
   ])('%s', (_what, text, body) => {
     expect(when(text, json(body))).toBe('condition_unevaluable');
+  });
+});
+
+describe('whatever JSON comes, a yes means what the condition says', () => {
+  type Members = { [name: string]: unknown };
+  const isMap = (value: unknown): value is Members =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const isText = (value: unknown): value is string => typeof value === 'string';
+  const LAWS: Record<string, (body: Members) => boolean> = {
+    '!has(body.a) || body.a <= 5': ({ a }) => a === undefined || (typeof a === 'number' && a <= 5),
+    'has(body.a.b) ? body.a.b == "x" : true': ({ a }) => isMap(a) && (a['b'] === undefined || a['b'] === 'x'),
+    'body.a == body.b': ({ a, b }) => JSON.stringify(a) === JSON.stringify(b) && a !== null && !isMap(a),
+    'body.a != "x"': ({ a }) => isText(a) && a !== 'x',
+    '!(body.a in ["x", "y"])': ({ a }) => isText(a) && !['x', 'y'].includes(a),
+    '!("x" in body.a)': ({ a }) =>
+      (Array.isArray(a) && a.every((one) => isText(one) && one !== 'x')) || (isMap(a) && !('x' in a)),
+    'body.a.all(i, i > 0)': ({ a }) => Array.isArray(a) && a.every((one) => typeof one === 'number' && one > 0),
+    'size(body.a) < 2': ({ a }) => (isText(a) ? [...a].length : Object.keys(a as object).length) < 2,
+    'body.a.startsWith("x") || body.b': ({ a, b }) => b === true || (isText(a) && a.startsWith('x')),
+  };
+  const value = fc.letrec((tie) => ({
+    any: fc.oneof(
+      { depthSize: 'small' },
+      fc.constantFrom<unknown>(
+        'x',
+        'y',
+        '',
+        '5',
+        'xx',
+        null,
+        true,
+        false,
+        0,
+        1,
+        5,
+        6,
+        -0,
+        0.5,
+        1e300,
+        2 ** 53,
+        2 ** 53 + 2,
+        [],
+      ),
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom('a', 'b', 'x', '__proto__'), tie('any'), { maxKeys: 3 }),
+    ),
+  })).any;
+
+  it.each(Object.entries(LAWS))('%s', (text, says) => {
+    const policy = policyOf(`capabilities: { it: { allow: POST /x, when: ${JSON.stringify(text)} } }`);
+    const allowed = (body: unknown) => verdictOf(policy, { method: 'POST', path: '/x', ...json(body) }) === 'allow';
+    fc.assert(
+      fc.property(fc.oneof(value, fc.record({ a: value, b: value }, { requiredKeys: [] })), (body) => {
+        if (allowed(body)) expect(isMap(body) && says(body)).toBe(true);
+      }),
+      { seed: 3, numRuns: 400 },
+    );
   });
 });
 

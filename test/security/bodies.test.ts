@@ -24,6 +24,14 @@ beforeAll(async () => {
   world = await startWorld({
     policies: (origin) => ({
       ...policiesFor(origin),
+      'loose.yaml': `
+service: loose
+origin: ${origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+capabilities:
+  pay: { allow: POST /pay, when: "!has(body.amount) || body.amount <= 5" }
+  list: { allow: GET /list, when: "!('limit' in query) || query.limit <= 10" }
+`,
       'github.yaml': shippedPolicy('github', { origin }),
       'openai.yaml': shippedPolicy('openai', { origin }),
     }),
@@ -33,7 +41,7 @@ beforeAll(async () => {
       OPENAI_API_KEY: 'sk-openaiOPENAIopenai0123456789',
     },
   });
-  token = await world.token([...ALL, 'github:graphql_read', 'openai:chat']);
+  token = await world.token([...ALL, 'loose:pay', 'loose:list', 'github:graphql_read', 'openai:chat']);
 }, 120_000);
 afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
@@ -94,6 +102,33 @@ describe('threats 14c, 14d and 15: what a rule cannot read in one way only is re
       await expectRefused(world, response, 400, 'query_refused');
     },
   );
+});
+
+describe('threat 15: what another reader sees under a name that the rule asked for in vain', () => {
+  const FORM = 'application/x-www-form-urlencoded';
+  it.each([
+    ['a list for the whole body', '[{"amount":9999}]', 'application/json', 'condition_unevaluable'],
+    ["Rack's half bracket", 'amount]=9999', FORM, 'body_refused'],
+    ['JSON that is a form as well', '{"amount":9999,"x":"&amount=1&y="}', FORM, 'body_refused'],
+    ['a charset in pieces', 'amou+AG4-t=9999', `${FORM}; charset*0=utf-; charset*1=7`, 'body_refused'],
+    [
+      'more fields than are read',
+      `${Array.from({ length: 1000 }, (_, i) => `x${i}&`).join('')}amount=1`,
+      FORM,
+      'body_refused',
+    ],
+    ['half a pair of surrogates', '{"amount":1,"to":"\\ud800"}', 'application/json', 'body_refused'],
+  ])('%s', async (_, body, type, reason) => {
+    const response = await world.call('loose', 'POST', '/pay', { token, body, fields: [`Content-Type: ${type}`] });
+    await expectRefused(world, response, response.status, reason);
+  });
+
+  it('in the address', async () => {
+    await expectPassed(world, await world.call('loose', 'GET', '/list?limit=10', { token }));
+    world.upstream.forget();
+    const response = await world.call('loose', 'GET', '/list?limit]=9999', { token });
+    await expectRefused(world, response, 403, 'condition_unevaluable');
+  });
 });
 
 describe('threat 16: nothing hides behind the inspection limit', () => {

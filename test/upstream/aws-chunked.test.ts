@@ -31,6 +31,24 @@ function decode(
   return ended.ok ? { text: out, trailers: Object.fromEntries(decoder.trailers) } : { error: ended.error };
 }
 
+/** The whole text at once, by what the documentation says; null when it is none. */
+function decodedByGrammar(text: string, length: number): string | null {
+  let rest = text;
+  let out = '';
+  for (;;) {
+    const head = /^([0-9a-f]{1,12})(?:;chunk-signature=[0-9a-f]{64})?\r\n/i.exec(rest);
+    if (head === null) return null;
+    const size = Number.parseInt(head[1] as string, 16);
+    rest = rest.slice(head[0].length);
+    if (size === 0) break;
+    if (rest.slice(size, size + 2) !== '\r\n') return null;
+    out += rest.slice(0, size);
+    rest = rest.slice(size + 2);
+  }
+  const trailers = /^(?:x-amz-[a-z0-9-]+:[ \t]*[!-~](?:[ -~]*[!-~])?\r\n)*\r\n$/i;
+  return out.length === length && trailers.test(rest) ? out : null;
+}
+
 describe('aws-chunked', () => {
   it('a body longer than it says is told by the chunk that goes beyond, before any of it is passed on', () => {
     const decoder = new AwsChunkedDecoder(6, false);
@@ -102,6 +120,30 @@ describe('aws-chunked', () => {
       ).toBeTypeOf('string');
     });
   }
+  it('whatever is put in or left out, it gives what the grammar says, or an error', () => {
+    const data = fc.array(fc.stringMatching(/^[a\r\n0;]{1,12}$/), { maxLength: 3 });
+    const edit = fc.tuple(
+      fc.nat(),
+      fc.constantFrom('', '\r', '\n', '0', 'f', ';', ' ', '\r\n', '+', 'x', ':'),
+      fc.nat(2),
+    );
+    fc.assert(
+      fc.property(
+        data,
+        edit,
+        fc.boolean(),
+        fc.array(fc.nat(), { maxLength: 4 }),
+        (chunks, [place, put, out], signed, cuts) => {
+          const good = coded(chunks, signed ? SIGNATURE : '', ['x-amz-checksum-crc32:AAAAAA==']);
+          const at = place % (good.length + 1);
+          const text = good.slice(0, at) + put + good.slice(at + out);
+          const length = chunks.join('').length;
+          expect(decode(text, length, true, cuts).text ?? null).toBe(decodedByGrammar(text, length));
+        },
+      ),
+      { seed: 13, numRuns: 1000 },
+    );
+  });
   it('an endless line is noticed while it comes', () => {
     const decoder = new AwsChunkedDecoder(4, true);
     let pushed = 0;
