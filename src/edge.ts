@@ -33,6 +33,8 @@ export interface EnvironmentProblem {
   readonly mend: string;
 }
 
+const SET_PUBLIC_URL = "set it in wrangler.toml [vars] to the edge's public URL";
+
 // Plain values, not promises: a promise made in one request must not be awaited by another.
 let parsed: { readonly env: Env; readonly edge: Edge } | null = null;
 
@@ -76,9 +78,10 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
   );
   if (!access.ok) problems.push({ problem: access.error, mend: 'set all three in wrangler.toml [vars], or none' });
   for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
-    if (!env[name])
-      problems.push({ problem: `${name} is not set`, mend: "set it in wrangler.toml [vars] to the edge's public URL" });
+    if (!env[name]) problems.push({ problem: `${name} is not set`, mend: SET_PUBLIC_URL });
   }
+  if (env.KEYWARDEN_ISSUER && !URL.canParse(env.KEYWARDEN_ISSUER))
+    problems.push({ problem: 'KEYWARDEN_ISSUER is no URL', mend: SET_PUBLIC_URL });
   const webhook = webhookSettings(env, dev);
   if (webhook.problem !== null) {
     problems.push({ problem: webhook.problem, mend: setBoth });

@@ -60,12 +60,16 @@ export function targetOf({ call, principal, token }: Authenticated, policy: Serv
   return ok(target);
 }
 
-function accessOf({ rawPath, query: rawQuery, request, fields }: Call, policy: ServicePolicy): Result<Access, Denial> {
+function accessOf(
+  { rawPath, query: rawQuery, request, fields, env }: Call,
+  policy: ServicePolicy,
+): Result<Access, Denial> {
   const path = canonicalPathOf(rawPath);
   if (!path.ok) return err({ kind: 'path_refused', why: path.error });
   const query = canonicalQueryOf(rawQuery, policy.credential);
   if (!query.ok) return err({ kind: 'query_refused', why: query.error });
-  const bucket = policy.credential.scheme === 'sigv4' ? virtualHostBucketOf(fields.get('host') ?? '') : null;
+  const bucket =
+    policy.credential.scheme === 'sigv4' ? virtualHostBucketOf(fields.get('host') ?? '', env.KEYWARDEN_ISSUER) : null;
   const value = bucket === null ? path.value : (`/${bucket}${path.value}` as CanonicalPath);
   return ok({ service: policy.service, method: request.method, path: value, query: query.value });
 }

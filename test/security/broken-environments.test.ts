@@ -125,6 +125,12 @@ describe('threat 27: the Worker itself refuses to serve in a broken environment,
       /KEYWARDEN_OPERATORS/,
       /keywarden keys create/,
     ],
+    [
+      'with an issuer that is no URL',
+      set('KEYWARDEN_ISSUER', 'keywarden'),
+      /KEYWARDEN_ISSUER is no URL/,
+      /wrangler\.toml/,
+    ],
     ['without an issuer', without('KEYWARDEN_ISSUER'), /KEYWARDEN_ISSUER is not set/, /wrangler\.toml/],
     [
       'with half of Cloudflare Access',

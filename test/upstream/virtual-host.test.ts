@@ -9,7 +9,13 @@ it.each([
   ['localhost:8787', null],
   ['.localhost', null],
   ['127.0.0.1:8787', null],
-  ['my-bucket.edge.example', null],
+  ['my-bucket.edge.example', 'my-bucket'],
+  ['my-bucket.Edge.Example:443', 'my-bucket'],
+  ['edge.example', null],
+  ['a.b.edge.example', null],
+  ['my-bucket.other.example', null],
+  ['my-bucket.edge.example.evil.example', null],
+  ['my-bucketedge.example', null],
   ['my-bucket.localhost.evil.example', null],
   ['my-bucketlocalhost', null],
   ['a.b.localhost', null],
@@ -20,4 +26,6 @@ it.each([
   ['my_bucket.localhost', null],
   ['..localhost', null],
   ['', null],
-])('the Host %j names the bucket %j', (host, bucket) => expect(virtualHostBucketOf(host)).toBe(bucket));
+])('the Host %j names the bucket %j', (host, bucket) =>
+  expect(virtualHostBucketOf(host, 'https://edge.example')).toBe(bucket),
+);
