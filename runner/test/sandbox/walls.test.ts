@@ -305,6 +305,12 @@ for family, kind, protocol in ((17, 3, 0), (40, 1, 0), (16, 3, 9), (2, 3, 1), (1
         'keywarden',
       ]);
     });
+    it('has its limits, hard as soft: core dumps, open files, the size of a file (B9, B67)', async () => {
+      const ran = await place.python(
+        'import resource as r; print(*(r.getrlimit(w) for w in (r.RLIMIT_CORE, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE)))',
+      );
+      expect(ran.stdout).toBe('(0, 0) (512, 512) (67108864, 67108864)\n');
+    });
     it('cannot signal PID 1 or look into it (B6, B32)', async () => {
       const ran = await place.shell('kill -9 1; ls /proc/1/fd; cat /proc/1/mem; echo lives');
       expect(ran.stdout).toBe('lives\n');
@@ -392,8 +398,9 @@ print(living)
       spawnSync('chown', ['65534:65534', state]);
       chmodSync(place.directory, 0o755);
       const cli = new URL('../../bin/keywarden.js', import.meta.url).pathname;
+      // Of a process that is not dumpable, PID 1, the files in /proc are the host's root's: nobody in here.
       const script =
-        'id -u; cat ~/.aws/credentials; touch /usr/x; grep CapEff /proc/self/status; cat /proc/1/environ; python3 -c "import ctypes; print(ctypes.CDLL(None).syscall(425, 1, 0))"';
+        'id -u; cat ~/.aws/credentials; touch /usr/x; grep CapEff /proc/self/status; cat /proc/1/environ; stat -c %u /proc/1/status; python3 -c "import ctypes; print(ctypes.CDLL(None).syscall(425, 1, 0))"';
       const run = spawn(
         'setpriv',
         [
@@ -416,7 +423,7 @@ print(living)
       run.stdout.on('data', (chunk) => (out += chunk));
       run.stderr.on('data', (chunk) => (error += chunk));
       await new Promise((resolve) => run.once('close', resolve));
-      expect(out.split('\n').slice(0, 3), error).toEqual(['1000', 'CapEff:\t0000000000000000', '-1']);
+      expect(out.split('\n').slice(0, 4), error).toEqual(['1000', 'CapEff:\t0000000000000000', '65534', '-1']);
       const summary = JSON.parse(error.trim().split('\n').at(-1) ?? '');
       expect(summary).toMatchObject({ backend: 'namespace', absence_proven: true, sources: ['seccomp-notify'] });
       expect(summary.denied).toBeGreaterThanOrEqual(2);
