@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,8 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'keywarden-mounts-'));
   for (const dir of [
     'home/ann/.aws',
-    'home/ann/.config/gcloud',
+    'home/ann/.config/gcloud/logs',
+    'home/ann/.cargo/bin',
     'home/ann/work/src',
     'project/.keywarden',
     'project/work',
@@ -34,7 +35,7 @@ beforeAll(() => {
   symlinkSync('/etc', join(root, 'work-of-etc'));
   host = {
     homes: [join(root, 'home/ann')],
-    credentials: ['.aws', '.ssh', '.config/gcloud', '.npmrc'],
+    credentials: ['.aws', '.ssh', '.config/gcloud', '.npmrc', '.cargo/credentials'],
     state: join(root, 'project/.keywarden'),
     sockets: listeningSockets,
   };
@@ -49,7 +50,8 @@ const check = (source: string, anyway = false, destination = '/work') =>
   );
 
 describe('what may be mounted', () => {
-  it.each(['home/ann/work', 'home/ann/work/src', 'project/work', 'npm'])('%s', (source) => {
+  // In `.cargo` credentials would be, and are none.
+  it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm'])('%s', (source) => {
     expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true });
   });
 
@@ -63,6 +65,8 @@ describe('what may not', () => {
     ['home/ann', /a home/],
     ['home', /a home is in it/],
     ['home/ann/.aws', /credentials are kept there/],
+    ['home/ann/.config/gcloud', /credentials are kept there/],
+    ['home/ann/.config/gcloud/logs', /credentials are kept there/],
     ['home/ann/.config', /credentials are in it/],
     ['innocent', /a home/],
     ['work-of-etc', /the host itself/],
@@ -223,4 +227,24 @@ it.each([
   expect(hostPaths('/nowhere', null).credentials).toContain(path);
 });
 
-it('the home of whoever runs it is a home', () => expect(hostPaths('/nowhere', null).homes).toContain(homedir()));
+it('the state is known by where it really is', () => {
+  const link = join(root, 'state-link');
+  symlinkSync(join(root, 'project/.keywarden'), link);
+  expect(hostPaths(link, null).state).toBe(join(root, 'project/.keywarden'));
+});
+
+it('homes are those of root and of people, and of no account of the system', () => {
+  const { homes } = hostPaths('/nowhere', null);
+  const accounts = readFileSync('/etc/passwd', 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(':'));
+  const homeOf = (uid: number) => accounts.find((fields) => Number(fields[2]) === uid)?.[5] ?? '';
+  expect(homes).toContain(homeOf(0));
+  for (const uid of [1, 2, 65_534])
+    if (homeOf(uid) !== homeOf(0) && homeOf(uid) !== realpathSync(homedir()))
+      expect(homes, String(uid)).not.toContain(homeOf(uid));
+});
+
+it('the home of whoever runs it is a home', () =>
+  expect(hostPaths('/nowhere', null).homes).toContain(realpathSync(homedir())));
