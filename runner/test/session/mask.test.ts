@@ -72,6 +72,8 @@ describe('what the agent prints', () => {
 
   it('a secret too short to be told from text is refused by name, not by value', () => {
     expect(() => maskerOf(new Map([['PIN', '1234']]))).toThrow(/PIN is too short/);
+    expect(() => maskerOf(new Map([['PIN', ' 1234 ']]))).toThrow(/PIN is too short/);
+    expect(maskerOf(new Map([['PIN', '123456']])).text('a 123456 b')).toBe('a [redacted] b');
   });
 });
 
@@ -87,6 +89,17 @@ describe('a command line in a receipt', () => {
       ['python3', 'agent.py', '--verbose', '-n', '10'],
       ['python3', 'agent.py', '--verbose', '-n', '10'],
     ],
+    [
+      'an option behind a telling one is no value',
+      ['x', '--token', '--verbose', 'y'],
+      ['x', '--token', '--verbose', 'y'],
+    ],
+    ['a word that is no option tells nothing', ['x', 'my-token', 'abc'], ['x', 'my-token', 'abc']],
+    ['what is no telling name stays', ['env', 'LANG=C', '--color=always'], ['env', 'LANG=C', '--color=always']],
+    ['a short word of both kinds', ['x', 'a1'.repeat(11)], ['x', 'a1'.repeat(11)]],
+    ['a long word of both kinds', ['x', 'a1'.repeat(12)], ['x', '[masked]']],
+    ['long words of one kind stay', ['x', 'a'.repeat(30), '1'.repeat(30)], ['x', 'a'.repeat(30), '1'.repeat(30)]],
+    ['the program is what it is', [`p${'1'.repeat(30)}`, 'x'], [`p${'1'.repeat(30)}`, 'x']],
     [
       'paths stay',
       ['node', '/work/node_modules/pkg/dist/index-2.js'],

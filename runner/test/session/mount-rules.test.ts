@@ -1,15 +1,18 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CREDENTIAL_PATHS } from '../../src/helper/credential-list.ts';
 import {
   checkMount,
+  checkNesting,
   credentialsOf,
   type HostPaths,
+  hostPaths,
   listeningSockets,
   parseMount,
+  reasonAgainstRoot,
 } from '../../src/session/mount-rules.ts';
 
 let root = '';
@@ -18,7 +21,8 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'keywarden-mounts-'));
   for (const dir of [
     'home/ann/.aws',
-    'home/ann/.config/gcloud',
+    'home/ann/.config/gcloud/logs',
+    'home/ann/.cargo/bin',
     'home/ann/work/src',
     'project/.keywarden',
     'project/work',
@@ -53,7 +57,8 @@ const check = (source: string, anyway = false, destination = '/work') =>
   );
 
 describe('what may be mounted', () => {
-  it.each(['home/ann/work', 'home/ann/work/src', 'project/work', 'npm'])('%s', (source) => {
+  // In `.cargo` credentials would be, and are none.
+  it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm'])('%s', (source) => {
     expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true });
   });
 
@@ -67,6 +72,8 @@ describe('what may not', () => {
     ['home/ann', /a home/],
     ['home', /a home is in it/],
     ['home/ann/.aws', /credentials are kept there/],
+    ['home/ann/.config/gcloud', /credentials are kept there/],
+    ['home/ann/.config/gcloud/logs', /credentials are kept there/],
     ['home/ann/.config', /credentials are in it/],
     ['innocent', /a home/],
     ['work-of-etc', /the host itself/],
@@ -117,12 +124,89 @@ describe('what may not', () => {
     expect(check('served').source).toBe(join(root, 'served'));
   });
 
-  it.each(['/', '/proc', '/proc/1', '/usr', '/usr/bin', '/etc/passwd', '/work/../etc', '/dev/shm', '/var/run/x'])(
-    'onto %s',
-    (destination) => {
-      expect(() => check('npm', false, destination)).toThrow(/sandbox's own/);
-    },
+  it.each([
+    '/',
+    '/proc',
+    '/proc/1',
+    '/sys',
+    '/sys/fs',
+    '/usr',
+    '/usr/bin',
+    '/bin',
+    '/bin/sh',
+    '/sbin/x',
+    '/lib/x',
+    '/lib64/x',
+    '/etc',
+    '/etc/passwd',
+    '/work/../etc',
+    '/dev/shm',
+    '/run/x',
+    '/var/run/x',
+  ])('onto %s', (destination) => {
+    expect(() => check('npm', false, destination)).toThrow(/sandbox's own/);
+  });
+
+  const bare: HostPaths = { homes: [], credentials: [], state: '/nowhere/state', sockets: () => [] };
+  it.each(['/etc', '/proc', '/sys', '/dev', '/run', '/var', '/var/lib', '/home', '/root', '/usr', '/tmp'])(
+    '%s, though nobody lives or listens there',
+    (source) =>
+      expect(() => checkMount({ source, destination: '/work', writable: false }, bare, false)).toThrow(
+        'this is the host itself',
+      ),
   );
+  it.each([
+    ['/proc/sys', '/proc'],
+    ['/sys/kernel', '/sys'],
+    ['/dev/shm', '/dev'],
+    ['/etc/ssl', '/etc'],
+  ])('%s, a part of %s', (source, system) =>
+    expect(() => checkMount({ source, destination: '/work', writable: false }, bare, false)).toThrow(
+      `it is part of the host (${system})`,
+    ),
+  );
+
+  it.each([
+    '/',
+    '/etc',
+    '/proc',
+    '/sys',
+    '/dev',
+    '/run',
+    '/var',
+    '/var/run',
+    '/var/lib',
+    '/boot',
+    '/root',
+    '/home',
+    '/usr',
+    '/tmp',
+  ])('%s as the whole system of a sandbox', (path) =>
+    expect(reasonAgainstRoot(path, bare)).toBe("this is the host's own"),
+  );
+  it('a system that holds our keys or a home, or lies within our keys', () => {
+    const lived = { ...bare, homes: ['/srv/people/ann'] };
+    expect(reasonAgainstRoot('/nowhere', bare)).toMatch(/own keys are in it/);
+    expect(reasonAgainstRoot('/nowhere/state/images', bare)).toMatch(/own keys are in it/);
+    expect(reasonAgainstRoot('/srv/people', lived)).toBe('a home is in it (/srv/people/ann)');
+    expect(reasonAgainstRoot('/srv/people/ann', lived)).toBe('a home is in it (/srv/people/ann)');
+    expect(reasonAgainstRoot('/var/lib/images/debian', lived)).toBeNull();
+  });
+});
+
+describe('a mount below another one', () => {
+  const at = (source: string, destination: string) => ({ source: join(root, source), destination, writable: false });
+  it('needs its place there, of its kind, in the one right above it', () => {
+    expect(() => checkNesting([at('project/work', '/work'), at('npm', '/other')])).not.toThrow();
+    expect(() => checkNesting([at('home/ann', '/work'), at('npm', '/work/work/src')])).not.toThrow();
+    expect(() => checkNesting([at('npm', '/work'), at('npm/.env', '/work/.npmrc')])).not.toThrow();
+    expect(() => checkNesting([at('home/ann', '/work'), at('npm', '/work/new')])).toThrow(/new is no folder to mount/);
+    expect(() => checkNesting([at('npm', '/work'), at('held', '/work/.npmrc')])).toThrow(/npmrc is no folder to mount/);
+    expect(() => checkNesting([at('held', '/work'), at('npm/.env', '/work/.ssh')])).toThrow(/ssh is no file to mount/);
+    expect(() =>
+      checkNesting([at('home/ann', '/work'), at('npm', '/work/work'), at('held', '/work/work/src')]),
+    ).toThrow(/npm\/src is no folder/);
+  });
 });
 
 it('SRC:DST[:rw] is read-only unless it says so, and SRC may hold colons', () => {
@@ -137,3 +221,48 @@ it("the helper's list adds to what is known anyway, histories do not", () => {
   expect(found).toContain('.aws');
   expect(found).not.toContain('.bash_history');
 });
+
+it.each([
+  '.aws',
+  '.ssh',
+  '.gnupg',
+  '.config/gcloud',
+  '.azure',
+  '.kube',
+  '.docker/config.json',
+  '.netrc',
+  '.git-credentials',
+  '.npmrc',
+  '.pypirc',
+  '.password-store',
+  '.vault-token',
+  '.local/share/keyrings',
+  '.mozilla',
+  '.config/chromium',
+  '.config/google-chrome',
+])('%s is known to hold credentials, also without the list', (path) => {
+  expect(credentialsOf(null)).toContain(path);
+  expect(hostPaths('/nowhere', null).credentials).toContain(path);
+});
+
+it('the state is known by where it really is', () => {
+  const link = join(root, 'state-link');
+  symlinkSync(join(root, 'project/.keywarden'), link);
+  expect(hostPaths(link, null).state).toBe(join(root, 'project/.keywarden'));
+});
+
+it('homes are those of root and of people, and of no account of the system', () => {
+  const { homes } = hostPaths('/nowhere', null);
+  const accounts = readFileSync('/etc/passwd', 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(':'));
+  const homeOf = (uid: number) => accounts.find((fields) => Number(fields[2]) === uid)?.[5] ?? '';
+  expect(homes).toContain(homeOf(0));
+  for (const uid of [1, 2, 65_534])
+    if (homeOf(uid) !== homeOf(0) && homeOf(uid) !== realpathSync(homedir()))
+      expect(homes, String(uid)).not.toContain(homeOf(uid));
+});
+
+it('the home of whoever runs it is a home', () =>
+  expect(hostPaths('/nowhere', null).homes).toContain(realpathSync(homedir())));
