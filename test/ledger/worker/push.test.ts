@@ -122,6 +122,22 @@ describe('while D1 is down', () => {
     expect((await stored()).map((row) => row.seq)).toEqual([2, 3, 4, 5, 6]);
   });
 
+  it('rows that D1 does not hold stay in the object, however long that takes', async () => {
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    await breakD1();
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    for (let round = 0; round < 2; round++) {
+      await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+      await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    }
+    expect(await waiting()).toBe(3);
+    await evictDurableObject(ledgerOf());
+    await mendD1();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, head: { seq: 4 } });
+    expect((await stored()).map((row) => row.seq)).toEqual([2, 3, 4]);
+  });
+
   it('the alarm tries again by itself', async () => {
     await breakD1();
     await ledgerOf().admit(callOf());
