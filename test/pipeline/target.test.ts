@@ -28,6 +28,7 @@ function callOf(line: string, who: Principal, more: { headers?: HeadersInit; pol
   const request = new Request(`http://edge.test/proxy/pay${target}`, { method, headers: more.headers ?? {} });
   const call: Partial<Call> = {
     request,
+    env: { KEYWARDEN_ISSUER: 'https://edge.test' } as Call['env'],
     fields: fieldsOf(request.headers),
     startedAt: Date.now(),
     service: 'pay',
