@@ -251,4 +251,15 @@ describe("a row that was planted in D1 where the ledger's own shall stand", () =
     expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
     expect((await stored()).find((row) => row.seq === 2)).toMatchObject({ ledger: ledgerName(), agent: 'agent-1' });
   });
+
+  it('is outlived by the true one, however long it stands', async () => {
+    await plant("agent = 'x'");
+    await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    expect((await stored()).map((row) => [row.seq, row.agent])).toEqual([1, 2, 3].map((seq) => [seq, 'agent-1']));
+  });
 });
