@@ -123,6 +123,13 @@ describe('the token travels no further', () => {
     expect(await reasonOf(`GET /balance?${name}=eyJ.the.token`, who, { policy: under })).toBe('query_refused');
   });
 
+  it('in one parameter of several', async () => {
+    const who = principal('pay:read');
+    for (const query of ['a=1&b=eyJ.the.token', 'b=eyJ.the.token&a=1', 'eyJ.the.token&a=1'])
+      expect(await reasonOf(`GET /balance?${query}`, who), query).toBe('query_refused');
+    expect(await reasonOf('GET /balance?a=1&b=eyJ', who)).toBe('allowed');
+  });
+
   it('in the path, though a rule would allow any', async () => {
     const files = policyOf('{ read: { allow: ["GET /files/{name}", "GET /balance"] } }');
     const who = principal('pay:read');

@@ -38,6 +38,13 @@ describe('minting', () => {
 
   it.each([
     ['an agent that no entry fits', { agent: 'other' }, { kind: 'agent_unknown' }],
+    ['an id without a star is no prefix', { agent: 'root2' }, { kind: 'agent_unknown' }],
+    ['nor is it one but for its last letter', { agent: 'roo' }, { kind: 'agent_unknown' }],
+    [
+      'a full name is no prefix',
+      { capabilities: ['stripe:read_balances', 'stripe:read_balanc'] },
+      { kind: 'capability_not_grantable', capabilities: ['stripe:read_balances', 'stripe:read_balanc'] },
+    ],
     ['the pattern is a prefix of the id, not a part', { agent: 'x-ci-1' }, { kind: 'agent_unknown' }],
     [
       'the first entry that fits decides alone',
