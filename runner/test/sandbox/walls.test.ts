@@ -133,6 +133,24 @@ os.open(".aws/credentials", os.O_RDONLY, dir_fd=fd)'`,
       expect(classes).toContain(script.includes('terraformrc') ? 'terraform' : 'aws');
       expect(ran.counters.dropped).toBe(0);
     });
+    it('are not looked at by another name either: stat, access and readlink follow it as open does (B5)', async () => {
+      const ran = await place.shell(`python3 -c '
+import os
+home = os.path.expanduser("~")
+os.symlink(home + "/.aws/credentials", "/tmp/file")
+os.symlink(home + "/.aws", "/tmp/folder")
+os.symlink("/proc/self/root", "/tmp/root")
+names = "/tmp/file", "/tmp/folder/credentials", "/tmp/root" + home + "/.aws/credentials"
+looks = os.stat, os.readlink, lambda name: os.access(name, os.R_OK) or os.stat(name)
+def answer(look, name):
+    try: look(name); return "seen"
+    except OSError as error: return error.strerror
+print({answer(look, name) for look in looks for name in names}, os.stat("/tmp").st_mode > 0)'`);
+      expect(ran.stdout).toBe("{'Permission denied'} True\n");
+      const aws = ran.counters.denied.filter((row) => row.pathClass === 'aws');
+      // Three names, each by stat, readlink, access and stat.
+      expect(aws.reduce((sum, row) => sum + row.count, 0)).toBe(12);
+    });
     it('are not opened past the counter in a root of its own (B14)', async () => {
       const ran = await place.shell(
         `ln -s /.aws/credentials /tmp/x; mkdir /tmp/d && echo mine > /tmp/d/f; python3 -c '${CALL}
