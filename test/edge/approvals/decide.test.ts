@@ -178,7 +178,7 @@ describe('what reviewers see (threat 26)', () => {
     const evil = 'safe\u202etxt.exe';
     const asked = await world.send(
       token,
-      `/v1/always?note=a&api_key=topsecret`,
+      `/v1/always?note=a&api_key=topsecret&client_secret=topsecret`,
       {
         amount: 2000,
         memo: evil,
@@ -196,7 +196,7 @@ describe('what reviewers see (threat 26)', () => {
       title: 'Always',
       method: 'POST',
       operation: 'POST /v1/always',
-      url: `${world.upstream.origin}/v1/always?note=a&api_key=[masked]`,
+      url: `${world.upstream.origin}/v1/always?note=a&client_secret=[masked]`,
       state: 'pending',
       needed: 1,
       would_allow: { once: { calls: 1, seconds: 900 }, alike: null },
