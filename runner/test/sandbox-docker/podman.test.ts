@@ -100,6 +100,8 @@ describe.skipIf(!ROOT)('podman without root', () => {
       gid: NOBODY,
       env: own,
       stdio: 'ignore',
+      // A group of its own: in its user namespace it goes on as a child, which outlives it.
+      detached: true,
     });
     try {
       await until(() => existsSync(socket));
@@ -110,7 +112,7 @@ describe.skipIf(!ROOT)('podman without root', () => {
       expect(said.err).toContain('--backend namespace');
     } finally {
       const ended = new Promise((resolve) => service.once('close', resolve));
-      service.kill();
+      process.kill(-(service.pid as number), 'SIGKILL');
       await ended;
       // It keeps its user namespace by a process that outlives the service.
       process.kill(Number(readFileSync(join(home, 'libpod', 'tmp', 'pause.pid'), 'utf8')), 'SIGKILL');
