@@ -38,13 +38,18 @@ if "KILL" in os.environ:
 os.write(fd, b"\\r"); until(b"\\0", 3)
 print("code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
+/** Waits for the interrupt with it blocked: a shell's trap loses one between its look and its read(2), 3 in 2,000. */
 const AGENT = `
-trap 'echo interrupted' INT
-stty size; echo ready; read x; echo got $x; read y; stty size
-until read z; do :; done; exit 5`;
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+def say(*words): print(*words, flush=True)
+def size(): say(*reversed(os.get_terminal_size()))
+size(); say("ready"); say("got", sys.stdin.readline().strip()); sys.stdin.readline(); size()
+signal.sigwait([signal.SIGINT]); say("interrupted"); sys.stdin.readline(); sys.exit(5)
+`;
 
 function person(env: Record<string, string> = {}): string {
-  const run = ['run', '--backend', 'namespace', '--no-edge', '--state', state, '--', 'bash', '-c', AGENT];
+  const run = ['run', '--backend', 'namespace', '--no-edge', '--state', state, '--', 'python3', '-c', AGENT];
   const ran = spawnSync('python3', ['-c', PERSON, process.execPath, CLI, ...run], {
     env: { PATH: process.env['PATH'], HOME: state, ...env },
     cwd: state,
