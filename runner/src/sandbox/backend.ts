@@ -16,6 +16,9 @@ export interface Layer {
   readonly required: boolean;
 }
 
+/** The layer without which nothing bounds cores. */
+export const CORE_LIMITS = 'core limits';
+
 export interface Mount {
   /** Absolute, resolved, on the host. */
   readonly source: string;

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { AgentId, CapabilityName } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
 import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
-import type { BackendName, Layer, Mount } from '../sandbox/backend.ts';
+import { type BackendName, CORE_LIMITS, type Layer, type Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend, wantedBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
@@ -82,6 +82,7 @@ export async function prepareRun(
   const wanted = wantedBackend(request);
   const { backend, layers } = await choose(wanted);
   if (request.requireCount) checkCounting(backend.name, layers);
+  if (request.cpus !== null) checkCores(backend.name, layers);
   const read = sources.filter(({ from }) => !(request.dryRun && from.kind === 'command'));
   const secrets = new Map(read.map((source) => [source.name, readSecret(source)]));
   for (const [name, value] of secrets) env[name] = value;
@@ -217,6 +218,16 @@ function checkCounting(backend: BackendName, layers: readonly Layer[]): void {
   throw new Failure(
     `--require-count: the ${backend} backend cannot count here: ${absent.map((l) => `${l.name} (${l.detail})`).join(', ')}`,
     absent.flatMap((l) => (l.mend === null ? [] : [l.mend])),
+  );
+}
+
+/** The default of cores is a courtesy; who names a number relies on it. */
+function checkCores(backend: BackendName, layers: readonly Layer[]): void {
+  const absent = layers.find(({ name, present }) => name === CORE_LIMITS && !present);
+  if (absent === undefined) return;
+  throw new Failure(
+    `--cpus: the ${backend} backend cannot bound cores here: ${absent.detail}`,
+    absent.mend === null ? [] : [absent.mend, 'or leave --cpus away'],
   );
 }
 

@@ -36,7 +36,7 @@ describe('the end', () => {
   it('is told as what it was: a signal, the deadline, an outside kill, memory', async () => {
     const own = await place.shell('kill -TERM $$');
     expect(own.exit).toEqual({ code: 143, signal: 'SIGTERM', outOfMemory: false });
-    const late = await place.shell('trap "" TERM; while :; do sleep 1; done', { timeoutMs: 2_000 });
+    const late = await place.shell('trap "" TERM; while :; do sleep 1; done', { timeoutMs: 4_000 });
     expect(late.exit).toMatchObject({ signal: 'SIGKILL', outOfMemory: false });
     const { session, ended } = await place.start(['sleep', '60']);
     const [id] = await engine.containersOf(session);

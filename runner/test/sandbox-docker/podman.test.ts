@@ -58,7 +58,7 @@ describe.skipIf(!ROOT)('podman', () => {
 
   it.each([
     ['a signal', ['--', 'sh', '-c', 'kill -9 $$'], 137],
-    ['the deadline', ['--timeout', '1s', '--', 'sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], 137],
+    ['the deadline', ['--timeout', '4s', '--', 'sh', '-c', 'trap "" TERM; while :; do sleep 1; done'], 137],
     ['too much memory', ['--memory', '64m', '--', 'python3', '-c', 'x = bytearray(300 << 20)'], 137],
     ['a program that is not there', ['--', 'no-such-program'], 127],
   ])('tells the end by %s, though podman itself says 0 after a kill', async (_, args, code) => {

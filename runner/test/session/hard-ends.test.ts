@@ -222,7 +222,7 @@ describe('at a terminal', () => {
 
   it('the deadline ends an agent that is deaf, and gives the terminal back', async () => {
     const said = await atTerminal(
-      run('--timeout', '1s', ...sh('stty raw -echo; trap "" TERM HUP; while :; do sleep 1; done')),
+      run('--timeout', '3s', ...sh('stty raw -echo; trap "" TERM HUP; while :; do sleep 1; done')),
     );
     expect(said).toMatchObject({ code: 137, restored: true });
   });

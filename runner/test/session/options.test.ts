@@ -244,10 +244,18 @@ print(living)`;
     const hungry = asNobody('--memory', '64m', '--', 'python3', '-c', 'x = bytearray(300 << 20)');
     expect(hungry.code).toBe(1);
     expect(hungry.err).toContain('MemoryError');
-    expect(hungry.err).toMatch(/backend namespace, without cgroup limits .*--cpus not at all/);
+    expect(hungry.err).toMatch(/backend namespace, without cgroup limits .*core limits \(no cpu controller/);
     expect(asNobody('--memory', '256m', '--', 'python3', '-c', 'print(len(bytearray(100 << 20)))')).toMatchObject({
       code: 0,
     });
+  });
+
+  it('--cpus, which nothing would hold, is refused', () => {
+    const refused = asNobody('--cpus', '1', '--', 'true');
+    expect(refused).toMatchObject({ code: 125, out: '' });
+    expect(refused.err).toMatch(
+      /error: --cpus: the namespace backend cannot bound cores here: .*\n.*hint: .*Delegate=/,
+    );
   });
 });
 

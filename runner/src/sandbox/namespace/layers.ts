@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
 import { kernelOffers } from '../../helper/kernel-offers.ts';
-import type { Layer } from '../backend.ts';
+import { CORE_LIMITS, type Layer } from '../backend.ts';
 import { cgroupBases } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
 
@@ -39,7 +39,7 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
       offers === null ? 'not tried: the helper is missing' : `ABI ${offers.landlock}`,
       'a kernel ≥ 5.13, started with lsm=landlock,…',
     ),
-    cgroups(),
+    ...cgroups(),
   ];
 }
 
@@ -74,20 +74,17 @@ function namespaces(): Layer {
   );
 }
 
-/** Without them rlimits bound the number of processes, the memory of each, and no cores: told, and no refusal. */
-function cgroups(): Layer {
-  const controllers = cgroupBases().flatMap((base) => base.controllers);
-  return {
-    ...layer(
-      'cgroup limits',
-      controllers.length === 3,
-      controllers.length === 0
-        ? 'none delegated to this user: --memory holds for each process alone, --cpus not at all'
-        : controllers.join(', '),
-      'run as root, or in a user session of systemd with Delegate=memory pids cpu',
-    ),
-    required: false,
-  };
+/** Without them rlimits bound the number of processes and the memory of each, and nothing bounds cores: told, and no refusal. */
+function cgroups(): Layer[] {
+  const found = cgroupBases().flatMap((base) => base.controllers);
+  const mend = 'run as root, or in a user session of systemd with Delegate=memory pids cpu';
+  const groups = found.filter((name) => name !== 'cpu');
+  const bounded = groups.length === 2 ? groups.join(', ') : '--memory holds for each process alone';
+  const cores = found.includes('cpu') ? 'cpu' : 'no cpu controller is delegated to this user';
+  return [
+    { ...layer('cgroup limits', groups.length === 2, bounded, mend), required: false },
+    { ...layer(CORE_LIMITS, found.includes('cpu'), cores, mend), required: false },
+  ];
 }
 
 function layer(name: string, present: boolean, detail: string, mend: string): Layer {
