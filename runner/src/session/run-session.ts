@@ -63,7 +63,7 @@ export interface SessionResult extends Finished {
  * One session, from its lease to its receipt: lease, token, egress socket, sandbox, watch, stop, sweep, receipt.
  *
  * Whatever happens after the lease is written, the session is finished: a start that fails ends like any other session, with
- * a receipt that says `start_failed`, and only then throws.
+ * a receipt that says `start_failed`, and only then throws. What is asked to end while it starts ends as asked.
  *
  * @throws Failure when it could not be started.
  */
@@ -78,7 +78,8 @@ export async function runSession(plan: SessionPlan, tools: SessionTools): Promis
     await startSession(plan, tools, file, cause, watch, open);
     await cause.settled;
   } catch (error) {
-    failure = error;
+    // A start that fails since its session had to end is told as that end; one that hangs even so is told.
+    if (cause.reason === null || open.startHangs) failure = error;
     cause.settle('start_failed');
   }
   const reason = await cause.settled;

@@ -156,6 +156,17 @@ describe('what goes wrong at the start ends with a receipt and nothing left', ()
     expect(labelled(plan.session)).toEqual([]);
   });
 
+  it('a start that fails since the deadline passed is no failed start', async () => {
+    const plan = planOf(world.state, {
+      backend: plainBackend({ delayMs: 600, failWith: 'gone' }),
+      argv: ['/bin/true'],
+      timeoutMs: 200,
+    });
+    const { receipt, exit } = await runSession(plan, toolsOf(world.state, null));
+    expect(receipt).toMatchObject({ reason: 'deadline', exit_code: null, at: { running: null } });
+    expect(exit).toBeNull();
+  });
+
   it('a start that hangs is given up, and what comes of it later is killed', async () => {
     const plan = planOf(world.state, {
       backend: plainBackend({ delayMs: 1_200 }),
@@ -163,7 +174,8 @@ describe('what goes wrong at the start ends with a receipt and nothing left', ()
       timeoutMs: 200,
       graceMs: 300,
     });
-    await expect(runSession(plan, toolsOf(world.state, null))).rejects.toThrow('did not start');
+    const { receipt } = await runSession(plan, toolsOf(world.state, null));
+    expect(receipt).toMatchObject({ reason: 'deadline', at: { running: null } });
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     expect(labelled(plan.session)).toEqual([]);
   });
