@@ -1,7 +1,13 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-// Unit tests run in plain Node; test/ledger/worker and test/approvals/worker run inside workerd, beside their Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers, one file at a time.
+/** They build the console or the command line anew where all others read them, or fill the memory. */
+const ALONE = ['test/cli/{start,bundle,package}.test.ts', 'test/edge/{streaming,refused-uploads}.test.ts'];
+
+/** Real programs wait more than they work: two files at once. */
+const TWO_AT_ONCE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+
+// Unit tests run in plain Node; test/ledger/worker and test/approvals/worker run inside workerd, beside their Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers.
 export default defineConfig({
   test: {
     globalSetup: ['./test/support/temp-folder.ts'],
@@ -50,6 +56,16 @@ export default defineConfig({
         test: {
           name: 'edge',
           include: ['test/{edge,security,cli}/**/*.test.ts'],
+          exclude: ALONE,
+          ...TWO_AT_ONCE,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'alone',
+          include: ALONE,
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
@@ -59,7 +75,7 @@ export default defineConfig({
         test: {
           name: 'console',
           include: ['test/console/**/*.test.ts'],
-          fileParallelism: false,
+          ...TWO_AT_ONCE,
           testTimeout: 60_000,
           hookTimeout: 180_000,
         },
@@ -68,7 +84,7 @@ export default defineConfig({
         test: {
           name: 'runner',
           include: ['runner/test/**/*.test.ts'],
-          fileParallelism: false,
+          ...TWO_AT_ONCE,
           testTimeout: 120_000,
           hookTimeout: 600_000,
         },
