@@ -28,7 +28,6 @@ int landlock_abi(void) {
 static const char SYSTEM[] = "/usr/bin/sbin/lib/lib32/lib64/libx32/etc/opt/sys/boot/";
 
 bool landlock_enforce(int abi) {
-  if (abi < 1) return false;
   const uint64_t read = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
   /* The first ABI knows 13 rights; then came REFER (2), TRUNCATE (3) and IOCTL_DEV (5). */
   const uint64_t handled = abi >= 5 ? 0xffff : abi >= 3 ? 0x7fff : abi >= 2 ? 0x3fff : 0x1fff;
@@ -52,8 +51,10 @@ bool landlock_enforce(int abi) {
     close(at);
   }
   closedir(root);
-  struct landlock_path_beneath_attr terminal = {handled & 0xc006, 0}; /* of the host's devpts, which is below none of these */
-  if (isatty(0) && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &terminal, 0) != 0) return false;
+  /* Of the host's file systems, below none of these: a terminal, and the FIFOs of masked output. A pipe and a socket need no rule. */
+  for (struct landlock_path_beneath_attr own = {handled & 0xc006, 0}; own.parent_fd < 3; own.parent_fd++)
+    if (lseek(own.parent_fd, 0, SEEK_CUR) < 0 && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &own, 0) && errno != EBADFD)
+      return false;
   return syscall(SYS_landlock_restrict_self, fd, 0) == 0;
 }
 

@@ -63,6 +63,39 @@ describe('keywarden run', () => {
   });
 
   it.each(process.getuid?.() === 0 ? [undefined, NOBODY] : [undefined])(
+    'so can its outputs while they are masked; in the end all of both is there (uid %s; undefined is ours)',
+    async (uid) => {
+      const home = mkdtempSync(join(tmpdir(), 'keywarden-masked-'));
+      if (uid !== undefined) chownSync(home, uid, uid);
+      const script =
+        'echo "$NAME" > /dev/stderr; echo "$NAME" > /dev/stdout; head -c 3000000 /dev/zero | tr "\\0" x; echo; exec 1>&-; echo end >&2';
+      const args = [
+        'run',
+        '--no-edge',
+        '--quiet',
+        '--state',
+        join(home, 'state'),
+        '--secret',
+        'NAME',
+        '--',
+        'sh',
+        '-c',
+      ];
+      const ran = spawnSync(process.execPath, [CLI, ...args, script], {
+        env: { PATH: '/usr/bin:/bin:/usr/sbin', HOME: home, NAME: 'canary-of-the-outputs' },
+        cwd: home,
+        encoding: 'utf8',
+        maxBuffer: 8_000_000,
+        ...(uid === undefined ? {} : { uid, gid: uid }),
+      });
+      rmSync(home, { recursive: true, force: true });
+      expect(ran.stdout).toBe(`[redacted]\n${'x'.repeat(3_000_000)}\n`);
+      expect(ran.stderr).toMatch(/\[redacted\]\nend\n$/);
+      expect(ran.status).toBe(0);
+    },
+  );
+
+  it.each(process.getuid?.() === 0 ? [undefined, NOBODY] : [undefined])(
     'so can its terminal, and by /dev/tty (uid %s; undefined is ours)',
     async (uid) => {
       const home = mkdtempSync(join(tmpdir(), 'keywarden-terminal-'));

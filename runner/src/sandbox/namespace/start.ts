@@ -14,6 +14,7 @@ import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { Counts, type HelperEvent } from './counts.ts';
 import { endProcesses } from './leftovers.ts';
+import { type Outputs, openOutputs } from './outputs.ts';
 
 type Ended = Extract<HelperEvent, { event: 'exited' }>;
 
@@ -43,25 +44,28 @@ export async function startNamespace(
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
   if (!piped && layout.identity.kind === 'dropped') lendPipes();
+  const outputs = piped ? openOutputs(spec.folder) : null;
   const child = spawn(program, argv, {
     env: {},
     stdio: [
       piped ? (streams.stdin === null ? 'ignore' : 'pipe') : 'inherit',
-      piped ? 'pipe' : 'inherit',
-      piped ? 'pipe' : 'inherit',
+      ...(outputs?.theirs ?? (['inherit', 'inherit'] as const)),
       'pipe',
       'pipe',
       'pipe',
       counts.fd,
     ],
   });
+  outputs?.handedOver();
+  const read = outputs === null ? [] : [outputs.stdout, outputs.stderr];
   const pid = child.pid;
   if (pid === undefined) {
+    for (const stream of read) stream.destroy();
     const why = await new Promise<Error>((resolve) => child.once('error', resolve));
     counts.finish();
     throw new Failure(`the sandbox helper cannot be started: ${why.message}`, 'keywarden doctor');
   }
-  const watched = watch(child, groups, counts, layout);
+  const watched = watch(child, read, groups, counts, layout);
   const tell = (message: Buffer): void => {
     const life = descriptor(child, 4) as Writable;
     if (life.writable) life.write(message);
@@ -70,7 +74,7 @@ export async function startNamespace(
     await trace({ kind: 'process', pid, startTime: startTimeOf(pid) ?? '' });
     lay();
     events.phase?.('laid down');
-    if (piped) connect(child, streams);
+    if (piped && outputs !== null) connect(child.stdin, outputs, streams);
     // Before the environment, upon which all starts: so the terminal has its size when the agent looks.
     if (spec.tty && process.stdout.isTTY) tell(resizeMessage(process.stdout.columns, process.stdout.rows));
     const block = Object.entries(spec.env).map(([name, value]) => `${name}=${value}\0`);
@@ -78,6 +82,7 @@ export async function startNamespace(
     await watched.ready;
   } catch (error) {
     child.kill('SIGKILL');
+    for (const stream of read) stream.destroy();
     await endProcesses(spec.session, traces);
     throw error;
   }
@@ -88,7 +93,7 @@ export async function startNamespace(
     async kill() {
       tell(KILL_MESSAGE);
       await endProcesses(spec.session, traces);
-      await drain(child, watched.exited);
+      await drain(read, watched.exited);
     },
     resize: async (columns, rows) => tell(resizeMessage(columns, rows)),
   };
@@ -106,15 +111,14 @@ function lendPipes(): void {
 const STUCK_MS = 2_000;
 
 /** Whose reader is slow gets all; one that takes nothing does not keep a session past its end. */
-async function drain(child: ChildProcess, exited: Promise<Exit>): Promise<void> {
-  const outputs = [child.stdout, child.stderr].map((stream) => stream as Socket | null);
-  const taken = (): number => outputs.reduce((sum, stream) => sum + (stream?.bytesRead ?? 0), 0);
+async function drain(outputs: readonly Socket[], exited: Promise<Exit>): Promise<void> {
+  const taken = (): number => outputs.reduce((sum, stream) => sum + stream.bytesRead, 0);
   for (let before = -1; before !== taken(); ) {
     before = taken();
     const over = await Promise.race([exited.then(() => true), sleep(STUCK_MS, false, { ref: false })]);
     if (over) return;
   }
-  for (const stream of outputs) stream?.destroy();
+  for (const stream of outputs) stream.destroy();
   await exited;
 }
 
@@ -134,7 +138,13 @@ interface Watched {
   readonly exited: Promise<Exit>;
 }
 
-function watch(child: ChildProcess, groups: Cgroups, counts: Counts, layout: Layout): Watched {
+function watch(
+  child: ChildProcess,
+  outputs: readonly Socket[],
+  groups: Cgroups,
+  counts: Counts,
+  layout: Layout,
+): Watched {
   const ready = Promise.withResolvers<void>();
   const exited = Promise.withResolvers<Exit>();
   let ended: Ended | null = null;
@@ -148,7 +158,9 @@ function watch(child: ChildProcess, groups: Cgroups, counts: Counts, layout: Lay
       ready.resolve();
     } else if (event?.event === 'exited') ended = event;
   });
-  const allRead = new Promise<void>((resolve) => lines.once('close', resolve));
+  const allRead = Promise.all(
+    [lines, ...outputs].map((one) => new Promise<void>((resolve) => one.once('close', () => resolve()))),
+  );
   child.once('close', async (code, signal) => {
     await allRead;
     const outOfMemory = groups.outOfMemory();
@@ -184,21 +196,25 @@ function nameOfSignal(told: string): string {
   return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? told;
 }
 
-function connect(child: ChildProcess, streams: Extract<SandboxSpec['streams'], { kind: 'piped' }>): void {
-  if (streams.stdin !== null && child.stdin !== null) {
+function connect(
+  stdin: Writable | null,
+  outputs: Outputs,
+  streams: Extract<SandboxSpec['streams'], { kind: 'piped' }>,
+): void {
+  if (streams.stdin !== null && stdin !== null) {
     // The agent may leave its input unread.
-    child.stdin.on('error', () => {});
-    streams.stdin.pipe(child.stdin);
-    void finished(child.stdin).catch(() => streams.stdin?.unpipe());
+    stdin.on('error', () => {});
+    streams.stdin.pipe(stdin);
+    void finished(stdin).catch(() => streams.stdin?.unpipe());
   }
   for (const [from, to] of [
-    [child.stdout, streams.stdout],
-    [child.stderr, streams.stderr],
+    [outputs.stdout, streams.stdout],
+    [outputs.stderr, streams.stderr],
   ] as const) {
-    from?.pipe(to, { end: false });
+    from.pipe(to, { end: false });
     // A reader that has gone is a broken pipe to the agent, as it would be without us.
-    const lose = (): void => void from?.destroy();
+    const lose = (): void => void from.destroy();
     to.once('close', lose);
-    from?.once('close', () => to.off('close', lose));
+    from.once('close', () => to.off('close', lose));
   }
 }
