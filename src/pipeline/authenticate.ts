@@ -3,6 +3,7 @@ import { verifyToken } from '../capability/verify.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { keyParamOf } from '../policy/canonical-query.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
 import type { Authenticated, Call } from './call.ts';
 
@@ -21,5 +22,5 @@ export async function authenticate(call: Call, edge: Edge): Promise<Result<Authe
 const placesOf = (spec: CredentialSpec | null): TokenPlaces => ({
   header: spec?.scheme === 'header' ? spec.header.toLowerCase() : null,
   prefix: spec?.scheme === 'header' ? spec.prefix : '',
-  queryParam: spec?.scheme === 'query' ? spec.param : null,
+  queryParam: spec === null ? null : keyParamOf(spec),
 });

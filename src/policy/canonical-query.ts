@@ -30,7 +30,8 @@ const AUTH: ReadonlySet<string> = new Set([
 /**
  * The one form of a query for policy, log and wire: byte for byte as received, but for `" ' < >`, which the URL parser
  * below would escape anyway (escaping them here keeps what is judged and signed equal to what is sent), and without any
- * place for a credential: that of the policy's own scheme, where an SDK puts the capability token, and those of others.
+ * place for a credential: that of the policy's own scheme, where an SDK puts the capability token, a parameter named as its
+ * header is, and those of others.
  *
  * @param raw Without `?`; empty when there is none.
  */
@@ -40,7 +41,20 @@ export function canonicalQueryOf(raw: string, credential: CredentialSpec): Resul
   if (ILLEGAL.test(raw)) return err('it holds a space, a control character or a character outside ASCII');
   if (raw.split(/[&;]/).some((pair) => isMethodOverride(pair.split('=', 1)[0] as string)))
     return err('_method would change the method that the policy decides about');
-  const own = credential.scheme === 'query' ? looseName(credential.param) : null;
-  const query = withoutParams(raw, (name) => name === own || AUTH.has(name.replace(/[-_]/g, '')));
+  const param = keyParamOf(credential);
+  const own = param === null ? null : looseName(param);
+  const twin = credential.scheme === 'header' ? bare(credential.header.toLowerCase()) : null;
+  const query = withoutParams(raw, (name) => name === own || bare(name) === twin || AUTH.has(bare(name)));
   return ok(query.replace(ESCAPED_BY_URL, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`));
+}
+
+const bare = (name: string): string => name.replace(/[-_]/g, '');
+
+/**
+ * The query parameter in which a service takes its credential: that of the `query` scheme; and at Google's APIs `key`, which
+ * says the same as `x-goog-api-key`, and may win over it, so that a key of the agent's own would name another account to act in.
+ */
+export function keyParamOf(credential: CredentialSpec): string | null {
+  if (credential.scheme === 'query') return credential.param;
+  return credential.scheme === 'header' && credential.header.toLowerCase() === 'x-goog-api-key' ? 'key' : null;
 }

@@ -76,6 +76,27 @@ describe('threat 14: no place for a credential is left in the query that is judg
     expect(canonicalQueryOf('a=1&Sig=x', bearer)).toEqual({ ok: true, value: 'a=1&Sig=x' });
   });
 
+  it("nor, where the place is a header, a parameter of its name, by which the agent's own key could come along", () => {
+    const header = (name: string): CredentialSpec => ({
+      scheme: 'header',
+      header: name,
+      prefix: '',
+      secret: 'PAY_KEY',
+    });
+    for (const theirs of ['x-algolia-api-key=x', 'X_Algolia_API_Key=x', '%58-algolia-api-key'])
+      expect(canonicalQueryOf(`a=1&${theirs}`, header('X-Algolia-API-Key')), theirs).toEqual({
+        ok: true,
+        value: 'a=1',
+      });
+    expect(canonicalQueryOf('x-algolia-api-key=x', bearer)).toEqual({ ok: true, value: 'x-algolia-api-key=x' });
+    for (const theirs of ['key=AIzaOther', 'Key=x', '%6bey=x', 'key[]=x'])
+      expect(canonicalQueryOf(`alt=sse&${theirs}`, header('x-goog-api-key')), theirs).toEqual({
+        ok: true,
+        value: 'alt=sse',
+      });
+    expect(canonicalQueryOf('key=x', header('x-api-key'))).toEqual({ ok: true, value: 'key=x' });
+  });
+
   it.each(['key=x', 'token=x', 'page_token=x', 'api_keys=x', 'x=api_key', 'my_api_key=1', 'a=1&&b=2', 'a=1;b=2'])(
     '%s is another thing, and stays',
     (text) => {
