@@ -10,7 +10,7 @@ export type BodyKind = 'json' | 'form';
 /**
  * Reads a whole request body for the rules, so strictly that no other reader can see another value in it.
  *
- * JSON (`application/json`, `application/*+json`) by RFC 8259 with unique keys; `application/x-www-form-urlencoded` with
+ * JSON (`application/json`, `application/*+json`, AWS's `application/x-amz-json-1.0` and `-1.1`) by RFC 8259 with unique keys; `application/x-www-form-urlencoded` with
  * unique names. Only UTF-8, only uncoded, never in part. A form's fields are strings, flat, named as written
  * (`metadata[order]` is one name).
  *
@@ -67,6 +67,7 @@ export function bodyKindOf(contentType: string | null): Result<BodyKind, BodyRef
 
 function kindOfMediaType(type: string): BodyKind | null {
   if (type === 'application/x-www-form-urlencoded') return 'form';
-  if (type === 'application/json' || /^application\/[a-z0-9.-]+\+json$/.test(type)) return 'json';
+  if (type === 'application/json' || /^application\/(?:[a-z0-9.-]+\+json|x-amz-json-1\.[01])$/.test(type))
+    return 'json';
   return null;
 }

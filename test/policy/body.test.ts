@@ -93,8 +93,21 @@ describe('each refusal says why', () => {
   });
 
   it.each([
+    'application/x-amz-json-1.0',
+    'application/X-Amz-JSON-1.1; charset=utf-8',
+    'application/vnd.elasticsearch+json; compatible-with=9',
+    'application/merge-patch+json',
+  ])('content type %s is JSON, as strictly', (type) => {
+    expect(read('{"QueueUrl":"https://q/1"}', type)).toEqual({ ok: true, value: { QueueUrl: 'https://q/1' } });
+    expect(read('{"a":1,"a":2}', type)).toEqual({ ok: false, error: 'duplicate_key' });
+  });
+
+  it.each([
     [null, 'content_type_missing'],
     ['text/json', 'content_type_unsupported'],
+    ['application/x-amz-json-2.0', 'content_type_unsupported'],
+    ['application/x-amz-json-1.0+xml', 'content_type_unsupported'],
+    ['application/x-ndjson', 'content_type_unsupported'],
     [`application/json; a=${'x'.repeat(300)}`, 'content_type_unsupported'],
     ['application/json, application/json', 'content_type_ambiguous'],
     ['application/json; charset=latin1', 'charset_unsupported'],
