@@ -183,6 +183,9 @@ export interface ResponseFieldOptions extends PublicPlace {
  * of an uncoded body stay too, so that a client which checks them notices a redaction. Answers are sandboxed for browsers,
  * since on our origin there is the console.
  *
+ * An address on the service's own origin becomes ours, in whatever field it is the whole value: followed past us it would be
+ * a call without a rule and without a row, and would take the token there.
+ *
  * @returns The fields; or an `upstream_redirect_refused` fault when a 3xx points where the policy does not allow.
  */
 export function responseFields(upstream: Fields, options: ResponseFieldOptions): Result<FieldMap, Fault> {
@@ -190,7 +193,9 @@ export function responseFields(upstream: Fields, options: ResponseFieldOptions):
   const passed: FieldMap = new Map();
   for (const [name, value] of upstream) {
     if (hopByHop(name) || isUpstreamOnly(name) || (options.decoded && OF_CODED_BYTES.has(name))) continue;
-    passed.set(name, value);
+    // Where to go on with an upload or to ask for a result (`X-Goog-Upload-URL`, `Operation-Location`): an SDK goes there by itself.
+    const onItself = name !== 'location' && value.startsWith(options.origin);
+    passed.set(name, onItself ? referenceOf(value, options) : value);
   }
   if (!options.keepLength) passed.delete('content-length');
   // RFC 9110 §14.3: no range of the client's gets as far as the upstream, so that what it promises we would not keep.

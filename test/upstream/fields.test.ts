@@ -443,6 +443,24 @@ describe('response fields', () => {
       'content-location': 'http://127.0.0.1:8787/proxy/vendor/v1/a',
     });
   });
+  it.each(['x-goog-upload-url', 'operation-location', 'azure-asyncoperation', 'x-next'])(
+    'an address of the service in %s leads through the proxy, any other stays',
+    (name) => {
+      const ours = 'http://127.0.0.1:8787/proxy/vendor';
+      for (const [theirs, clients] of [
+        ['https://api.vendor.test/up?upload_id=1', `${ours}/up?upload_id=1`],
+        ['https://api.vendor.test', `${ours}/`],
+        ['https://api.vendor.test:443/up', `${ours}/up`],
+        ['https://api.vendor.test.evil.test/up', null],
+        ['https://api.vendor.test:8443/up', null],
+        ['https://api.vendor.test@evil.test/up', null],
+        ['https://api.vendor.test/a, https://api.vendor.test/b', null],
+        ['https://other.test/up', null],
+        ['see https://api.vendor.test/up', null],
+      ] as const)
+        expect(answered({ [name]: theirs }), theirs).toEqual({ ...SET, [name]: clients ?? theirs });
+    },
+  );
   it('UTF-8 in a reference is percent-encoded, and beside it stays as it came', () => {
     const link = '</v1/é>; rel="next"; title="é", <https://other.test/é>; rel="help"';
     expect(answered({ link, location: '/v1/é' }, { status: 302 })).toEqual({
