@@ -64,6 +64,9 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
       '# A=1',
       'export WIDGETS_KEY=sk_live_other',
       'B="sk_live_b" c',
+      'D=sk_live_d#of-it',
+      'E=#sk_live_e',
+      'F=sk_live_f#',
       "C='sk_live_c",
     ];
     place.file('vars.env', lines.join('\n'));
@@ -74,7 +77,10 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
       'vars.env:3: there is no name before the =',
       'vars.env:6: WIDGETS_KEY is set already in line 1',
       'vars.env:7: something follows the quoted value of B',
-      'vars.env:8: the quote before the value of C is never closed',
+      'vars.env:8: a # within the value of D, which has no quotes, begins a comment: quote it',
+      'vars.env:9: a # within the value of E',
+      'vars.env:10: a # within the value of F',
+      'vars.env:11: the quote before the value of C is never closed',
     ])
       expect(end.stderr).toContain(problem);
     expect(end.stderr).toMatch(/keywarden: hint: one NAME=value a line/);
@@ -92,8 +98,12 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
       'G=',
       'H=a=b==',
       'I="x\\ny"',
+      'J=x # said',
+      "K='x#y' # said",
+      'L= # nothing',
     ];
-    const read = { A: '1', B: 'two # words', C: '[{"id":"x"}]', D: 'one\nE=two', F: "it's", H: 'a=b==', I: 'x\ny' };
+    const quoted = { B: 'two # words', C: '[{"id":"x"}]', D: 'one\nE=two', F: "it's", I: 'x\ny', K: 'x#y' };
+    const read = { A: '1', H: 'a=b==', J: 'x', ...quoted };
     expect(readVars(place.file('lf.env', text.join('\n')))).toEqual(read);
     expect(readVars(place.file('crlf.env', text.join('\n').replaceAll('\n', '\r\n')))).toEqual(read);
   });

@@ -71,6 +71,12 @@ function entriesOf(text: string, file: string): Entry[] {
         continue;
       }
       at = last;
+    } else if (/\S#|^#\S/.test(first)) {
+      // dotenv ends the value there: half a credential would be used and looked for in answers.
+      problems.push(
+        `${file}:${line}: a # within the value of ${name}, which has no quotes, begins a comment: quote it`,
+      );
+      continue;
     }
     const before = entries.get(name);
     if (before === undefined) entries.set(name, { name, value: parseEnv(`${name}=${raw}`)[name] ?? '', line });
@@ -78,7 +84,7 @@ function entriesOf(text: string, file: string): Entry[] {
   }
   if (problems.length > 0)
     throw new Failure(problems.join('\n'), [
-      'one NAME=value a line, each name once; a comment begins with #, a value of several lines stands in quotes',
+      'one NAME=value a line, each name once; a comment begins with #; a value with a # or of several lines stands in quotes',
     ]);
   return [...entries.values()];
 }
