@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkCondition } from './conditions.ts';
+import { isCredentialField } from './facts.ts';
 import { originProblem } from './origin.ts';
 import { bytesOf, DURATION_PATTERN, millisecondsOf, RATE_PATTERN } from './quantity.ts';
 import { operationsOf } from './template.ts';
@@ -65,6 +66,22 @@ const fieldValue = patterned(
   'no header field value',
   'printable ASCII without spaces at its ends',
 );
+
+/** Shorter is a word, as in `X-Atlassian-Token: no-check`. */
+const SECRET_LENGTH = 16;
+
+/** Where an API wants a second key, this is the place that offers itself: the key would be in git, and in answers nobody would look for it. */
+function refuseSecrets(set: Readonly<Record<string, string>>, context: Context): void {
+  for (const [name, value] of Object.entries(set)) {
+    if (!isCredentialField(name.toLowerCase()) || value.length < SECRET_LENGTH) continue;
+    context.addIssue({
+      code: 'custom',
+      message: `'${name}' looks like a credential, and a policy never holds one`,
+      params: { fix: "remove it; a service's one secret is named under 'credential'" },
+      path: [name],
+    });
+  }
+}
 
 const duration = (max: string) =>
   spelt(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine(
@@ -326,6 +343,7 @@ export const serviceSchema = (allowLoopback: boolean) =>
           drop: z.array(fieldName).optional().describe('Request fields that are not forwarded.'),
           set: z
             .record(fieldName, fieldValue)
+            .superRefine(refuseSecrets)
             .optional()
             .describe('Request fields set unless the client sends its own. Never a secret.'),
         })

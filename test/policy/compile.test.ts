@@ -157,6 +157,13 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
       "did you mean 'bearer'?",
     ],
     ['an unknown error shape', serviceYaml(RIGHT, 'errors: stipe\n'), 4, 9, "did you mean 'stripe'?"],
+    [
+      'a second key among the headers to set',
+      serviceYaml(RIGHT, 'headers: { set: { x-a: b, DD-Application-Key: abcdef0123456789abcdef } }\n'),
+      4,
+      47,
+      "remove it; a service's one secret is named under 'credential'",
+    ],
     ['a header that the edge owns', serviceYaml(RIGHT, 'headers: { set: { Host: a } }\n'), 4, 19, 'remove it'],
     [
       'a line break in a header',
@@ -398,7 +405,7 @@ describe('shapes that people write', () => {
   r: { allow: ["GET|HEAD /a", { match: "* /b/{id}", when: params.id != "x" }], limit: 5/second }
   s: { allow: { match: POST /c }, limit: 1000/day, approval: required }
 `,
-      'max_body: 64KiB\ntimeout: 2m\nidle_timeout: 500ms\nheaders: { drop: [X-Debug], set: { Stripe-Version: "2026-01-01" } }\n',
+      'max_body: 64KiB\ntimeout: 2m\nidle_timeout: 500ms\nheaders: { drop: [X-Debug], set: { Stripe-Version: "2026-01-01", X-Atlassian-Token: no-check } }\n',
     );
     expect(policy.capabilities[0]?.allow.map(({ method, text, when }) => [method, text, when])).toEqual([
       ['GET', 'GET|HEAD /a', null],
