@@ -14,6 +14,7 @@ import {
 } from './cel-meaning.ts';
 import { childrenOf, fieldOf } from './cel-nodes.ts';
 import { LOOPS, rewritten } from './cel-rewrite.ts';
+import { mendOfCel, mendOfName } from './cel-slips.ts';
 import { type Facts, isCredentialField } from './facts.ts';
 import { problemOfPattern } from './pattern.ts';
 import { closestOf } from './spelling.ts';
@@ -121,12 +122,12 @@ export function checkCondition(text: string): Result<Condition, ConditionProblem
   try {
     parsed = written.parse(text);
   } catch (error) {
-    return err(problemOfCel(error));
+    return err(problemOfCel(text, error));
   }
   const uses = usesOf(parsed.ast);
   if (uses.problem !== null) return err(uses.problem);
   const types = parsed.check();
-  if (!types.valid) return err(problemOfCel(types.error));
+  if (!types.valid) return err(problemOfCel(text, types.error));
   if (types.type !== 'bool' && types.type !== 'dyn') {
     return err({
       message: `the condition is a ${types.type}, not a bool`,
@@ -136,7 +137,7 @@ export function checkCondition(text: string): Result<Condition, ConditionProblem
   }
   const run = strict.parse(rewritten(written.parse(text).ast));
   const evaluable = run.check();
-  if (!evaluable.valid) return err({ ...problemOfCel(evaluable.error), offset: 0 });
+  if (!evaluable.valid) return err({ ...problemOfCel(text, evaluable.error), offset: 0 });
   return ok({
     text,
     reads: uses.reads,
@@ -227,7 +228,7 @@ function patternProblem(pattern: unknown, offset: number): ConditionProblem | nu
   return problem === null ? null : { ...problem, offset };
 }
 
-function problemOfCel(error: unknown): ConditionProblem {
+function problemOfCel(text: string, error: unknown): ConditionProblem {
   const cel = error as { code?: string; summary?: string; range?: { start: number }; node?: { start?: number } };
   const message = cel.summary ?? 'the condition does not compile';
   const offset = cel.range?.start ?? cel.node?.start ?? 0;
@@ -236,9 +237,11 @@ function problemOfCel(error: unknown): ConditionProblem {
     const near = closestOf(unknown, VARIABLES);
     return {
       message: `unknown variable '${unknown}'`,
-      fix: near ? `did you mean '${near}'?` : `use ${VARIABLES.join(', ')}`,
+      fix: mendOfName(text, unknown, offset) ?? (near ? `did you mean '${near}'?` : `use ${VARIABLES.join(', ')}`),
       offset,
     };
   }
-  return { message, fix: 'see the CEL language definition and the variables in the policy guide', offset };
+  const fix =
+    mendOfCel(text, message, offset) ?? 'see the CEL language definition and the variables in the policy guide';
+  return { message, fix, offset };
 }
