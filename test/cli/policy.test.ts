@@ -28,6 +28,17 @@ cases:
     'bad/widgets.yaml',
     widgetPolicy('https://*.example.com').replace('alow', 'allow').replace('title: List', 'titel: List'),
   );
+  place.file(
+    'aws/queue.yaml',
+    `service: queue
+origin: https://sqs.eu-central-1.amazonaws.com
+credential: { scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET }
+capabilities:
+  send:
+    allow: POST /
+    when: headers["x-amz-target"] == "AmazonSQS.SendMessage" && body.QueueUrl.endsWith("/123/jobs")
+`,
+  );
   place.file('local/widgets.yaml', widgetPolicy('http://127.0.0.1:9'));
   place.file('local/tests/widgets.yaml', 'service: widgets\ncases: []\n');
 });
@@ -221,6 +232,28 @@ describe('keywarden policy explain', () => {
     const { code, stdout } = await explain('--can', 'widgets:list', '--json', 'GET', 'widgets/v1/../v1/widgets');
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ verdict: 'deny', denial: { kind: 'path_refused' } });
+  });
+
+  it('judges the header fields that it is given, and the body by their content type', async () => {
+    const send = (...args: string[]) =>
+      keywarden(
+        ['policy', 'explain', '--policies', 'aws', '--dev', '--agent', 'demo', '--can', 'queue:send', ...args],
+        at,
+      );
+    const target = ['--header', 'X-Amz-Target: AmazonSQS.SendMessage'];
+    const body = [
+      '--header',
+      'content-type: application/x-amz-json-1.0',
+      '--body',
+      '{"QueueUrl":"https://q/123/jobs"}',
+    ];
+    expect((await send(...target, ...body, 'POST', 'queue/')).code).toBe(0);
+    expect((await send(...body, 'POST', 'queue/')).code).toBe(1);
+    const twice = await send(...target, ...target, ...body, 'POST', 'queue/');
+    expect(twice.stdout).toContain('does not hold');
+    const wrong = await send('--header', 'X-Amz-Target', ...body, 'POST', 'queue/');
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain("Write a header field as 'name: value'.");
   });
 
   it('no path is wrong usage', async () => {

@@ -63,3 +63,13 @@ export function collectNames(text: string, before: readonly string[] = []): stri
   if (names.length === 0) throw new InvalidArgumentError('It names nothing.');
   return [...new Set([...before, ...names])];
 }
+
+/** A header field: its name in lower case, and its value. */
+export type HeaderField = readonly [name: string, value: string];
+
+/** Collects `--header 'name: value'`, as curl has it. */
+export function collectFields(text: string, before: readonly HeaderField[] = []): HeaderField[] {
+  const match = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e]*)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Write a header field as 'name: value'.");
+  return [...before, [(match[1] as string).toLowerCase(), (match[2] as string).trimEnd()]];
+}

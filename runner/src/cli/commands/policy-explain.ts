@@ -3,6 +3,7 @@ import type { Explanation, PolicyBundle } from '../../../../src/offline.ts';
 import { EXIT, Failure, usage } from '../../failure.ts';
 import { compileDirectory, offline } from '../../policy/compile.ts';
 import { inProject } from '../../project.ts';
+import type { HeaderField } from '../arguments.ts';
 import { harmless, note, print, printJson } from '../terminal.ts';
 
 export interface ExplainOptions {
@@ -10,6 +11,7 @@ export interface ExplainOptions {
   readonly can?: readonly string[];
   readonly body?: string;
   readonly contentType?: string;
+  readonly header?: readonly HeaderField[];
   readonly session?: string;
   readonly policies?: string;
   readonly dev?: boolean;
@@ -29,7 +31,6 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
   }
   const { service, target } = splitPath(path);
   const body = bodyOf(options.body);
-  const contentType = options.contentType ?? (body === null ? undefined : 'application/json');
   const bundle = await compileDirectory(options.policies ?? inProject('policies'), {
     allowLoopbackHttp: options.dev === true,
   });
@@ -43,7 +44,7 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
     can,
     agent: options.agent,
     session: options.session ?? null,
-    headers: new Map(contentType === undefined ? [] : [['content-type', contentType]]),
+    headers: headersOf(options, body !== null),
     body,
     now: Date.now(),
   };
@@ -52,6 +53,15 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
   else for (const line of explanation.words) print(harmless(line));
   for (const hint of await hintsOf(explanation, bundle)) note(hint);
   return explanation.verdict === 'allow' && explanation.notGrantable.length === 0 ? EXIT.ok : EXIT.negative;
+}
+
+/** As the edge sees them: a field sent twice is joined (RFC 9110 §5.3). */
+function headersOf({ header = [], contentType }: ExplainOptions, body: boolean): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (const [name, value] of header) headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value);
+  if (contentType !== undefined) headers.set('content-type', contentType);
+  else if (body && !headers.has('content-type')) headers.set('content-type', 'application/json');
+  return headers;
 }
 
 /** A token never carries a capability that no policy has. */

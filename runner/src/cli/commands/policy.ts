@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { inProject } from '../../project.ts';
-import { collectNames } from '../arguments.ts';
+import { collectFields, collectNames } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 import type { CheckOptions } from './policy-check.ts';
 import type { ExplainOptions } from './policy-explain.ts';
@@ -45,6 +45,7 @@ function explainCommand(setExit: SetExit): Command {
     .requiredOption('--agent <id>', 'who would call')
     .option('--can <capability>', 'what the token would allow; repeatable, several, or comma-separated', collectNames)
     .option('--body <text>', 'the body, or @file')
+    .option('--header <field>', "a header field that a condition asks for, 'name: value'; repeatable", collectFields)
     .option('--content-type <type>', "the body's type (default with --body: application/json)")
     .option('--session <id>', 'the session it would belong to')
     .option('--policies <dir>', "the policies (default: the project's policies/)")
@@ -58,7 +59,8 @@ Exit code 0 when it would be allowed, 1 when not.
 Examples:
   keywarden policy explain --agent demo --can stripe:read_balance GET /proxy/stripe/v1/balance
   keywarden policy explain --agent demo --can stripe:refund POST stripe/v1/refunds --body amount=100 \\
-    --content-type application/x-www-form-urlencoded`,
+    --content-type application/x-www-form-urlencoded
+  keywarden policy explain --agent demo --can sqs:send POST sqs/ --header 'x-amz-target: AmazonSQS.SendMessage'`,
     )
     .action(async (words: string[], options: ExplainOptions) => {
       const { explainPolicy } = await import('./policy-explain.ts');
