@@ -1,7 +1,7 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
-import { policyFolders } from '../policy/policy-files.ts';
+import { policyPlaces } from '../policy/policy-files.ts';
 import { takeLock } from '../state/lock.ts';
 import { openPrivateDirectory, writePrivateFile } from '../state/private-file.ts';
 import {
@@ -142,7 +142,7 @@ function running(
     }
   };
   const vars = input.varsFile === null ? [] : [input.varsFile];
-  const watched = (): string[] => [...policyFolders(input.policiesDir), ...vars];
+  const watched = (): string[] => [input.policiesDir, ...policyPlaces(input.policiesDir), ...vars];
   const unwatch = options.watch ? watchFiles(watched, reload) : () => {};
   const stopClock = startClock(runtime.crons, (cron, at) =>
     runtime.runScheduled(cron, at).catch((error: unknown) => {

@@ -1,11 +1,12 @@
-import { existsSync, type FSWatcher, statSync, watch } from 'node:fs';
+import { type FSWatcher, realpathSync, statSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
 /**
- * Calls `changed` shortly after any of the paths changed; never twice at the same time.
- * Files are watched through their directory, since editors replace them.
+ * Calls `changed` shortly after any of the paths changed, went or came back; never twice at the same time.
+ * Each is watched through the folder that holds it, since editors and checkouts replace what they write, and a folder from
+ * within as well; of a link, what it leads to, too.
  *
- * @param paths  Asked again after each change: there may be new folders.
+ * @param paths  Asked again after each change: there may be new folders. One that is gone for now should still be named.
  */
 export function watchFiles(paths: () => readonly string[], changed: () => Promise<void>, quietMs = 100): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -33,12 +34,21 @@ export function watchFiles(paths: () => readonly string[], changed: () => Promis
   };
   const watchers = new Map<string, FSWatcher>();
   const watchNew = (): void => {
-    for (const [path, watcher] of watchers) {
-      if (existsSync(path)) continue;
+    const wanted = new Map(
+      paths()
+        .flatMap((path) => [path, realOf(path)].flatMap(placesOf))
+        .map((one) => [one.key, one]),
+    );
+    for (const [key, watcher] of watchers) {
+      if (wanted.has(key)) continue;
       watcher.close();
-      watchers.delete(path);
+      watchers.delete(key);
     }
-    for (const path of paths()) if (!watchers.has(path)) watchers.set(path, watcherOf(path, poke));
+    for (const [key, place] of wanted) {
+      if (watchers.has(key)) continue;
+      const watcher = watcherOf(place, poke);
+      if (watcher !== null) watchers.set(key, watcher);
+    }
   };
   watchNew();
   return () => {
@@ -47,18 +57,43 @@ export function watchFiles(paths: () => readonly string[], changed: () => Promis
   };
 }
 
-function watcherOf(path: string, poke: () => void): FSWatcher {
-  const directory = isDirectory(path);
-  const watcher = watch(directory ? path : dirname(path), (_event, name) => {
-    if (directory || name === null || name === basename(path)) poke();
-  });
-  return watcher.on('error', () => {});
+/** A folder that is there, and which of its entries count; null: all of them. */
+interface Place {
+  readonly folder: string;
+  readonly entry: string | null;
+  /** With the folder's identity: a watcher stays with the folder that was there, not with one of the same name. */
+  readonly key: string;
 }
 
-function isDirectory(path: string): boolean {
+function placesOf(path: string): Place[] {
+  const within = placeOf(path, null);
+  const from = placeOf(dirname(path), basename(path));
+  return [within, from].filter((place) => place !== null);
+}
+
+function placeOf(folder: string, entry: string | null): Place | null {
+  const stat = statSync(folder, { throwIfNoEntry: false, bigint: true });
+  if (stat?.isDirectory() !== true) return null;
+  // The number alone may be given to the next one at once.
+  return { folder, entry, key: JSON.stringify([folder, entry, `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`]) };
+}
+
+function realOf(path: string): string {
   try {
-    return statSync(path).isDirectory();
+    return realpathSync(path);
   } catch {
-    return false;
+    return path;
+  }
+}
+
+function watcherOf({ folder, entry }: Place, poke: () => void): FSWatcher | null {
+  try {
+    const watcher = watch(folder, (_event, name) => {
+      if (entry === null || name === null || name === entry) poke();
+    });
+    return watcher.on('error', () => {});
+  } catch {
+    // Gone in the meantime: its own folder tells when it is back.
+    return null;
   }
 }

@@ -17,10 +17,14 @@ export function readPolicyFiles(directory: string): (PolicyFile | UnreadFile)[] 
   return listed(directory).files.map((one) => (typeof one === 'string' ? fileAt(directory, one) : one));
 }
 
-/** The directory and every folder below in which policies may stand, by their real paths; none while it cannot be read. */
-export function policyFolders(directory: string): string[] {
+/**
+ * The directory and every folder below in which policies may stand, by their real paths, and the policies that are links to
+ * files elsewhere; none while it cannot be read.
+ */
+export function policyPlaces(directory: string): string[] {
   try {
-    return [...listed(directory).folders];
+    const { folders, links } = listed(directory);
+    return [...folders, ...links];
   } catch (error) {
     if (error instanceof Failure) return [];
     throw error;
@@ -31,10 +35,11 @@ interface Listing {
   readonly files: (string | UnreadFile)[];
   /** A link may lead to one that was read already. */
   readonly folders: Set<string>;
+  readonly links: string[];
 }
 
 function listed(directory: string): Listing {
-  const listing: Listing = { files: [], folders: new Set() };
+  const listing: Listing = { files: [], folders: new Set(), links: [] };
   try {
     list(directory, '', listing);
   } catch (error) {
@@ -47,15 +52,18 @@ function listed(directory: string): Listing {
 
 function list(root: string, below: string, into: Listing): void {
   const folder = join(root, below);
-  const names = readdirSync(folder).sort();
+  const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   const real = realpathSync(folder);
   if (into.folders.has(real)) return;
   into.folders.add(real);
-  for (const each of names) {
+  for (const entry of entries) {
+    const each = entry.name;
     if (each.startsWith('.') || each === 'node_modules') continue;
     const name = below === '' ? each : `${below}/${each}`;
-    if (POLICY.test(each)) into.files.push(name);
-    else if (isFolder(join(root, name))) {
+    if (POLICY.test(each)) {
+      into.files.push(name);
+      if (entry.isSymbolicLink()) into.links.push(join(root, name));
+    } else if (isFolder(join(root, name))) {
       try {
         list(root, name, into);
       } catch (error) {
