@@ -122,11 +122,13 @@ function unionProblems(
 function wrongKind(expected: string, path: DocumentPath, source: YamlSource): PolicyProblem {
   const value = valueAt(source, path);
   if (value === null) return emptyField(path, source);
-  // `allow:GET /x`, without the space, is one text.
+  // `allow:GET /x`, without the space, is one text; a capability's name in the place of a list of them is none.
   const fix =
-    typeof value === 'string' && /^[a-z_]+:\S/.test(value)
-      ? "write a space after the ':'"
-      : (formOf(path) ?? `write ${articleOf(expected)}`);
+    expected === 'array' && typeof value === 'string' && /^[\w:*.-]{1,60}$/.test(value)
+      ? `write a list: [${/^\*/.test(value) ? `'${value}'` : value}]`
+      : typeof value === 'string' && /^[a-z_]+:\S/.test(value)
+        ? "write a space after the ':'"
+        : (formOf(path) ?? `write ${articleOf(expected)}`);
   return source.problemAt(path, `${nameOf(path)} is no ${wordOf(expected)}`, fix);
 }
 

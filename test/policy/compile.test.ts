@@ -232,6 +232,15 @@ describe('between files', () => {
       messages(['agents.yaml', 'agents:\n  - { id: "a b", may_hold: ["*"], max_ttl: 25h, ttl: 1m }\n']),
     ).toHaveLength(3);
   });
+  it.each([
+    ['x:r', 'write a list: [x:r]'],
+    ["'x:*'", 'write a list: [x:*]'],
+    ["'*'", "write a list: ['*']"],
+  ])('one capability, %s, where a list of them is wanted: the list is written out', (written, fix) => {
+    const agents = `agents:\n  - { id: a, may_hold: ${written} }\n`;
+    const compiled = compilePolicies([{ name: 'agents.yaml', text: agents }], { allowLoopbackHttp: false });
+    expect(compiled).toMatchObject({ ok: false, error: [{ message: "'may_hold' is no list", fix }] });
+  });
   it('a copy of a file is one problem', () => {
     expect(messages(['a.yaml', x], ['b.yaml', x])).toEqual([expect.stringContaining("the service 'x' is defined")]);
   });
