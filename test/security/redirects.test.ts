@@ -65,6 +65,23 @@ describe('threat 6: a redirect takes the credential nowhere', () => {
     },
   );
 
+  it('nor does an address in another field of the header, to which an SDK goes on by itself', async () => {
+    const target = '/v1/charges?upload_id=1';
+    world.upstream.handle(
+      answer(200, '', {
+        'x-goog-upload-url': `http://127.0.0.1:${world.upstream.port}${target}`,
+        'operation-location': `http://127.0.0.1:${evil.port}${target}`,
+      }),
+    );
+    const { headers } = await world.call('keyed', 'POST', '/echo/x?a=1&x-acme-key=theirs', { token, body: 'x' });
+    expect(headers['x-goog-upload-url']).toBe(`${world.edge.url}/proxy/keyed${target}`);
+    expect(headers['operation-location']).toBe(`http://127.0.0.1:${evil.port}${target}`);
+    expect(world.upstream.seen.map((one) => one.target)).toEqual(['/echo/x?a=1']);
+    world.upstream.forget();
+    expect((await world.call('keyed', 'PUT', target, { token, body: 'x' })).status).toBe(403);
+    expect(world.upstream.seen).toHaveLength(0);
+  });
+
   it('is rewritten to the address that a sandbox knows the edge by, and to no address of another host', async () => {
     const location = `http://127.0.0.1:${world.upstream.port}/v1/charges`;
     world.upstream.handle(answer(302, '', { location, link: '</v1/charges?page=2>; rel="next"' }));
