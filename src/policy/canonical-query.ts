@@ -23,8 +23,11 @@ const AUTH: ReadonlySet<string> = new Set([
   'oauthtoken',
   'bearertoken',
   'privatetoken',
+  'jobtoken',
+  'deploytoken',
   'authorization',
   'subscriptionkey',
+  'applicationkey',
 ]);
 
 /**
