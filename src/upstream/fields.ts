@@ -22,6 +22,8 @@ export interface RequestFieldOptions {
   readonly ranges: boolean;
   /** The capability token: a field that holds it travels no further, whatever its name. */
   readonly token?: string;
+  /** The service's rights. Where none of them asks a person, `Prefer: wait` is said to the upstream; unknown is as if one did. */
+  readonly capabilities?: readonly { readonly approval: object | null }[];
 }
 
 /**
@@ -54,7 +56,7 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
     if (!/^[\t\x20-\x7e]*$/.test(value))
       return err(refused(name, 'its value holds a character outside printable ASCII'));
     if (token !== undefined && value.includes(token)) continue;
-    const kept = name === 'prefer' ? withoutWait(value) : value;
+    const kept = name === 'prefer' && asksPeople(options) ? withoutWait(value) : value;
     if (kept === '' && value !== '') continue;
     count++;
     size += name.length + kept.length;
@@ -101,6 +103,9 @@ function refusalOf(incoming: Fields): Denial | null {
 }
 
 const refused = (header: string, why: string): Denial => ({ kind: 'header_refused', header, why });
+
+const asksPeople = ({ capabilities }: RequestFieldOptions): boolean =>
+  capabilities?.some(({ approval }) => approval !== null) ?? true;
 
 /** `Prefer` without `wait`, which is said to us (RFC 7240 §4.3). */
 function withoutWait(prefer: string): string {

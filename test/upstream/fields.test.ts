@@ -65,6 +65,15 @@ describe('request fields that pass', () => {
       prefer: 'respond-async, return=minimal',
     });
   });
+  it('Prefer keeps wait at a service where nobody is asked, but never the token', () => {
+    const nobody = { capabilities: [{ approval: null }, { approval: null }] };
+    expect(pass({ prefer: 'wait=60, return=minimal' }, nobody)).toEqual({
+      ...ALWAYS,
+      prefer: 'wait=60, return=minimal',
+    });
+    expect(pass({ prefer: 'wait=60, x=eyJ.T' }, { ...nobody, token: 'eyJ.T' })).toEqual(ALWAYS);
+    expect(pass({ prefer: 'wait=60' }, { capabilities: [{ approval: null }, { approval: {} }] })).toEqual(ALWAYS);
+  });
   it('ranges pass when the policy allows them', () => {
     expect(pass({ range: 'bytes=0-1', 'if-range': '"x"' }, { ranges: true })).toEqual({
       ...ALWAYS,
