@@ -256,6 +256,15 @@ describe('keywarden policy explain', () => {
     expect(wrong.stderr).toContain("Write a header field as 'name: value'.");
   });
 
+  it('the command that it offers can be pasted, whatever the directory is called', async () => {
+    place.file("it's bad/widgets.yaml", 'service: [');
+    const { stderr } = await keywarden(
+      ['policy', 'explain', '--policies', "it's bad", '--agent', 'demo', 'GET', 'widgets/'],
+      at,
+    );
+    expect(stderr).toMatch(/hint: to look again: keywarden policy check 'it'\\''s bad'\n/);
+  });
+
   it('no path is wrong usage', async () => {
     expect((await explain('GET')).code).toBe(2);
   });

@@ -1,4 +1,5 @@
 import { Failure } from '../failure.ts';
+import { shellWord } from '../shell-word.ts';
 import { checkOperatorKey, REMAKE_KEY } from '../state/keys.ts';
 import { readPrivateFile } from '../state/private-file.ts';
 import {
@@ -70,7 +71,10 @@ function fromState(state: StateDirectory): EdgeAddress {
       'keywarden dev makes one; or name another directory with --state DIR',
     );
   if (record === null)
-    throw new Failure(`no edge is running on ${state.path}`, `start it: keywarden dev --state ${state.path}`);
+    throw new Failure(
+      `no edge is running on ${state.path}`,
+      `start it: keywarden dev --state ${shellWord(state.path)}`,
+    );
   return {
     url: checkedUrl(record.url),
     operatorKey: checkOperatorKey(key, state.operatorKeyFile, REMAKE_KEY),

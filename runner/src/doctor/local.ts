@@ -5,6 +5,7 @@ import { missingSecrets } from '../edge/required-secrets.ts';
 import { readVars } from '../edge/vars.ts';
 import { Failure } from '../failure.ts';
 import { problemLine, tryCompileDirectory } from '../policy/compile.ts';
+import { shellWord } from '../shell-word.ts';
 import { checkSigningKey } from '../state/keys.ts';
 import { octal, readPrivateFile } from '../state/private-file.ts';
 import type { StateDirectory } from '../state/state-directory.ts';
@@ -14,7 +15,7 @@ import { broken, type Check, fine, skipped } from './check.ts';
 function wordsOf(problems: readonly PolicyProblem[], directory: string): [detail: string, mend: string] {
   const [first] = problems;
   const line = first === undefined ? '' : problemLine({ ...first, fix: '' });
-  const all = problems.length > 1 ? `; keywarden policy check ${directory} tells all` : '';
+  const all = problems.length > 1 ? `; keywarden policy check ${shellWord(directory)} tells all` : '';
   return [`${counted(problems.length, 'problem')}${all && ', the first'}: ${line}`, `${first?.fix ?? ''}${all}`];
 }
 

@@ -1,6 +1,7 @@
 import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
 import { counted } from '../counted.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { shellWord } from '../shell-word.ts';
 import { readPolicyFiles, shownName } from './policy-files.ts';
 
 export interface CompileOptions {
@@ -31,7 +32,7 @@ export async function compileDirectory(directory: string, options: CompileOption
   if (compiled.ok) return compiled.value;
   throw new Failure(
     `${counted(compiled.error.length, 'problem')} in the policies\n${compiled.error.map(problemLine).join('\n')}`,
-    `to look again: keywarden policy check ${directory}${options.allowLoopbackHttp ? ' --dev' : ''}`,
+    `to look again: keywarden policy check ${shellWord(directory)}${options.allowLoopbackHttp ? ' --dev' : ''}`,
     EXIT.failed,
   );
 }

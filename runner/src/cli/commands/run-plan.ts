@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { PlannedStep } from '../../sandbox/backend.ts';
 import type { Prepared } from '../../session/prepare.ts';
+import { shellWord } from '../../shell-word.ts';
 import { harmless, print, printJson } from '../terminal.ts';
 import type { RunOptions } from './run.ts';
 
@@ -51,9 +52,7 @@ export async function printPlan(
   for (const [name, value] of Object.entries(env)) print(harmless(`  env ${name}=${value}`));
   steps.forEach((step, i) => {
     print(harmless(`${String(i + 1).padStart(2)}. ${step.does}`));
-    if (step.argv !== undefined) print(harmless(`      ${step.argv.map(quoted).join(' ')}`));
+    if (step.argv !== undefined) print(harmless(`      ${step.argv.map(shellWord).join(' ')}`));
     if (step.request !== undefined) print(harmless(`      ${JSON.stringify(step.request)}`));
   });
 }
-
-const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
