@@ -1,5 +1,6 @@
 import { type FSWatcher, realpathSync, statSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { Failure } from '../failure.ts';
 
 /**
  * Calls `changed` shortly after any of the paths changed, went or came back; never twice at the same time.
@@ -92,8 +93,10 @@ function watcherOf({ folder, entry }: Place, poke: () => void): FSWatcher | null
       if (entry === null || name === null || name === entry) poke();
     });
     return watcher.on('error', () => {});
-  } catch {
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
     // Gone in the meantime: its own folder tells when it is back.
-    return null;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw new Failure(`cannot watch ${folder}: ${message}`, 'raise fs.inotify.max_user_watches, or give --no-watch');
   }
 }
