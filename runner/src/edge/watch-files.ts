@@ -97,6 +97,8 @@ function watcherOf({ folder, entry }: Place, poke: () => void): FSWatcher | null
     const { code, message } = error as NodeJS.ErrnoException;
     // Gone in the meantime: its own folder tells when it is back.
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    // To be passed through is enough for what lies below; a folder of policies itself has to be readable.
+    if (code === 'EACCES' && entry !== null) return null;
     throw new Failure(`cannot watch ${folder}: ${message}`, 'raise fs.inotify.max_user_watches, or give --no-watch');
   }
 }
