@@ -108,7 +108,10 @@ export class LedgerLog {
   /** What was decided about a request before, or null if it never came (or long ago). */
   decided(requestId: string): { readonly denial: string | null; readonly event: string } | null {
     for (const { wires, denials } of this.#mentions(requestId)) {
-      const row = rowsOfWires(wires).find((one) => one.requestId === requestId);
+      // Other rows tell of the request as well: that it was asked for, that a yes was used for it.
+      const row = rowsOfWires(wires).find(
+        (one) => one.requestId === requestId && (one.event === 'call.admitted' || one.event === 'call.denied'),
+      );
       if (row === undefined) continue;
       return { denial: denials === null ? null : (JSON.parse(denials)[requestId] ?? null), event: row.event };
     }
