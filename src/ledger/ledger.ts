@@ -170,7 +170,10 @@ export class Ledger extends DurableObject<LedgerEnv> {
     await this.#pusher.push();
     const ledger = this.#name();
     const through = Math.min(this.#pusher.pushed.through, ...this.#pusher.pushed.conflicts.map((seq) => seq - 1));
-    const found = await findCut(this.env.DB, ledger, this.#cut, through, before).catch((error) => err(reasonOf(error)));
+    const { seq, hash } = this.#head ?? emptyHead(ledger);
+    const found = await findCut(this.env.DB, ledger, this.#cut, through, before, { seq, hash }).catch((error) =>
+      err(reasonOf(error)),
+    );
     if (!found.ok) {
       this.#complain('ledger.prune_refused', found.error);
       return { rows: 0, more: false, refused: found.error };

@@ -19,6 +19,7 @@ const MAX_ROWS = 10_000;
  * @param from    The last cut, or null.
  * @param through The last row that may go: what D1 surely holds as the ledger wrote it.
  * @param before  Unix ms.
+ * @param head    The ledger's own last row.
  * @returns The new cut, or null when nothing is old enough; or what is wrong with the rows.
  */
 export async function findCut(
@@ -27,30 +28,38 @@ export async function findCut(
   from: ChainCut | null,
   through: number,
   before: number,
+  head: ChainCut,
 ): Promise<Result<ChainCut | null, string>> {
   const db = drizzle(database);
   const start = from ?? { seq: 0, hash: GENESIS_HASH };
   let cut = start;
+  let last = start;
   const end = Math.min(through, start.seq + MAX_ROWS);
-  const verifier = chainVerifier(ledger, { ledger, seq: end, hash: '', ...(from === null ? {} : { cut: from }) });
-  while (cut.seq < end) {
+  // The first row that stays is verified with them: its link tells whether they were all written anew.
+  const seen = Math.min(through, end + 1);
+  const verifier = chainVerifier(ledger, { ledger, seq: seen, hash: '', ...(from === null ? {} : { cut: from }) });
+  while (last.seq < seen) {
     const rows = (await db
       .select()
       .from(audit)
-      .where(and(eq(audit.ledger, ledger), gt(audit.seq, cut.seq), lte(audit.seq, end)))
+      .where(and(eq(audit.ledger, ledger), gt(audit.seq, last.seq), lte(audit.seq, seen)))
       .orderBy(asc(audit.seq))
       .limit(PAGE)) as AuditRow[];
-    const old = rows.findIndex((row) => row.at >= before);
-    for (const row of old < 0 ? rows : rows.slice(0, old)) {
+    const kept = rows.findIndex((row) => row.at >= before || row.seq > end);
+    if (kept === 0 && cut === start) return ok(null);
+    for (const [index, row] of rows.entries()) {
       const [problem] = verifier.take(row);
       if (problem !== undefined) return err(describeProblem(problem));
-      cut = { seq: row.seq, hash: row.hash };
+      last = { seq: row.seq, hash: row.hash };
+      if (index === kept) break;
+      cut = last;
     }
-    if (old >= 0) break;
-    if (rows.length === 0) return err(`rows from ${cut.seq + 1} on are missing`);
+    if (kept >= 0) break;
+    if (rows.length === 0) return err(`rows from ${last.seq + 1} on are missing`);
   }
-  if (cut.seq === start.seq) return ok(null);
-  const [problem] = verifier.finish({ ledger, ...cut, ...(from === null ? {} : { cut: from }) });
+  if (cut === start) return ok(null);
+  const known = last.seq === head.seq ? head : last;
+  const [problem] = verifier.finish({ ledger, ...known, ...(from === null ? {} : { cut: from }) });
   return problem === undefined ? ok(cut) : err(describeProblem(problem));
 }
 

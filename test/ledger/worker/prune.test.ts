@@ -1,10 +1,12 @@
-import { evictDurableObject, reset } from 'cloudflare:test';
+import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { canonicalRow, GENESIS_HASH, linkHash } from '../../../src/audit/chain.ts';
 import { exportLines, listRows, verifyStored } from '../../../src/audit/store.ts';
 import { verifyExport } from '../../../src/audit/verify.ts';
 import type { Env } from '../../../src/env.ts';
 import { flushAll } from '../../../src/ledger/client.ts';
 import type { ChainHead } from '../../../src/ledger/contract.ts';
+import { Ledger } from '../../../src/ledger/ledger.ts';
 import { prunePastRetention } from '../../../src/scheduled.ts';
 import { breakD1, callOf, env, ledgerName, ledgerOf, mendD1, migrate } from '../../support/ledger-world.ts';
 
@@ -54,6 +56,17 @@ describe('the retention', () => {
     expect(await seqs()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  it('removes what is older than said, nothing that is not, and says whether it came to the end', async () => {
+    await scheduler.wait(20);
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    const first = await env.DB.prepare('SELECT at FROM audit WHERE seq = 7').first<{ at: number }>();
+    expect(await ledgerOf().prune(first?.at ?? 0)).toEqual({ rows: 6, more: true, refused: null });
+    expect(await seqs()).toEqual([7, 8, 9]);
+    expect(await ledgerOf().prune(first?.at ?? 0)).toEqual({ rows: 0, more: false, refused: null });
+    expect(await verified()).toMatchObject({ ok: true });
+  });
+
   it('goes on from the last cut', async () => {
     await ledgerOf().prune(later());
     for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
@@ -86,6 +99,43 @@ describe('an attacker who can write to D1 cannot have the evidence removed', () 
     expect(answer.refused).toMatch(/row 3|row 6|missing/);
     expect(await seqs()).toEqual(before.length === 0 ? [] : await seqs());
     expect((await verified()).ok).toBe(false);
+  });
+
+  it.each([
+    ['all', 8, 9],
+    ['all that are old enough', 6, 7],
+  ])('rows that were written anew and chained well (%s): nothing is removed', async (_, count, first) => {
+    await scheduler.wait(20);
+    for (let i = 0; i < 2; i++) await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    const page = await listRows(env.DB, { agent: 'agent-1', limit: 100 });
+    if (!page.ok) throw new Error(page.error);
+    const rows = page.value.rows.toReversed();
+    let prevHash = GENESIS_HASH;
+    for (const row of rows.slice(0, count)) {
+      const hash = linkHash(prevHash, canonicalRow({ ...row, session: 'scapegoat' }));
+      await run(
+        `UPDATE audit SET session = 'scapegoat', prev_hash = '${prevHash}', hash = '${hash}' WHERE seq = ${row.seq}`,
+      );
+      prevHash = hash;
+    }
+    expect(await ledgerOf().prune(rows[first - 1]?.at ?? later())).toMatchObject({
+      rows: 0,
+      refused: expect.stringContaining('replaced'),
+    });
+    expect(await seqs()).toHaveLength(8);
+  });
+
+  it('a row that stands where the ledger puts its own is kept, with all that come after it', async () => {
+    await run("UPDATE audit SET agent = 'x' WHERE seq = 4");
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE pushed SET through = 3'));
+    await evictDurableObject(ledgerOf());
+    expect(await ledgerOf().prune(later())).toMatchObject({ rows: 3, refused: null });
+    expect((await env.DB.prepare('SELECT seq FROM audit ORDER BY seq').all()).results).toEqual([
+      { seq: 4 },
+      { seq: 5 },
+      { seq: 6 },
+    ]);
   });
 
   it('rows that are removed beyond the cut are missed', async () => {
@@ -122,6 +172,25 @@ describe('an interrupted removal', () => {
     await putBack(rows);
     expect(await verified()).toMatchObject({ ok: true });
     await ledgerOf().prune(Date.now() - 60_000);
+    expect((await seqs()).filter((seq) => seq <= 6)).toEqual([]);
+  });
+
+  it('is no tampering, either, when the rows are gone and nobody heard of it', async () => {
+    const prepare = (sql: string) => {
+      const statement = env.DB.prepare(sql);
+      if (!/^delete/i.test(sql)) return statement;
+      const run = async (): Promise<never> => {
+        await statement.bind(ledgerName(), 6).run();
+        throw new Error('the answer was lost');
+      };
+      return { bind: () => ({ run }) };
+    };
+    const said = await runInDurableObject(ledgerOf(), (_, state) =>
+      new Ledger(state, { ...env, DB: { prepare } as never }).prune(later()).then(() => '', String),
+    );
+    expect(said).toContain('Failed query: delete');
+    await evictDurableObject(ledgerOf());
+    expect(await verified()).toMatchObject({ ok: true });
     expect((await seqs()).filter((seq) => seq <= 6)).toEqual([]);
   });
 
