@@ -10,6 +10,7 @@ import {
   revoke,
   settle,
 } from '../../../src/ledger/client.ts';
+import { recordDenial } from '../../../src/pipeline/record.ts';
 import {
   breakD1,
   callOf,
@@ -116,6 +117,27 @@ it('a ledger that breaks is a fault that fails closed, never a throw', async () 
     error: { kind: 'fault', code: 'ledger_unavailable' },
   });
   expect((await admit(env, request)).ok).toBe(true);
+});
+
+it('a no that the ledger of the agent did not take is not said', async () => {
+  const gone = (): never => {
+    throw new Error('gone');
+  };
+  const call = {
+    env: { LEDGER: { idFromName: gone } },
+    request: new Request('https://edge.example/proxy/bank/v1/x'),
+    requestId: 'request-x',
+    service: 'bank',
+    rawPath: '/v1/x',
+    query: '',
+  };
+  const { principal, denial } = callOf({ denial: { kind: 'operation_unknown' } });
+  const said = (env: object) =>
+    recordDenial({ ...call, env } as never, { bundle: { hash: 'p' } } as never, denial as never, principal as never);
+  expect(await said(call.env)).toMatchObject({ kind: 'fault', code: 'ledger_unavailable' });
+  expect(await said(env)).toEqual({ kind: 'operation_unknown' });
+  await revoke(env, 'agent-1', { by: 'token', tokenId: 'token-1', until: 9e15 });
+  expect(await said(env)).toEqual({ kind: 'token_revoked', by: 'token' });
 });
 
 it('revocation and notes are durable when they return, also while D1 is down', async () => {

@@ -215,6 +215,41 @@ describe('an intent whose outcome never comes', () => {
     await ledgerOf().flush();
     expect(await events()).toEqual(['call.admitted', 'call.unknown', 'call.completed']);
   });
+
+  it('is one whose answer failed no more than one whose answer came', async () => {
+    const call = callOf();
+    await ledgerOf().admit(call);
+    const failed = outcomeOf(call.requestId, { event: 'call.failed', status: null, reason: 'upstream_timeout' });
+    await ledgerOf().record({ attempt: 0, outcomes: [failed], refused: [], notes: [] });
+    await overdue();
+    await alarm();
+    await ledgerOf().flush();
+    expect(await events()).toEqual(['call.admitted', 'call.failed']);
+  });
+
+  it('is closed once, and its late outcome taken once, though the log has forgotten it meanwhile', async () => {
+    const call = callOf();
+    await ledgerOf().admit(call);
+    await overdue();
+    await alarm();
+    const other = callOf();
+    await ledgerOf().admit(other);
+    const outcomes = [outcomeOf(other.requestId)];
+    await ledgerOf().record({ attempt: 0, outcomes, refused: [], notes: [] });
+    await ledgerOf().flush();
+    for (let round = 0; round < 2; round++) {
+      await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+      await alarm();
+      expect(await kept()).toBe(1);
+      await evictDurableObject(ledgerOf());
+      await alarm();
+    }
+    for (const attempt of [0, 1])
+      await ledgerOf().record({ attempt, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
+    await ledgerOf().flush();
+    const ofCall = (await stored()).filter((row) => row.request_id === call.requestId).map((row) => row.event);
+    expect(ofCall).toEqual(['call.admitted', 'call.unknown', 'call.completed']);
+  });
 });
 
 describe("a row that was planted in D1 where the ledger's own shall stand", () => {
