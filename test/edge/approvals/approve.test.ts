@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { CapabilitiesResponse } from '../../../src/protocol.ts';
 import { sleep } from '../../support/process.ts';
 import { ALL, BANK_KEY, eventsOf, startWorld, type World } from './world.ts';
 
@@ -59,6 +60,15 @@ describe('a held call (threat 24: what is approved is what is sent)', () => {
     });
     expect((await world.detail(pending.id)).state).toBe('used');
     expect((await world.edge.verify()).problems).toEqual([]);
+  });
+
+  it('is no surprise: the agent can look what a person must agree to', async () => {
+    const { token } = await newAgent();
+    const response = await fetch(`${world.edge.url}/v1/capabilities`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const { capabilities } = (await response.json()) as CapabilitiesResponse;
+    expect(capabilities.filter(({ approval }) => !approval).map(({ name }) => name)).toEqual(['bank:read']);
   });
 
   it('is not held when the condition does not ask for it', async () => {

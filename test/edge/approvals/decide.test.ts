@@ -82,6 +82,13 @@ describe('who may decide', () => {
     expect(byAdmin.status).toBe(200);
   });
 
+  it('the one person, or the role, that the policy names', async () => {
+    const [person, role] = [await ask('/v1/person'), await ask('/v1/role')];
+    expect(await codeOf(await world.decide('alice', person.id, 'approve'))).toBe('not_a_reviewer');
+    expect((await world.decide('bob', person.id, 'approve')).status).toBe(200);
+    expect((await world.decide('alice', role.id, 'approve')).status).toBe(200);
+  });
+
   it('not who asks: an operator of the agent’s name; nor, where kept apart, who minted its token', async () => {
     const token = await world.edge.mint('twin', ALL);
     const { approval } = await world.send(token, '/v1/payments', PAYMENT);
@@ -238,6 +245,15 @@ describe('what reviewers see (threat 26)', () => {
     expect(pattern?.value).toMatch(/… \[106 more characters not shown\]$/);
   });
 
+  it('the words of another reviewer, with nothing in them that deceives', async () => {
+    const { id } = await ask('/v1/payments');
+    await world.decide('alice', id, 'deny', { reason: ' no \u202e of course ' });
+    expect((await world.detail(id)).reason).toBe('no \\u{202e} of course');
+    const empty = await ask('/v1/payments');
+    await world.decide('alice', empty.id, 'deny', { reason: '  ' });
+    expect((await world.detail(empty.id)).reason).toBeNull();
+  });
+
   it('but not the values of the query for ever: the audit has the address without them (threat 4)', async () => {
     const { agent, token } = await newAgent();
     await world.send(token, '/v1/always?code=hunter2-in-the-query', PAYMENT);
@@ -282,6 +298,9 @@ describe('what reviewers see (threat 26)', () => {
     await world.decide('alice', ids[0] as string, 'deny');
     expect(await world.list(`&agent=${agent}&state=denied`)).toHaveLength(1);
     expect(await world.list(`&agent=${agent}&state=pending`)).toHaveLength(6);
+    const inRun = await world.edge.mint(agent, ALL, { session: 'run-of-the-list' });
+    const { approval } = await world.send(inRun, '/v1/payments', PAYMENT);
+    expect((await world.list(`&agent=${agent}&session=run-of-the-list`)).map((one) => one.id)).toEqual([approval]);
     expect((await world.as('audrey', '/v1/approvals?cursor=nonsense')).status).toBe(400);
     expect((await world.as('audrey', '/v1/approvals?state=maybe')).status).toBe(400);
   });

@@ -29,11 +29,15 @@ capabilities:
   brief: { allow: POST /v1/brief, approval: { ttl: 2s } }
   two: { allow: POST /v1/two, approval: { count: 2, ttl: 10m } }
   group: { allow: POST /v1/group, approval: { reviewers: finance } }
+  person: { allow: POST /v1/person, approval: { reviewers: bob } }
+  role: { allow: POST /v1/role, approval: { reviewers: approve } }
   apart: { allow: POST /v1/apart, approval: { separate: true } }
   many: { allow: POST /v1/many, approval: { alike: { count: 3, for: 10m, same: [path, query, body.to] } } }
 `;
 
-export const ALL = ['read', 'pay', 'always', 'brief', 'two', 'group', 'apart', 'many'].map((name) => `bank:${name}`);
+export const ALL = ['read', 'pay', 'always', 'brief', 'two', 'group', 'person', 'role', 'apart', 'many'].map(
+  (name) => `bank:${name}`,
+);
 
 export interface Sent {
   readonly status: number;
