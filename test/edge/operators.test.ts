@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuditListResponse } from '../../src/protocol.ts';
+import { rawRequest, sendRaw } from '../support/raw.ts';
 import { ALL, startWorld, type World } from './approvals/world.ts';
 
 let world: World;
@@ -109,6 +110,25 @@ describe('a session of the console', () => {
     ])
       expect(await lift(foreign as Record<string, string>), JSON.stringify(foreign)).toEqual([403, 'origin_refused']);
     expect((await fetch(`${world.edge.url}/v1/stops`, { headers: { cookie } })).status).toBe(200);
+    // There is room for five rows only, and the refusals took theirs.
+    await world.edge.audit();
+    expect((await fetch(session, { method: 'DELETE', headers: { ...own, cookie } })).status).toBe(204);
+    expect(await world.edge.audit({ event: 'console.signed_out' })).toMatchObject([{ operator: 'alice' }]);
+  });
+
+  it('is begun from our own page alone, and under TLS or on the same machine', async () => {
+    const body = JSON.stringify({ key: world.keyOf('alice') });
+    const origin = world.edge.url;
+    for (const foreign of [{ origin }, { 'x-keywarden-console': '1' }, { origin: 'https://evil.example' }]) {
+      const headers = { 'content-type': 'application/json', ...(foreign as Record<string, string>) };
+      const said = await fetch(`${origin}/v1/console/session`, { method: 'POST', headers, body });
+      expect([said.status, said.headers.get('set-cookie')], JSON.stringify(foreign)).toEqual([403, null]);
+    }
+    const fields = ['Host: edge', 'Origin: http://edge', 'X-Keywarden-Console: 1', `Content-Length: ${body.length}`];
+    const open = await sendRaw(world.edge.port, rawRequest('POST', '/v1/console/session', fields, body));
+    expect(open?.status).toBe(403);
+    expect(open?.body.toString()).toContain('tls_required');
+    expect(open?.headers).not.toHaveProperty('set-cookie');
   });
 });
 

@@ -48,6 +48,15 @@ const mint = async (body: unknown, key = world.edge.operatorKey) => {
   };
 };
 
+it('what a token says and no policy knows any more is told as unknown, and allows nothing', async () => {
+  const token = await signedByEdge(world, claimsFor(['bank:read', 'bank:gone', 'gone:read']));
+  const headers = { authorization: `Bearer ${token}` };
+  expect(await (await fetch(`${world.edge.url}/v1/capabilities`, { headers })).json()).toMatchObject({
+    capabilities: [{ name: 'bank:read' }],
+    unknown: ['bank:gone', 'gone:read'],
+  });
+});
+
 describe('two keys live, each under its kid', () => {
   const bySecond = (kid: string, can = ['bank:read']): Promise<string> =>
     new SignJWT(claimsFor(can)).setProtectedHeader({ alg: 'EdDSA', kid, typ: 'at+jwt' }).sign(previous.privateKey);
