@@ -27,6 +27,10 @@ credential: { scheme: bearer, secret: BANK_KEY }
 capabilities:
   read: { allow: 'GET|HEAD /status/{code}' }
   list: { allow: GET /list, limit: 100/day }
+  own: { allow: 'GET /of/{who}/200', when: params.who == agent }
+  run: { allow: 'GET /run/200', when: session == "run-1" }
+  late: { allow: 'GET /late/200', when: now > timestamp("2020-01-01T00:00:00Z") }
+  early: { allow: 'GET /early/200', when: now < timestamp("2020-01-01T00:00:00Z") }
 `,
       'agents.yaml': `agents:
   - { id: hasty, may_hold: ['bank:*'], limit: { rate: 10/day, burst: 3 } }
@@ -97,6 +101,15 @@ describe("an agent's own limit, of agents.yaml", () => {
     expect(((await told.json()) as CapabilitiesResponse).agent_limit).toMatchObject({ quota: 10, remaining: 0 });
     expect((await call(await edge.mint('patient', ['bank:read']), '/status/200')).status).toBe(200);
   });
+});
+
+it('a condition knows whose token it is, of which session, and what time it is', async () => {
+  const can = ['own', 'run', 'late', 'early'].map((name) => `bank:${name}`);
+  const [plain, inRun] = [await edge.mint('patient', can), await edge.mint('patient', can, { session: 'run-1' })];
+  const statusOf = async (token: string, path: string): Promise<number> => (await call(token, path)).status;
+  expect([await statusOf(plain, '/of/patient/200'), await statusOf(plain, '/of/hasty/200')]).toEqual([200, 403]);
+  expect([await statusOf(inRun, '/run/200'), await statusOf(plain, '/run/200')]).toEqual([200, 403]);
+  expect([await statusOf(plain, '/late/200'), await statusOf(plain, '/early/200')]).toEqual([200, 403]);
 });
 
 describe('Proxy-Status (RFC 9209) says who spoke', () => {

@@ -150,6 +150,20 @@ describe('threat 16: nothing hides behind the inspection limit', () => {
   });
 });
 
+describe('the record of a call whose body a rule has read', () => {
+  it('is bound to these very bytes, and says how many they were', async () => {
+    const bodies = ['{"amount":1}', '{"amount":2}', '{"amount":1}', '{"amount": 1}'];
+    const hashes: (string | null)[] = [];
+    for (const body of bodies) {
+      const response = await refund(body);
+      hashes.push((await rowOf(world, response, 'call.admitted')).request_hash);
+      expect(await rowOf(world, response, 'call.completed')).toMatchObject({ request_bytes: body.length });
+    }
+    expect(hashes[2]).toBe(hashes[0]);
+    expect(new Set(hashes).size).toBe(3);
+  });
+});
+
 describe('a body that does not come whole is never judged', () => {
   const JSON_TYPE = 'Content-Type: application/json';
   it.each([

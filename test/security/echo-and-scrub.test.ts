@@ -199,7 +199,9 @@ describe('threat 2: the key in every spelling', () => {
 
   it('in the status line, an early hint and a trailer', async () => {
     world.upstream.handle(garbage(`HTTP/1.1 200 OK ${BANK_KEY}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`));
-    expect((await get('bank')).wire.includes(BANK_KEY)).toBe(false);
+    const inStatusLine = await get('bank');
+    expect(inStatusLine.wire.includes(BANK_KEY)).toBe(false);
+    expect(await rowOf(world, inStatusLine, 'credential.echoed')).toMatchObject({ detail: { redactions: 1 } });
     world.upstream.handle(
       garbage(
         `HTTP/1.1 103 Early Hints\r\nlink: <${BANK_KEY}>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`,

@@ -94,6 +94,8 @@ describe('threat 13: no request smuggling', () => {
   it('a GET with a body is refused', async () => {
     const response = await world.call('bank', 'GET', '/v1/balance', { token, body: inner });
     await expectRefused(world, response, 400, 'header_refused');
+    const chunked = { token, fields: ['Transfer-Encoding: chunked'], body: '2\r\nhi\r\n0\r\n\r\n' };
+    await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', chunked), 400, 'header_refused');
   });
 
   it('h2c: neither the upgrade nor prior knowledge reaches the upstream', async () => {
