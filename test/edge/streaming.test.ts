@@ -30,6 +30,22 @@ capabilities:
       - match: GET|POST /v2/{rest+}
         when: method != "POST" || body.amount <= 5000
 `,
+      'brief.yaml': `service: brief
+origin: ${upstream.origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+timeout: 60s
+idle_timeout: 2s
+response: { scrub: false }
+capabilities:
+  all: { allow: 'GET /{rest+}' }
+`,
+      'hasty.yaml': `service: hasty
+origin: ${upstream.origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+timeout: 1s
+capabilities:
+  all: { allow: 'PUT /{rest+}' }
+`,
       's3.yaml': `service: s3
 origin: ${upstream.origin}
 credential: { scheme: sigv4, accessKeyId: AWS_ID, secretAccessKey: AWS_SECRET, region: eu-central-1, service: s3 }
@@ -44,7 +60,7 @@ capabilities:
       AWS_SECRET: 'wStreamingSecretK7MDENGbPxRfiCYTESTKEY01',
     },
   });
-  token = await edge.mint('streamer', ['bank:all', 's3:put']);
+  token = await edge.mint('streamer', ['bank:all', 'brief:all', 'hasty:all', 's3:put']);
 });
 afterEach(() => upstream.forget());
 afterAll(async () => {
@@ -95,6 +111,19 @@ describe('server-sent events', () => {
     expect((seen[2]?.at ?? 0) - (seen[0]?.at ?? 0)).toBeGreaterThan(500);
   });
 
+  it('pass one by one even when their length is told', async () => {
+    let next = (): void => undefined;
+    upstream.handle((_, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': 22 }).write('data: one\n\n');
+      next = () => void res.end('data: two\n\n');
+    });
+    const response = fetch(url('/v1/events'), { headers: headers() });
+    const reader = (await Promise.race([response, sleep(30_000)]))?.body?.getReader();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('data: one\n\n');
+    next();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('data: two\n\n');
+  });
+
   it('a slow upstream of unknown length is not gathered', async () => {
     upstream.handle(slow(['a', 'b'], { everyMs: 500 }));
     const started = Date.now();
@@ -113,6 +142,51 @@ describe('server-sent events', () => {
     );
     const text = await (await fetch(url('/v1/events'), { headers: headers() })).text();
     expect(text).toBe('data: [redacted]\n\ndata: sk_live_streaming-ended\n\n');
+  });
+});
+
+describe('silence', () => {
+  const brief = (path: string) => fetch(`${edge.proxy('brief')}${path}`, { headers: headers() });
+
+  it('in the middle of a small body of known length is the fault of the upstream, and soon noticed', async () => {
+    upstream.handle((_, res) => void res.writeHead(200, { 'content-length': 5 }).write('a'));
+    // Long before the minute in which an answer may begin.
+    const response = await Promise.race([brief('/stalled'), sleep(30_000)]);
+    expect(response?.status).toBe(504);
+    expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'upstream_timeout' });
+  });
+
+  it('of a client that takes its time is none of the upstream', async () => {
+    upstream.handle(download(64 * MIB));
+    const response = await brief('/file');
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    let bytes = (await reader.read()).value?.byteLength ?? 0;
+    await sleep(3_000);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) bytes += read.value.byteLength;
+    expect(bytes).toBe(64 * MIB);
+  });
+
+  it('during an upload is not yet that of the upstream, which answers when it has all of it', async () => {
+    upstream.handle(upload());
+    const chunk = 'x'.repeat(1_000_000);
+    for (const [framing, parts] of [
+      [`Content-Length: ${2 * chunk.length}`, [chunk, chunk]],
+      ['Transfer-Encoding: chunked', [`f4240\r\n${chunk}\r\n`, `f4240\r\n${chunk}\r\n0\r\n\r\n`]],
+    ] as const) {
+      const socket = connect(edge.port, '127.0.0.1');
+      const lines = ['PUT /proxy/hasty/file HTTP/1.1', 'Host: edge', `Authorization: Bearer ${token}`, framing];
+      socket.write(`${lines.join('\r\n')}\r\nConnection: close\r\n\r\n${parts[0]}`);
+      await sleep(1_500);
+      socket.end(parts[1]);
+      expect((await socket.setEncoding('latin1').toArray()).join('')).toMatch(/^HTTP\/1\.1 200 /);
+    }
+  });
+});
+
+describe('a policy that leaves the credential in answers', () => {
+  it('gets them as they are', async () => {
+    upstream.handle(answer(200, `the key is ${KEY}`));
+    expect(await (await fetch(`${edge.proxy('brief')}/x`, { headers: headers() })).text()).toBe(`the key is ${KEY}`);
   });
 });
 
