@@ -77,6 +77,7 @@ describe('one decision', () => {
     ['who minted the token may, unless kept apart', asked(), by('alice', { minted: true }), yes, T, 'approved'],
     ['who minted it may not', asked({ separate: true }), by('alice', { minted: true }), yes, T, 'requester'],
     ['the agent cannot, written otherwise', asked({ agent: 'bot' }), by('Bot'), yes, T, 'requester'],
+    ['nor with its name written otherwise itself', asked({ agent: 'Bot' }), by('bot'), yes, T, 'requester'],
     ['others may then', asked({ separate: true }), by('bob'), yes, T, 'approved'],
     ['not of the group', asked({ reviewers: 'finance' }), by('alice'), yes, T, 'not_a_reviewer'],
     ['not of the group: a no neither', asked({ reviewers: 'finance' }), by('alice'), no, T, 'not_a_reviewer'],
@@ -122,6 +123,9 @@ describe('one decision', () => {
     const denied = must(decided(asked(), by('alice'), no, T));
     expect(must(decided(denied, by('alice'), no, T + 1))).toBe(denied);
     expect(refusal(decided(denied, by('alice'), yes, T + 1))).toBe('decided');
+    const used = usedOnce(approved, 'r');
+    expect(must(decided(used, by('alice'), yes, T + 1))).toBe(used);
+    expect(refusal(decided(ended(approved, 'revoked'), by('alice'), yes, T + 1))).toBe('decided');
   });
 
   it('a yes never outlives the token that asked; a no does', () => {

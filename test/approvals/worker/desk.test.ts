@@ -1,73 +1,29 @@
 import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Ask, AskAnswer, DecideAnswer, Shown } from '../../../src/approvals/contract.ts';
 import { linkOf } from '../../../src/approvals/link.ts';
-import type { Decision, Question } from '../../../src/approvals/state.ts';
-import { breakD1, env, events, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
+import type { Question } from '../../../src/approvals/state.ts';
+import { ask, askOf, decide, desk, inLedger, pending, stateOf } from '../../support/desk-world.ts';
+import { breakD1, env, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
 afterEach(reset);
-
-const desk = () => env.APPROVALS.get(env.APPROVALS.idFromName('desk'));
-const questionOf = (more: Partial<Question> = {}): Question => ({
-  agent: 'agent-1',
-  session: 'session-1',
-  tokenId: 'token-1',
-  tokenIssuedAtMs: 1_000_000,
-  tokenExpiresAtMs: 9e15,
-  capability: 'bank:pay',
-  binding: 'binding-1',
-  alikeKey: null,
-  alikeCount: 0,
-  alikeForMs: 0,
-  count: 1,
-  ttlMs: 600_000,
-  reviewers: null,
-  separate: false,
-  ...more,
-});
-const SHOWN = { method: 'POST', url: 'https://bank.example/v1/payments?code=hunter2' } as Shown;
-let requests = 0;
-const askOf = (more: Partial<Question>, after: string | null): Ask => ({
-  question: questionOf(more),
-  shown: SHOWN,
-  requestId: `request-${++requests}`,
-  after,
-});
-const ask = async (more: Partial<Question> = {}, after: string | null = null): Promise<AskAnswer> =>
-  (await desk().ask(askOf(more, after))) as AskAnswer;
-const pending = async (more: Partial<Question> = {}): Promise<string> => {
-  const answer = await ask(more);
-  if (answer.kind !== 'pending') throw new Error(answer.kind);
-  return answer.id;
-};
-const decide = async (
-  id: string,
-  operator = 'alice',
-  { link = null, ...more }: Partial<Decision> & { link?: string | null } = {},
-): Promise<DecideAnswer> =>
-  (await desk().decide(
-    {
-      id,
-      decider: { operator, names: [operator], admin: false, minted: false },
-      decision: { verdict: 'approve', scope: 'once', via: 'api', reason: null, ...more },
-      link,
-    },
-    `request-${++requests}`,
-  )) as unknown as DecideAnswer;
-const stateOf = async (id: string) => (await desk().get(id))?.approval.state;
-const inLedger = async (): Promise<string[]> => {
-  await ledgerOf().flush();
-  return events();
-};
 
 describe('the desk', () => {
   it('has one question for one request, and a yes that stands in the chain before it counts', async () => {
     const id = await pending();
     expect(await pending()).toBe(id);
     expect((await desk().get(id))?.approval.asks).toBe(2);
+    await scheduler.wait(5);
     await decide(id);
-    expect(await ask()).toMatchObject({ kind: 'granted', grant: { id, uses: 1, asker: { tokenId: 'token-1' } } });
+    expect(await ask()).toEqual({
+      kind: 'granted',
+      grant: {
+        id,
+        uses: 1,
+        goodForMs: 600_000,
+        asker: { session: 'session-1', tokenId: 'token-1', issuedAtMs: 1_000_000 },
+      },
+    });
     expect(await inLedger()).toEqual(['approval.requested', 'approval.approved']);
   });
 

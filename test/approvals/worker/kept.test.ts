@@ -1,0 +1,151 @@
+import { reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { linkOf } from '../../../src/approvals/link.ts';
+import { Notes } from '../../../src/approvals/notes.ts';
+import { opened } from '../../../src/approvals/state.ts';
+import { ApprovalStore } from '../../../src/approvals/store.ts';
+import { ask, decide, desk, inLedger, pending, questionOf, stateOf } from '../../support/desk-world.ts';
+import { breakD1, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
+
+beforeEach(migrate);
+afterEach(reset);
+
+const inDesk = <T>(work: (storage: DurableObjectStorage) => T | Promise<T>): Promise<T> =>
+  runInDurableObject(desk(), (_, { storage }) => work(storage)) as Promise<T>;
+const nextAlarm = (): Promise<number | null> => inDesk((storage) => storage.getAlarm());
+
+describe('a note for the chain', () => {
+  /** Two notes of one agent, and ledgers that are asked by way of `before` and `after`. */
+  const drained = (between: (send: () => Promise<unknown>, nth: number) => Promise<unknown>) =>
+    inDesk(async (storage) => {
+      const store = new ApprovalStore(storage.sql);
+      const attempts: number[] = [];
+      const record = (events: never) => {
+        attempts.push((events as { attempt: number }).attempt);
+        return between(() => ledgerOf().record(events), attempts.length);
+      };
+      const ledgers = { idFromName: () => null, get: () => ({ record }) } as never;
+      let stuck = 0;
+      const notes = new Notes(store, ledgers, () => (stuck += 1));
+      const approval = opened('approval-1', questionOf(), Date.now());
+      const add = (request: string) => notes.add(approval, 'approval.requested', request, null, {});
+      add('request-a');
+      return { notes, add, attempts, waiting: () => store.notes().length, stuck: () => stuck };
+    });
+
+  it('whose answer was lost is sent again as a repetition, and stands there once', async () => {
+    const { notes, attempts, waiting, stuck } = await drained(async (send, nth) => {
+      const answer = await send();
+      if (nth === 1) throw new Error('lost');
+      return answer;
+    });
+    await inDesk(async () => {
+      expect([...(await notes.drain())]).toEqual(['agent-1']);
+      expect([...(await notes.drain())]).toEqual([]);
+      expect([attempts, waiting(), stuck()]).toEqual([[0, 1], 0, 1]);
+    });
+    expect(await inLedger()).toEqual(['approval.requested']);
+  });
+
+  it('is sent by one at a time: what comes meanwhile goes next, and nothing twice', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { notes, add, attempts } = await drained(async (send, nth) => {
+      if (nth === 1) await gate.promise;
+      return send();
+    });
+    await inDesk(async () => {
+      const first = notes.drain();
+      add('request-b');
+      const second = notes.drain();
+      await scheduler.wait(20);
+      expect(attempts).toEqual([0]);
+      gate.resolve();
+      await Promise.all([first, second]);
+    });
+    expect(attempts).toEqual([0, 0]);
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.requested']);
+  });
+
+  it('that the ledger could not take goes there by itself, soon', async () => {
+    const id = await pending();
+    await ledgerOf().flush();
+    await breakD1();
+    const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
+    await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+    await decide(id);
+    expect(await nextAlarm()).toBeLessThan(Date.now() + 60_000);
+    await migrate();
+    await ledgerOf().flush();
+    await runDurableObjectAlarm(desk());
+    expect((await inLedger()).filter((event) => event.startsWith('approval.'))).toEqual(['approval.approved']);
+  });
+});
+
+describe('what the desk does by itself', () => {
+  it('it does again: each question has its alarm', async () => {
+    await pending({ ttlMs: 100 });
+    await scheduler.wait(150);
+    await runDurableObjectAlarm(desk());
+    await pending({ binding: 'binding-2' });
+    expect(await nextAlarm()).not.toBeNull();
+  });
+
+  it('a yes that nobody has used comes to its end, and the chain tells', async () => {
+    const id = await pending();
+    await decide(id);
+    await inDesk((storage) => void storage.sql.exec('UPDATE approvals SET expires_at = 1'));
+    await runDurableObjectAlarm(desk());
+    expect(await stateOf(id)).toBe('expired');
+    expect(await inLedger()).toEqual(['approval.requested', 'approval.approved', 'approval.expired']);
+  });
+
+  it('a link that was used stays so when it has tidied up', async () => {
+    const id = await pending({ count: 2 });
+    const nonce = '99999999-8888-4777-8666-555555555555';
+    const link = linkOf('a secret of more than thirty-two characters', id, nonce, Date.now() + 60_000);
+    expect((await decide(id, 'alice', { link })).kind).toBe('ok');
+    await runDurableObjectAlarm(desk());
+    expect(await decide(id, 'bob', { link })).toEqual({ kind: 'link_used' });
+  });
+});
+
+describe('of what was asked long ago', () => {
+  it('more than an hour ago nothing counts against the bound of an hour', async () => {
+    for (const binding of ['a', 'b', 'c', 'd', 'e'])
+      await decide(await pending({ binding }), 'alice', { verdict: 'deny' });
+    expect(await ask({ binding: 'f' })).toMatchObject({ kind: 'flood', bound: 'hourly' });
+    await inDesk((storage) => void storage.sql.exec('UPDATE approvals SET created_at = created_at - 3600001'));
+    expect(await ask({ binding: 'f' })).toMatchObject({ kind: 'pending' });
+  });
+
+  it('and the same, however often, the newest counts', async () => {
+    await desk().used(await pending(), 'request');
+    await inDesk(({ sql }) => {
+      const old =
+        "SELECT id || '-' || ?1, agent, session, binding, alike_key, 'used', created_at - 86400000 - ?1, expires_at";
+      for (let i = 0; i < 30; i++)
+        sql.exec(
+          `INSERT INTO approvals ${old}, replace(approval, '"pending"', '"used"'), shown FROM approvals LIMIT 1`,
+          i,
+        );
+    });
+    const id = await pending();
+    expect(await pending(), 'it is asked once').toBe(id);
+    await decide(id);
+    expect(await ask()).toMatchObject({ kind: 'granted', grant: { id } });
+  });
+
+  it('the list is of one session where one is asked for, and goes on after what was seen', async () => {
+    const ids = [];
+    for (const binding of ['a', 'b', 'c'])
+      ids.push(await pending({ binding, session: binding === 'b' ? 's-2' : 's-1' }));
+    const list = async (more: object) => {
+      const query = { state: null, agent: null, session: null, limit: 10, before: null, ...more };
+      return (await desk().list(query)).map((one) => one.approval);
+    };
+    expect((await list({ session: 's-2' })).map(({ id }) => id)).toEqual([ids[1]]);
+    const [first, ...rest] = await list({});
+    const before = { at: first?.createdAt ?? 0, id: first?.id ?? '' };
+    expect((await list({ before })).map(({ id }) => id)).toEqual(rest.map(({ id }) => id));
+  });
+});
