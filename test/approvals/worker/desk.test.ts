@@ -2,7 +2,7 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { linkOf } from '../../../src/approvals/link.ts';
 import type { Question } from '../../../src/approvals/state.ts';
-import { ask, askOf, decide, desk, inLedger, pending, stateOf } from '../../support/desk-world.ts';
+import { ask, askOf, decide, desk, inLedger, pending, stateOf } from '../../support/ledger-desk.ts';
 import { breakD1, env, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);

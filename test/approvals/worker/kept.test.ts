@@ -4,7 +4,7 @@ import { linkOf } from '../../../src/approvals/link.ts';
 import { Notes } from '../../../src/approvals/notes.ts';
 import { opened } from '../../../src/approvals/state.ts';
 import { ApprovalStore } from '../../../src/approvals/store.ts';
-import { ask, decide, desk, inLedger, pending, questionOf, stateOf } from '../../support/desk-world.ts';
+import { ask, decide, desk, inLedger, pending, questionOf, stateOf } from '../../support/ledger-desk.ts';
 import { breakD1, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
