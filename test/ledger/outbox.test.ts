@@ -58,3 +58,29 @@ it('its memory is bounded, and what did not fit is counted', () => {
   expect(box.size).toBe(MAX_OUTCOMES);
   expect(box.dropped).toBe(5);
 });
+
+it('one that is put twice, or confirmed by two who took it, is counted once', () => {
+  const box = createOutbox();
+  box.put('a', outcome('1'));
+  box.put('a', outcome('1'));
+  expect(box.size).toBe(1);
+  box.put('a', outcome('2'));
+  const slow = box.take('a', 1, 1000);
+  const next = box.take('a', 1, 1001 + TAKER_PATIENCE_MS);
+  expect(ids(next)).toEqual(ids(slow));
+  box.confirm('a', next);
+  box.confirm('a', slow);
+  expect(box.size).toBe(1);
+  box.giveBack('a', slow);
+  expect(ids(box.take('a', 10, 1002 + TAKER_PATIENCE_MS))).toEqual(['2']);
+});
+
+it('a ledger is to be asked as long as one outcome for it is with nobody', () => {
+  const box = createOutbox();
+  box.confirm('a', []);
+  for (const id of ['1', '2']) box.put('a', outcome(id));
+  box.take('a', 1, 1000);
+  expect(box.ledgers(1000)).toEqual(['a']);
+  box.take('a', 1, 1000);
+  expect(box.ledgers(1000)).toEqual([]);
+});
