@@ -301,7 +301,8 @@ describe('what reviewers see (threat 26)', () => {
     const inRun = await world.edge.mint(agent, ALL, { session: 'run-of-the-list' });
     const { approval } = await world.send(inRun, '/v1/payments', PAYMENT);
     expect((await world.list(`&agent=${agent}&session=run-of-the-list`)).map((one) => one.id)).toEqual([approval]);
-    expect((await world.as('audrey', '/v1/approvals?cursor=nonsense')).status).toBe(400);
+    for (const cursor of ['nonsense', btoa('[1]'), btoa('["1","x"]'), btoa('[1,2]'), btoa('{}'), btoa('null')])
+      expect((await world.as('audrey', `/v1/approvals?cursor=${cursor.replaceAll('=', '')}`)).status, cursor).toBe(400);
     expect((await world.as('audrey', '/v1/approvals?state=maybe')).status).toBe(400);
   });
 });

@@ -161,6 +161,22 @@ it('a note that a full ledger does not take is a fault', async () => {
   });
 });
 
+it('of many ledgers a reader gets all', async () => {
+  const agents = Array.from({ length: 20 }, (_, i) => `agent-${i}`);
+  await Promise.all(agents.map((agent) => admit(env, callOf({ agent }))));
+  const answers = await flushAll(env);
+  expect(answers.ok && answers.value.map(({ head }) => head.ledger).sort()).toEqual(agents.map(ledgerName).sort());
+  expect(await events()).toHaveLength(20);
+});
+
+it('the directory is read to its end, page by page', async () => {
+  const all = Array.from({ length: 2_500 }, (_, i) => ({ ledger: `l${10_000 + i}` }));
+  const list = async ({ after, limit }: { after: string; limit: number }) =>
+    all.filter(({ ledger }) => ledger > after).slice(0, limit);
+  const directory = { DIRECTORY: { idFromName: () => null, get: () => ({ list }) } as never };
+  expect(await listLedgers(directory)).toEqual({ ok: true, value: all });
+});
+
 it('ledgers that wait can be told from those that rest', async () => {
   await admit(env, callOf());
   expect(await listLedgers(env)).toMatchObject({ ok: true, value: [{ agent: 'agent-1' }] });

@@ -180,6 +180,20 @@ describe('the list', () => {
     expect(page.ok && page.value.rows.length).toBe(count);
   });
 
+  it.each([
+    ['session', 'session-2'],
+    ['service', 'bank'],
+    ['capability', 'bank:pay'],
+    ['requestId', 'request-of-the-filter'],
+  ])('filters by %s alone', async (name, value) => {
+    const call = callOf({ requestId: 'request-of-the-filter' });
+    const fields = { ...call.call, session: 'session-2', service: 'bank', capability: 'bank:pay' };
+    await ledgerOf('agent-1').admit({ ...call, call: fields });
+    await ledgerOf('agent-1').flush();
+    const page = await listRows(env.DB, { [name]: value, limit: 100 });
+    expect(page.ok && page.value.rows.map((one) => one.requestId)).toEqual(['request-of-the-filter']);
+  });
+
   it.each(['x', '', 'e30', btoa('[1,2,3]'), btoa('["x","y","z"]')])(
     'refuses a cursor it never gave (%s)',
     async (cursor) => {
