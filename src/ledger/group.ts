@@ -102,13 +102,19 @@ export function recordUnknown(draft: GroupDraft, basis: GroupBasis, requestId: s
 }
 
 export function recordRefused(draft: GroupDraft, basis: GroupBasis, refused: RefusedCall, repeated: boolean): void {
-  if (repeated && basis.has(refused.requestId, 'call.denied')) return;
+  if (repeated && stands(draft, basis, refused.requestId, 'call.denied')) return;
   append(draft, basis, deniedRow(refused.requestId, refused.call, refused.denial), JSON.stringify(refused.denial));
 }
 
 export function recordNote(draft: GroupDraft, basis: GroupBasis, note: LedgerNote, repeated: boolean): void {
-  if (repeated && basis.has(note.requestId, note.event)) return;
+  if (repeated && stands(draft, basis, note.requestId, note.event)) return;
   append(draft, basis, noteRow(note), null);
+}
+
+/** Whether there is such a row already: in the log, or in this group, in which both sends may have met. */
+function stands(draft: GroupDraft, basis: GroupBasis, requestId: string, event: string): boolean {
+  const same = (entry: LogEntry): boolean => entry.requestId === requestId && entry.event === event;
+  return draft.entries.some(same) || basis.has(requestId, event);
 }
 
 /** Whether the ledger takes no further rows but the outcomes of what it admitted. */
@@ -133,7 +139,7 @@ function append(
   const seq = draft.head.seq + 1;
   const at = Math.max(rate.clock, Math.min(Math.floor(happenedAt) || 0, basis.now));
   const { hash, wire } = linkRow(ledger, seq, at, content, prevHash);
-  const entry: LogEntry = { seq, at, requestId: content.requestId, wire, denial };
+  const entry: LogEntry = { seq, at, event: content.event, requestId: content.requestId, wire, denial };
   draft.head = { ledger, seq, hash, rate: { clock: at, tats: rate.tats } };
   draft.entries.push(entry);
   return entry;

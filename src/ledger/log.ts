@@ -33,6 +33,7 @@ export interface OpenEntry {
 export interface LogEntry {
   readonly seq: number;
   readonly at: number;
+  readonly event: string;
   readonly requestId: string;
   readonly wire: string;
   /** The denial as JSON, for a repeated send; null for an admitted call and for what is no call. */

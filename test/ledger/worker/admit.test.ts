@@ -243,6 +243,32 @@ describe('what needs no admission', () => {
     ]);
   });
 
+  it('both sends of a note, or of a refused call, in one group are one row', async () => {
+    const sent = (attempt: number) => ({
+      attempt,
+      outcomes: [],
+      refused: [refusedOf('r')],
+      notes: [noteOf('n', 'agent-1')],
+    });
+    await ledgerOf().admit(callOf());
+    await runInDurableObject(ledgerOf(), (ledger) =>
+      Promise.all([ledger.record(sent(0)), ledger.record(sent(1)), ledger.record(sent(2))]),
+    );
+    await ledgerOf().flush();
+    expect(await events()).toEqual(['call.admitted', 'call.denied', 'token.minted']);
+  });
+
+  it('what was refused to an operator or a session is a no in its row', async () => {
+    const notes = (['token.refused', 'operator.denied', 'token.minted'] as const).map((event) => ({
+      ...noteOf(event),
+      event,
+    }));
+    const operators = stubOf(ledgerNameOf({ kind: 'operators' }));
+    await operators.record({ attempt: 0, outcomes: [], refused: [], notes });
+    await operators.flush();
+    expect((await stored()).map((row) => row.decision)).toEqual(['deny', 'deny', null]);
+  });
+
   it('outcomes for a ledger that was never used make no ledger', async () => {
     const answer = await ledgerOf('nobody').record({ attempt: 0, outcomes: [outcomeOf('x')], refused: [], notes: [] });
     expect(answer).toEqual({

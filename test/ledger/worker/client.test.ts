@@ -22,6 +22,7 @@ import {
   noteOf,
   oneAnHour,
   outcomeOf,
+  refusedOf,
 } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
@@ -151,8 +152,14 @@ it('revocation and notes are durable when they return, also while D1 is down', a
   expect(await flushAll(env)).toMatchObject({ ok: true, value: [{ waitingRows: 1 }, { waitingRows: 1 }] });
 });
 
-it('a note that a full ledger does not take is a fault', async () => {
+it('a note or a refused call that a full ledger does not take is a fault', async () => {
   await breakD1();
+  const refused = Array.from({ length: 300 }, (_, i) => refusedOf(`r${i}`));
+  expect((await record(env, { kind: 'anonymous' }, { refused })).ok).toBe(true);
+  expect(await record(env, { kind: 'anonymous' }, { refused: [refusedOf('one too many')] })).toMatchObject({
+    ok: false,
+    error: { code: 'ledger_full' },
+  });
   const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`));
   expect((await record(env, { kind: 'operators' }, { notes })).ok).toBe(true);
   expect(await record(env, { kind: 'operators' }, { notes: [noteOf('one too many')] })).toMatchObject({

@@ -49,6 +49,13 @@ describe('what the disk does not take', () => {
     expect(await seqs()).toEqual([1]);
   });
 
+  it('is not the charge: what was used stays used when the ledger has tidied up', async () => {
+    await ledgerOf().admit(callOf({ limits: [perHour(1)] }));
+    await ledgerOf().flush();
+    await runDurableObjectAlarm(ledgerOf());
+    expect((await ledgerOf().admit(callOf({ limits: [perHour(1)] }))).effect).toBe('denied');
+  });
+
   it('leaves by itself once D1 has it, though nobody calls any more', async () => {
     const call = callOf();
     await ledgerOf().admit(call);

@@ -147,6 +147,22 @@ describe('while D1 is down', () => {
     expect(await stored()).toHaveLength(1);
   });
 
+  it('it is asked more and more rarely', async () => {
+    await breakD1();
+    await ledgerOf().admit(callOf());
+    const waits: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const next = await runInDurableObject(ledgerOf(), async (ledger, { storage }) => {
+        await ledger.alarm();
+        return storage.getAlarm();
+      });
+      waits.push((next ?? 0) - Date.now());
+    }
+    // Two seconds, four, eight, sixteen: but for what this machine took.
+    expect(waits[3]).toBeGreaterThan((waits[0] ?? 0) + 5_000);
+    expect(waits[3]).toBeLessThanOrEqual(30_000);
+  });
+
   it('a full ledger admits nothing and charges nothing, still takes the outcomes of what it admitted, and recovers', async () => {
     await breakD1();
     const calls = Array.from({ length: 320 }, () => callOf());
