@@ -124,12 +124,33 @@ describe('a session of the console', () => {
       const said = await fetch(`${origin}/v1/console/session`, { method: 'POST', headers, body });
       expect([said.status, said.headers.get('set-cookie')], JSON.stringify(foreign)).toEqual([403, null]);
     }
+    // There is room for five rows only.
+    await world.edge.audit();
+    const own = { origin, 'x-keywarden-console': '1' };
+    for (const [wrong, code] of [
+      [{ key: 'x'.repeat(40) }, 'operator_key_invalid'],
+      [{ link: 'x'.repeat(43) }, 'sign_in_link_invalid'],
+    ] as const) {
+      const init = { method: 'POST', headers: own, body: JSON.stringify(wrong) };
+      const said = await fetch(`${origin}/v1/console/session`, init);
+      expect(said.status, code).toBe(401);
+      const [row] = await world.edge.audit({ request_id: said.headers.get('keywarden-request-id') ?? '' });
+      expect(row, code).toMatchObject({ event: 'operator.denied', reason: code, decision: 'deny' });
+    }
     const fields = ['Host: edge', 'Origin: http://edge', 'X-Keywarden-Console: 1', `Content-Length: ${body.length}`];
     const open = await sendRaw(world.edge.port, rawRequest('POST', '/v1/console/session', fields, body));
     expect(open?.status).toBe(403);
     expect(open?.body.toString()).toContain('tls_required');
     expect(open?.headers).not.toHaveProperty('set-cookie');
   });
+});
+
+it('a link to sign in is good for a quarter of an hour', async () => {
+  const before = Date.now();
+  const made = await world.edge.operate('/v1/console/links', { method: 'POST' });
+  const { expires_at: end } = (await made.json()) as { expires_at: string };
+  expect(Date.parse(end)).toBeGreaterThanOrEqual(before + 900_000);
+  expect(Date.parse(end)).toBeLessThanOrEqual(Date.now() + 900_000);
 });
 
 describe('stops', () => {

@@ -91,6 +91,19 @@ describe('a target that was judged before', () => {
     );
   });
 
+  it('says nothing of another bucket, which stands in the Host field', async () => {
+    const credential = { scheme: 'sigv4', accessKeyId: 'ID', secretAccessKey: 'KEY', sessionToken: null } as const;
+    const buckets: ServicePolicy = {
+      ...policyOf('{ read: { allow: "GET /mine/{key}" } }'),
+      credential: { ...credential, region: 'r', service: 's3' },
+    };
+    const who = principal('pay:read');
+    const at = (host: string) => ({ policy: buckets, headers: { host } });
+    expect(await reasonOf('GET /key', who, at('mine.edge.test'))).toBe('allowed');
+    expect(await reasonOf('GET /key', who, at('other.edge.test'))).toBe('operation_unknown');
+    expect(await reasonOf('GET /key', who, at('edge.test'))).toBe('operation_unknown');
+  });
+
   it('is forgotten when there are too many', () => {
     const who = principal('pay:read');
     const first = asked('GET /balance?n=0', who);

@@ -115,6 +115,14 @@ it('the unmodified S3 SDK uploads a stream whose length it names: S3 takes no ch
   expect(seen?.body().toString()).toBe('hello');
 });
 
+it('a presigned URL names region and service, where the policy leaves them open', async () => {
+  const scope = encodeURIComponent('PROXY/20260101/eu-west-3/s3/aws4_request');
+  const query = `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=${scope}&X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=${'0'.repeat(64)}`;
+  const response = await world.call('open', 'GET', `/bucket/key?${query}`, { token });
+  expect(response.status, response.body.toString()).toBe(200);
+  expect(world.upstream.seen[0]?.headers['authorization']).toContain('/eu-west-3/s3/aws4_request');
+});
+
 it('a request for which nobody names region and service hears that, and nothing about a body', async () => {
   const response = await world.call('open', 'GET', '/bucket/key', { token });
   expect(response.status).toBe(400);

@@ -58,7 +58,13 @@ describe('a held call (threat 24: what is approved is what is sent)', () => {
       operator: 'alice',
       detail: { approval: pending.id, via: 'console', scope: 'once', words: 'agreed with the customer' },
     });
-    expect((await world.detail(pending.id)).state).toBe('used');
+    expect(await world.detail(pending.id)).toMatchObject({
+      state: 'used',
+      because: 'body.amount > 1000',
+      request_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      policy_hash: rows.find((row) => row.event === 'call.admitted')?.policy_hash,
+      used_by: [answer.headers.get('keywarden-request-id')],
+    });
     expect((await world.edge.verify()).problems).toEqual([]);
   });
 
