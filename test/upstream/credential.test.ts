@@ -97,7 +97,30 @@ describe('reading secrets', () => {
     if (!rotated.ok || rotated.value.kind !== 'single') throw new Error('unread');
     expect(rotated.value).not.toBe(first.value);
     expect(rotated.value.secret.reveal()).toBe('sk_test_rotated');
-    expect(readCredentials(env, sigv4)).toMatchObject({ ok: true, value: { kind: 'aws', sessionToken: null } });
+    const aws = readCredentials(env, sigv4);
+    expect(aws).toMatchObject({ ok: true, value: { kind: 'aws', sessionToken: null } });
+    const awsAgain = readCredentials(env, { ...sigv4 });
+    expect(awsAgain.ok && awsAgain.value).toBe(aws.ok && aws.value);
+  });
+
+  it('takes a value of six characters, and of 4096, and none beyond', () => {
+    const takes = (length: number): boolean =>
+      readCredentials({ VENDOR_KEY: 'x1'.repeat(3000).slice(0, length) }, bearer).ok;
+    expect([5, 6, 4096, 4097].map(takes)).toEqual([false, true, true, false]);
+  });
+
+  it.each<[unknown, string]>([
+    [undefined, 'is missing'],
+    [null, 'is missing'],
+    [{}, 'is not a text binding'],
+    ['', 'is empty'],
+    [' key', 'begins or ends with white space'],
+    ['sk_\u0007_key', 'holds a control character'],
+    ['sk_key_\u00e9', 'holds a character outside printable ASCII'],
+    ['changeme', 'is a placeholder'],
+  ])('says of %j what is wrong with it', (value, what) => {
+    const read = readCredentials({ VENDOR_KEY: value }, bearer);
+    expect(read.ok ? '' : read.error.detail).toContain(`secret VENDOR_KEY ${what}`);
   });
 
   for (const [what, value] of Object.entries({

@@ -33,6 +33,28 @@ describe('a Location on the service itself leads back through the proxy', () => 
   });
 });
 
+it('one listed origin of several is enough, and where none is listed there is no other', () => {
+  const several = { ...place, redirects: ['https://other.vendor.test', ...place.redirects] };
+  expect(locationOf('https://files.vendor.test/x', several).ok).toBe(true);
+  for (const redirects of [[], several.redirects])
+    expect(locationOf('https://evil.test/x', { ...place, redirects }).ok, redirects.join()).toBe(false);
+  expect(locationOf('https://files.vendor.test/x', { ...place, redirects: [] }).ok).toBe(false);
+});
+
+it.each([
+  ['https://evil.test/x', 'is on another host'],
+  ['https://api.vendor.test:8443/x', 'is on another port of the same host'],
+  ['http://api.vendor.test/x', 'is on another scheme of the same host'],
+  ['ftp://api.vendor.test/x', 'is no http URL'],
+  ['/v1/a b', 'holds white space or a control'],
+  ['https://user@api.vendor.test/', 'holds user information'],
+  ['https://[x', 'is no URL reference'],
+  [`/${'x'.repeat(8192)}`, 'is too long'],
+])('a fault says what kind of place it was, and quotes nothing: %s', (location, what) => {
+  const refused = locationOf(location, place);
+  expect(refused.ok ? '' : refused.error.detail).toBe(`the Location ${what}`);
+});
+
 describe('threat 6: any other Location is refused', () => {
   for (const location of [
     'https://evil.test/',
