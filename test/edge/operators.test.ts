@@ -109,10 +109,14 @@ describe('a session of the console', () => {
       { ...own, 'sec-fetch-site': 'same-site' },
     ])
       expect(await lift(foreign as Record<string, string>), JSON.stringify(foreign)).toEqual([403, 'origin_refused']);
+    const end = (headers: Record<string, string>) =>
+      fetch(session, { method: 'DELETE', headers: { ...headers, cookie } });
+    expect((await end({ origin: 'https://evil.example' })).status).toBe(403);
     expect((await fetch(`${world.edge.url}/v1/stops`, { headers: { cookie } })).status).toBe(200);
     // There is room for five rows only, and the refusals took theirs.
     await world.edge.audit();
-    expect((await fetch(session, { method: 'DELETE', headers: { ...own, cookie } })).status).toBe(204);
+    expect((await end(own)).status).toBe(204);
+    expect((await fetch(`${world.edge.url}/v1/stops`, { headers: { cookie } })).status).toBe(401);
     expect(await world.edge.audit({ event: 'console.signed_out' })).toMatchObject([{ operator: 'alice' }]);
   });
 
