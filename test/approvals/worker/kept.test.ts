@@ -1,11 +1,12 @@
 import { reset, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ApprovalsDesk } from '../../../src/approvals/desk.ts';
 import { linkOf } from '../../../src/approvals/link.ts';
 import { Notes } from '../../../src/approvals/notes.ts';
 import { opened } from '../../../src/approvals/state.ts';
 import { ApprovalStore } from '../../../src/approvals/store.ts';
 import { ask, decide, desk, inLedger, pending, questionOf, stateOf } from '../../support/ledger-desk.ts';
-import { breakD1, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
+import { breakD1, env, ledgerOf, migrate, noteOf, stored } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
 afterEach(reset);
@@ -81,6 +82,37 @@ describe('a note for the chain', () => {
   });
 });
 
+it('the chain tells of a question and its end whose it was, of what, by whom and how', async () => {
+  const id = await pending({ count: 2, reviewers: 'finance' });
+  for (const [operator, names] of [
+    ['alice', ['finance']],
+    ['bob', ['bob', 'finance']],
+  ] as const)
+    await desk().decide(
+      {
+        id,
+        decider: { operator, names: [...names], admin: false, minted: false },
+        decision: { verdict: 'approve', scope: 'once', via: 'cli', reason: 'so be it' },
+        link: null,
+      },
+      `by-${operator}`,
+    );
+  await desk().revoked(id);
+  await ledgerOf().flush();
+  const rows = (await stored()) as unknown as Record<string, unknown>[];
+  for (const row of rows)
+    expect(row).toMatchObject({ agent: 'agent-1', session: 'session-1', token_id: 'token-1', capability: 'bank:pay' });
+  const told = rows.map((row) => [row['event'], row['operator'], JSON.parse(String(row['detail']))]);
+  const of = { approval: id, request: 'binding-1' };
+  const yes = { ...of, via: 'cli', scope: 'once', words: 'so be it' };
+  expect(told).toEqual([
+    ['approval.requested', null, expect.objectContaining({ ...of, method: 'POST', count: 2, reviewers: 'finance' })],
+    ['approval.approved', 'alice', { ...yes, votes: '1/2' }],
+    ['approval.approved', 'bob', { ...yes, votes: '2/2' }],
+    ['approval.expired', null, { ...of, why: 'revoked', was: 'approved' }],
+  ]);
+});
+
 describe('what the desk does by itself', () => {
   it('it does again: each question has its alarm', async () => {
     await pending({ ttlMs: 100 });
@@ -107,6 +139,34 @@ describe('what the desk does by itself', () => {
     await runDurableObjectAlarm(desk());
     expect(await decide(id, 'bob', { link })).toEqual({ kind: 'link_used' });
   });
+});
+
+it('what was used, or has ended, is no open question, and leaves room for others', async () => {
+  for (const binding of ['a', 'b', 'c']) {
+    const id = await pending({ binding });
+    await decide(id);
+    if (binding === 'c') await desk().revoked(id);
+    else await desk().used(id, `request-${binding}`);
+  }
+  expect((await ask({ binding: 'd' })).kind).toBe('pending');
+});
+
+it('where no secret signs links, none is one', async () => {
+  const id = await pending();
+  const link = linkOf('', id, '99999999-8888-4777-8666-555555555555', Date.now() + 60_000);
+  const { KEYWARDEN_WEBHOOK_SECRET: _, ...without } = env;
+  const answer = await runInDurableObject(desk(), (_, state) =>
+    new ApprovalsDesk(state, without).decide(
+      {
+        id,
+        decider: { operator: 'alice', names: ['alice'], admin: false, minted: false },
+        decision: { verdict: 'approve', scope: 'once', via: 'api', reason: null },
+        link,
+      },
+      'request',
+    ),
+  );
+  expect(answer).toEqual({ kind: 'link_used' });
 });
 
 describe('of what was asked long ago', () => {

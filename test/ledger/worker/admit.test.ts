@@ -213,6 +213,45 @@ describe('outcomes', () => {
     });
   });
 
+  it('and say, as the intent does, all that an auditor asks for', async () => {
+    const call = callOf();
+    await ledgerOf().admit(call);
+    const failed = {
+      event: 'call.failed',
+      status: null,
+      reason: 'upstream_timeout',
+      redactions: 2,
+      durationMs: 4.6,
+    } as const;
+    const outcome = outcomeOf(call.requestId, { ...failed, why: 'silent for 2000 ms' });
+    await ledgerOf().record({ attempt: 0, outcomes: [outcome], refused: [], notes: [] });
+    await ledgerOf().flush();
+    const [intent, end] = (await stored()) as unknown as Record<string, unknown>[];
+    const whose = { agent: 'agent-1', session: 'session-1', token_id: 'token-1', capability: 'stripe:read_balance' };
+    const what = { service: 'stripe', method: 'GET', path: '/v1/balance', request_id: call.requestId };
+    expect(intent).toMatchObject({
+      ...whose,
+      ...what,
+      event: 'call.admitted',
+      decision: 'allow',
+      query_names: 'expand',
+      request_hash: 'a'.repeat(64),
+      policy_hash: 'b'.repeat(64),
+    });
+    expect(end).toMatchObject({
+      ...whose,
+      ...what,
+      event: 'call.failed',
+      decision: null,
+      reason: 'upstream_timeout',
+      redactions: 2,
+      request_bytes: 0,
+      response_bytes: 17,
+      duration_ms: 5,
+      detail: '{"why":"silent for 2000 ms"}',
+    });
+  });
+
   it('of a time before the last row, or in the future, do not bend the time line', async () => {
     const [one, other] = [callOf(), callOf()];
     await ledgerOf().admit(one);

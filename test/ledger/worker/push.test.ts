@@ -263,8 +263,11 @@ describe('an intent whose outcome never comes', () => {
     for (const attempt of [0, 1])
       await ledgerOf().record({ attempt, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
     await ledgerOf().flush();
-    const ofCall = (await stored()).filter((row) => row.request_id === call.requestId).map((row) => row.event);
-    expect(ofCall).toEqual(['call.admitted', 'call.unknown', 'call.completed']);
+    const ofCall = (await stored()).filter((row) => row.request_id === call.requestId);
+    expect(ofCall.map((row) => row.event)).toEqual(['call.admitted', 'call.unknown', 'call.completed']);
+    const what = { agent: 'agent-1', service: 'stripe', method: 'GET', path: '/v1/balance' };
+    expect(ofCall[1]).toMatchObject({ ...what, reason: 'outcome_never_came' });
+    expect(ofCall[2]).toMatchObject(what);
   });
 });
 
@@ -301,6 +304,21 @@ describe("a row that was planted in D1 where the ledger's own shall stand", () =
     await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
     expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
     expect((await stored()).find((row) => row.seq === 2)).toMatchObject({ ledger: ledgerName(), agent: 'agent-1' });
+  });
+
+  it('does so in the middle of a group, too', async () => {
+    await runInDurableObject(ledgerOf(), (ledger) =>
+      Promise.all(Array.from({ length: 3 }, () => ledger.admit(callOf({ inFlight: 3 })))),
+    );
+    expect(await kept()).toBe(1);
+    await ledgerOf().flush();
+    await env.DB.prepare("UPDATE audit SET agent = 'x' WHERE seq = 2").run();
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE pushed SET through = 0'));
+    await evictDurableObject(ledgerOf());
+    for (let i = 0; i < 2; i++) expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 1, conflicts: [2] });
+    await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    expect((await stored()).map((row) => row.agent)).toEqual(['agent-1', 'agent-1', 'agent-1']);
   });
 
   it('is outlived by the true one, however long it stands', async () => {

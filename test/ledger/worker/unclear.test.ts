@@ -2,7 +2,7 @@ import { reset } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GrantedApproval } from '../../../src/approvals/contract.ts';
 import { admit } from '../../../src/ledger/client.ts';
-import { callOf, env, events, ledgerOf, migrate, noteOf, perHour } from '../../support/ledger-world.ts';
+import { callOf, env, events, ledgerOf, migrate, noteOf, perHour, stored } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
 afterEach(reset);
@@ -46,7 +46,14 @@ describe('a call whose answer was lost', () => {
       value: { effect: 'denied', denial: { kind: 'approval_used' } },
     });
     await ledgerOf().flush();
-    expect(await events()).toEqual(['approval.used', 'call.admitted', 'call.denied']);
+    const rows = await stored();
+    expect(rows.map((row) => row.event)).toEqual(['approval.used', 'call.admitted', 'call.denied']);
+    expect(rows[0]).toMatchObject({
+      request_id: rows[1]?.request_id,
+      request_hash: 'a'.repeat(64),
+      policy_hash: 'b'.repeat(64),
+      detail: '{"approval":"approval-1","of":1}',
+    });
   });
 
   it('is known by its own decision, and not by what else was noted of the request', async () => {
