@@ -76,3 +76,23 @@ describe('a body that a rule needs', () => {
     });
   });
 });
+
+it('a body that says that it is as long as the bound is read; one that says more is refused unread', async () => {
+  const { body } = bodyOf(['[1,2,3]', ' ']);
+  expect(await read(body, { 'content-length': '8' })).toMatchObject({ ok: true });
+  const longer = bodyOf(['[1,2,3]']);
+  expect(await read(longer.body, { 'content-length': '9' })).toEqual({
+    ok: false,
+    error: { kind: 'body_refused', why: 'too_large' },
+  });
+  expect(longer.seen.pulled).toBe(0);
+});
+
+it('a body that would change the method is refused, whatever a rule would say', async () => {
+  const { body } = bodyOf(['_method=1']);
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  expect(await readBody({ request: { body }, fields: new Map(Object.entries(form)) } as never as Call, 100)).toEqual({
+    ok: false,
+    error: { kind: 'body_refused', why: 'method_override' },
+  });
+});

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AwsChunkedDecoder, awsChunkedStream, MAX_LINE_BYTES } from '../../src/upstream/aws-chunked.ts';
+import { decodeAwsChunkedBody } from '../../src/upstream/aws-chunked-body.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const SIGNATURE = `;chunk-signature=${'0123456789abcdef'.repeat(4)}`;
@@ -158,5 +159,59 @@ describe('aws-chunked', () => {
     await expect(run(coded(['abcd']))).resolves.toBe('abcd');
     await expect(run('4\r\nabcd\r\ncanary\r\n')).rejects.toThrow(/^aws-chunked: a chunk header is malformed$/);
     await expect(run('4\r\nabcd\r\n')).rejects.toThrow('ends before');
+  });
+});
+
+describe('a request whose body is aws-chunked', () => {
+  const TRAILER = 'x-amz-checksum-crc32:NhCmhg==';
+  const ask = (payload: string, coding: string | null, body: string) =>
+    decodeAwsChunkedBody({
+      method: 'PUT',
+      origin: 'https://s3.test',
+      path: '/bucket/key',
+      query: '',
+      fields: new Map([
+        ['x-amz-content-sha256', payload],
+        ['x-amz-decoded-content-length', '5'],
+        ...(coding === null ? [] : [['content-encoding', coding] as const]),
+      ]),
+      body: bytes(body),
+      bodyLength: body.length,
+    });
+
+  it.each<[string, boolean]>([
+    ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', false],
+    ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER', true],
+    ['STREAMING-UNSIGNED-PAYLOAD-TRAILER', true],
+    ['STREAMING-ANYTHING-ELSE', false],
+    ['constructor', false],
+  ])('%s may have trailers: %s', async (payload, may) => {
+    expect((await ask(payload, 'aws-chunked', coded(['hello'], '', [TRAILER]))).ok).toBe(may);
+    const known = payload.startsWith('STREAMING-AWS4') || payload.startsWith('STREAMING-UNSIGNED');
+    expect((await ask(payload, 'aws-chunked', coded(['hello']))).ok).toBe(known);
+  });
+
+  it.each([
+    ['AWS-Chunked', undefined],
+    ['aws-chunked, gzip', 'gzip'],
+    ['gzip,AWS-CHUNKED', 'gzip'],
+    [null, undefined],
+  ])('coded %s loses that coding alone', async (coding, left) => {
+    const decoded = await ask('STREAMING-UNSIGNED-PAYLOAD-TRAILER', coding, coded(['hello']));
+    expect(decoded.ok && decoded.value.fields.get('content-encoding')).toBe(left);
+  });
+
+  it.each(['aws-chunked', 'gzip, AWS-Chunked'])('that only says so (%s) contradicts itself', async (coding) => {
+    expect(await ask('UNSIGNED-PAYLOAD', coding, coded(['hello']))).toMatchObject({
+      ok: false,
+      error: { code: 'request_unsignable' },
+    });
+  });
+
+  it('has sixteen trailers at most, known by their names in lower case', () => {
+    const trailers = (count: number) => Array.from({ length: count }, (_, i) => `X-Amz-Meta-${i}: ${i}`);
+    const sixteen = decode(coded(['hello'], '', trailers(16)), 5);
+    expect(Object.keys(sixteen.trailers ?? {})).toEqual(Array.from({ length: 16 }, (_, i) => `x-amz-meta-${i}`));
+    expect(decode(coded(['hello'], '', trailers(17)), 5).error).toBe('there are too many trailers');
   });
 });
