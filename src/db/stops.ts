@@ -10,7 +10,7 @@ export interface LiveToken {
   readonly tokenId: string;
   readonly agent: string;
   readonly session: string | null;
-  readonly expiresAt: number;
+  readonly issuedAt: number;
 }
 
 export async function listStops(d1: D1Database): Promise<StopRow[]> {
@@ -70,7 +70,7 @@ export async function liveTokens(d1: D1Database, of: TokensOf, now: number): Pro
         : [`${of.by} = ?2`, of.value];
   const { results } = await d1
     .prepare(
-      `SELECT token_id AS tokenId, agent, session, expires_at AS expiresAt FROM tokens WHERE expires_at > ?1 AND ${condition} LIMIT ${MAX_TOKENS}`,
+      `SELECT token_id AS tokenId, agent, session, issued_at AS issuedAt FROM tokens WHERE expires_at > ?1 AND ${condition} LIMIT ${MAX_TOKENS}`,
     )
     .bind(now, value)
     .all<LiveToken>();

@@ -5,7 +5,6 @@ import {
   listStops,
   liveTokens,
   MAX_TOKENS,
-  type OpenSession,
   openSessions,
   placeStop,
   stopSessions,
@@ -97,17 +96,11 @@ stops.post('/', operatorOnly('approve'), async (c) => {
   // First the stop, then the list: a token minted meanwhile is on the list, or its minting sees the stop.
   const fresh = await placeStop(c.env.DB, { scope: scopeOf(request), placedAt: now, placedBy: operator, reason });
   const tokens = await liveTokens(c.env.DB, tokensOf(bundle, request), now);
-  const open = await openSessions(c.env.DB);
-  const hit = service === null ? open : sessionsOf(tokens, open);
+  // A stopped service ends no sandbox: it may have other work.
+  const open = service === null ? (await openSessions(c.env.DB)).map(({ session }) => session) : [];
   const done = await revokeTokens(c, tokens, service === null ? 'everything' : 'service', now);
-  for (const { session } of service === null ? hit : []) await revokeSession(c.env.DB, session, now);
-  if (service === null)
-    await stopSessions(
-      c.env.DB,
-      hit.map((one) => one.session),
-      operator,
-      now,
-    );
+  for (const session of open) await revokeSession(c.env.DB, session, now);
+  if (open.length > 0) await stopSessions(c.env.DB, open, operator, now);
   // Not before the sessions: one ledger that does not answer keeps nobody's sandbox running.
   if (!done.ok)
     return refuse(c, 503, done.error.code, 'A ledger is not available; the stop is NOT complete. Send it again.');
@@ -136,7 +129,7 @@ stops.post('/', operatorOnly('approve'), async (c) => {
   return c.json({
     tokens: tokens.length,
     agents,
-    sessions: service === null ? hit.length : 0,
+    sessions: open.length,
   } satisfies StopResponse);
 });
 
@@ -182,26 +175,25 @@ function tokensOf(bundle: PolicyBundle, target: StopTarget): TokensOf {
   }
 }
 
-const sessionsOf = (tokens: readonly LiveToken[], open: readonly OpenSession[]): OpenSession[] =>
-  open.filter(({ session }) => tokens.some((token) => token.session === session));
-
-/** Everything: all that an agent was given until now. A service: the tokens that reach it, each by its id. */
+/**
+ * Everything: all that an agent was given until now, and what was given while the stop was placed, or by a clock that is ahead.
+ * A service: the tokens that reach it, each by its id.
+ */
 async function revokeTokens(
   c: ApiContext,
   tokens: readonly LiveToken[],
   why: 'everything' | 'service',
   now: number,
 ): Promise<Result<null, Fault>> {
-  const work: { agent: string; revocation: Revocation }[] =
-    why === 'everything'
-      ? [...new Set(tokens.map((token) => token.agent))].map((agent) => ({
-          agent,
-          revocation: { by: 'agent', issuedUntilMs: now },
-        }))
-      : tokens.map(({ agent, tokenId }) => ({
-          agent,
-          revocation: { by: 'token', tokenId, until: now + MAX_TTL_SECONDS * 1000 },
-        }));
+  const agents = [...new Set(tokens.map((token) => token.agent))];
+  const work: { agent: string; revocation: Revocation }[] = tokens
+    .filter(({ issuedAt }) => why === 'service' || issuedAt > now)
+    .map(({ agent, tokenId }) => ({
+      agent,
+      revocation: { by: 'token', tokenId, until: now + MAX_TTL_SECONDS * 1000 },
+    }));
+  if (why === 'everything')
+    for (const agent of agents) work.push({ agent, revocation: { by: 'agent', issuedUntilMs: now } });
   const inGroups = async <T>(items: readonly T[], act: (item: T) => Promise<Result<unknown, Fault>>) => {
     for (let start = 0; start < items.length; start += AT_ONCE) {
       const answers = await Promise.all(items.slice(start, start + AT_ONCE).map(act));
@@ -213,7 +205,7 @@ async function revokeTokens(
   // All of them first: what is written about it can wait.
   const revoked = await inGroups(work, ({ agent, revocation }) => revoke(c.env, agent, revocation));
   if (!revoked.ok) return revoked;
-  return inGroups([...new Set(work.map(({ agent }) => agent))], (agent) =>
+  return inGroups(agents, (agent) =>
     noteOperator(
       c,
       {
