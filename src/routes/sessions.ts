@@ -163,14 +163,15 @@ sessions.post('/:id/stop', operatorOnly('approve'), async (c) => {
   const found = await anySession(c);
   if (found instanceof Response) return found;
   const now = Date.now();
+  // Before its tokens: a ledger that does not answer keeps nobody's sandbox running.
+  if (found.endedAt === null) await markStop(c.env.DB, found.session, c.get('operator').id, now);
   const revoked = await revokeAll(c, found, now);
   if (!revoked.ok) return refuse(c, 503, revoked.error.code, 'The tokens could not be revoked. Send it again.');
   if (found.endedAt !== null) return c.json(jsonOfSession(found, now));
-  await markStop(c.env.DB, found.session, c.get('operator').id, now);
-  if (found.stopRequestedAt === null) {
-    const noted = await noteOf(c, found, 'session.stop_requested', null, {});
-    if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands but could not be recorded. Send it again.');
-  }
+  // Sent again, it is recorded again: the first may have stood without a row.
+  const again = found.stopRequestedAt === null ? {} : { again: true };
+  const noted = await noteOf(c, found, 'session.stop_requested', null, again);
+  if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands but could not be recorded. Send it again.');
   const stored = (await findSession(c.env.DB, found.session)) ?? found;
   return c.json(jsonOfSession(stored, now));
 });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AuditListResponse } from '../../src/protocol.ts';
 import { rawRequest, sendRaw } from '../support/raw.ts';
 import { ALL, startWorld, type World } from './approvals/world.ts';
+import { makeRunner, newSession, startOf } from './sessions/world.ts';
 
 let world: World;
 /** As Cloudflare Access says who a person is. */
@@ -48,12 +49,17 @@ const post = (path: string, body: unknown, who: 'alice' | 'minty' = 'alice'): Pr
     body: JSON.stringify(body),
   });
 
+const announcing = (id: string, agent: string): RequestInit => ({
+  method: 'POST',
+  body: JSON.stringify(startOf(makeRunner(), id, { agent_id: agent })),
+});
+
 /** By hand, as whoever holds the database could. */
 function inD1(...statements: string[]): void {
   const d1 = join(world.edge.state, 'storage/d1');
   for (const name of readdirSync(d1, { recursive: true }).map(String)) {
     if (!name.endsWith('.sqlite') || name.includes('metadata')) continue;
-    const database = new DatabaseSync(join(d1, name));
+    const database = new DatabaseSync(join(d1, name), { timeout: 10_000 });
     for (const statement of statements) database.exec(statement);
     database.close();
   }
@@ -238,6 +244,26 @@ describe('a ledger that takes no more rows, since the audit table does not', () 
     expect((await post('/v1/stops/lift', { scope: 'everything' })).status).toBe(204);
     expect((await post('/v1/tokens', { agent_id: 'later', capabilities: ALL }, 'minty')).status).toBe(200);
   });
+
+  it('does not keep a session from being stopped; who is told that no row tells of it sends it again', async () => {
+    const id = newSession();
+    expect((await world.edge.operate('/v1/sessions', announcing(id, 'unstopped'))).status).toBe(201);
+    inD1('ALTER TABLE audit RENAME TO away');
+    for (let i = 0; i < 5; i += 1) await post('/v1/tokens', { agent_id: 'unstopped', capabilities: ALL }, 'minty');
+    const stop = async () => {
+      const said = await post(`/v1/sessions/${id}/stop`, {});
+      return [said.status, (await said.json()) as { code?: string; state?: string }] as const;
+    };
+    expect(await stop()).toMatchObject([503, { code: 'ledger_full' }]);
+    expect(await (await world.edge.operate(`/v1/sessions/${id}`)).json()).toMatchObject({ state: 'stopping' });
+    inD1('ALTER TABLE away RENAME TO audit');
+    await world.edge.operate('/v1/audit');
+    expect(await stop()).toMatchObject([200, { state: 'stopping' }]);
+    expect(await world.edge.audit({ session: id, event: 'session.stop_requested' })).toMatchObject([
+      { operator: 'alice', detail: { again: true } },
+    ]);
+  });
+
   it('keeps them from giving a token of which no row would tell', async () => {
     inD1('ALTER TABLE audit RENAME TO away');
     const mint = async () => {
