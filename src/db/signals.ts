@@ -40,8 +40,13 @@ export interface Figures {
   readonly open: readonly { session: string; agent: string; startedAt: number }[];
 }
 
-/** All figures of a time, in one round trip. */
-export async function readFigures(d1: D1Database, filter: SignalFilter, bucketSeconds: number): Promise<Figures> {
+/** All figures of a time, in one round trip; `open` are the sessions that run now, whatever the time. */
+export async function readFigures(
+  d1: D1Database,
+  filter: SignalFilter,
+  bucketSeconds: number,
+  now: number,
+): Promise<Figures> {
   const { since, until, agent, session } = filter;
   const width = bucketSeconds * 1000;
   const ask = (sql: string): D1PreparedStatement => d1.prepare(sql).bind(since, until, agent, session);
@@ -70,7 +75,7 @@ export async function readFigures(d1: D1Database, filter: SignalFilter, bucketSe
         `SELECT session, agent, started_at AS startedAt FROM sessions WHERE ended_at IS NULL AND deadline_at > ?1 - 60000
            AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY started_at LIMIT 1000`,
       )
-      .bind(until, agent, session),
+      .bind(now, agent, session),
   ]);
   const rows = <T>(index: number): T[] => (answers[index]?.results ?? []) as T[];
   return {

@@ -69,7 +69,7 @@ async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Prom
   c.executionCtx.waitUntil(tellOfAlerts(c.env, c.get('edge'), now));
   const bucketSeconds = bucketSecondsOf(filter.since, filter.until);
   const [figures, alerts] = await Promise.all([
-    readFigures(c.env.DB, filter, bucketSeconds),
+    readFigures(c.env.DB, filter, bucketSeconds, now),
     listAlerts(c.env.DB, filter.since, filter.agent),
   ]);
   const at = (ms: number): string => new Date(ms).toISOString();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { SessionDetail, SessionJson, SessionListResponse } from '../../../src/protocol.ts';
+import type { SessionDetail, SessionJson, SessionListResponse, SignalsResponse } from '../../../src/protocol.ts';
 import { countersOf, makeRunner, newSession, receiptOf, signed, startOf, startWorld, type World } from './world.ts';
 
 let world: World;
@@ -63,14 +63,20 @@ describe('the life of a session as the edge sees it', () => {
     expect((await ended(3_600_000)).endedAt).toBeLessThanOrEqual(Date.now() + 50);
   });
 
-  it('its tokens die with it, at once', async () => {
+  it('its tokens die with it, at once, whoever holds them, and none is given for it any more', async () => {
     const id = await world.start(runner);
-    const token = await world.edge.mint('worker', ['bank:read'], { session: id });
-    const call = () =>
+    const mint = { capabilities: ['bank:read'], session_id: id };
+    const tokens = [];
+    for (const agent of ['worker', 'helper']) tokens.push(await world.edge.mint(agent, ['bank:read'], { session: id }));
+    const call = (token: string) =>
       fetch(`${world.edge.proxy('bank')}/v1/balance`, { headers: { authorization: `Bearer ${token}` } });
-    expect((await call()).status).toBe(200);
+    for (const token of tokens) expect((await call(token)).status).toBe(200);
     await world.post(`/v1/sessions/${id}/end`, { receipt: await signed(runner, receiptOf(id)) });
-    expect((await call()).status).toBe(401);
+    for (const token of tokens) expect((await call(token)).status).toBe(401);
+    const late = await world.post('/v1/tokens', { agent_id: 'worker', ...mint });
+    expect(await late.json()).toMatchObject({ status: 409, code: 'session_revoked' });
+    // Nor does what has ended begin again.
+    expect((await world.post('/v1/sessions', startOf(runner, id))).status).toBe(409);
   });
 
   it('a request to stop revokes, and the runner hears of it on its next report', async () => {
@@ -109,6 +115,18 @@ describe('the life of a session as the edge sees it', () => {
       await world.get(`/v1/sessions?agent=${agent}&state=running`)
     ).json()) as SessionListResponse;
     expect(running.sessions.map((s) => s.session_id)).toEqual(ids.slice(1).toReversed());
+  });
+
+  it('is among what runs now, whatever time the figures are of; of those that run too long when it does', async () => {
+    const agent = `figures-${Date.now()}`;
+    const id = await world.start(runner, { agent_id: agent });
+    const figures = async (query = '') =>
+      ((await (await world.get(`/v1/signals?agent=${agent}${query}`)).json()) as SignalsResponse).sessions;
+    const day = 86_400_000;
+    for (const until of [Date.now() - day, Date.now(), Date.now() + day])
+      expect(await figures(`&until=${new Date(until).toISOString()}`)).toMatchObject({ running: 1, long: [] });
+    await world.post(`/v1/sessions/${id}/end`, { receipt: await signed(runner, receiptOf(id, { agent_id: agent })) });
+    expect(await figures()).toMatchObject({ total: 1, running: 0 });
   });
 
   it('announced twice with the same is one session and one row', async () => {
