@@ -135,7 +135,10 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
     );
   }
   if ('token_id' in request || 'token' in request) {
-    const named = 'token_id' in request ? { tokenId: request.token_id, agent: null } : await ownToken(c, request.token);
+    const named =
+      'token_id' in request
+        ? { tokenId: request.token_id, agent: request.agent_id ?? null }
+        : await ownToken(c, request.token);
     if (named === null) return refuse(c, 400, 'token_invalid', 'This is no token of this edge.');
     const { tokenId } = named;
     // A token that opens the door is revoked though the list of those that were minted does not have it.
@@ -145,7 +148,7 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
         c,
         404,
         'token_unknown',
-        `No token ${tokenId} was minted here. Revoke by agent or session instead.`,
+        `No token ${tokenId} was minted here. Name its agent too, or revoke by agent or session instead.`,
       );
     return revokeAt(c, [agent], 'token', { by: 'token', tokenId, until }, { tokenId });
   }

@@ -231,6 +231,22 @@ describe('threats 29 and 30: who may hold what is policy, whoever asks', () => {
     expect(await revoke(`${kept.slice(0, -4)}AAAA`)).toBe(400);
   });
 
+  it('revoked by its id and its agent: one that no list of minted ones has dies, too', async () => {
+    const jti = crypto.randomUUID();
+    const token = await signedByEdge(world, claimsFor(['bank:read'], { sub: 'agent-3', jti }));
+    const revoke = async (more: object): Promise<number> => {
+      const body = JSON.stringify({ token_id: jti, ...more });
+      return (await world.edge.operate('/v1/tokens/revoke', { method: 'POST', body })).status;
+    };
+    expect(await revoke({})).toBe(404);
+    await expectPassed(world, await world.call('bank', 'GET', '/v1/balance', { token }));
+    expect(await revoke({ agent_id: 'agent-3' })).toBe(200);
+    world.upstream.forget();
+    await expectRefused(world, await world.call('bank', 'GET', '/v1/balance', { token }), 401, 'token_revoked');
+    const [row] = await world.edge.audit({ agent: 'agent-3', event: 'token.revoked' });
+    expect(row).toMatchObject({ token_id: jti, reason: 'token' });
+  });
+
   it('a revoked token hears that it is revoked, and nothing of what the policies would say', async () => {
     const { token, token_id } = await world.edge.mintFully('agent-4', ['bank:read']);
     const asked = [
