@@ -19,9 +19,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{architecture,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib}{.test.ts,/**/*.test.ts}',
+            'test/{architecture,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib,sessions,signals,webhook}{.test.ts,/**/*.test.ts}',
           ],
-          exclude: ['test/{ledger,approvals}/worker/**'],
+          exclude: ['test/{ledger,approvals,sessions,signals}/worker/**'],
           // Properties over thousands of cases: how long they take is the machine's affair.
           testTimeout: 30_000,
         },
@@ -50,7 +50,11 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: 'worker', include: ['test/{ledger,approvals}/worker/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'worker',
+          include: ['test/{ledger,approvals,sessions,signals}/worker/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
       },
       {
         test: {
