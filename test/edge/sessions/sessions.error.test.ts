@@ -25,6 +25,13 @@ describe('what goes wrong is told', () => {
     expect(await response.json()).toMatchObject({ status: 400, code: 'deadline_invalid' });
   });
 
+  it.each([
+    ['that has just passed', -30_000],
+    ['a little more than a day ahead', 86_430_000],
+  ])('but a deadline %s is taken: the clocks may differ by a minute', async (_, ahead) => {
+    await world.start(runner, { deadline_at: new Date(Date.now() + ahead).toISOString() });
+  });
+
   it('an old report changes nothing and is answered as the last one', async () => {
     const id = await world.start(runner);
     await world.post(`/v1/sessions/${id}/report`, { sequence: 5, counters: countersOf(9) });
@@ -53,6 +60,21 @@ describe('what goes wrong is told', () => {
       state: 'ended',
       stop_requested_at: null,
     });
+  });
+
+  it('an alert of the screen of no session', async () => {
+    const alert = { session_id: newSession(), report_id: 'r', rule: 'secret_shown', count: 1 };
+    const response = await world.post('/v1/signals/screen', alert);
+    expect(await response.json()).toMatchObject({ status: 404, code: 'session_unknown' });
+  });
+
+  const [early, late] = ['2026-01-01T00:00:00Z', '2026-04-04T00:00:01Z'];
+  it.each([
+    `/v1/signals?since=${late}&until=${early}`,
+    `/v1/signals?since=${early}&until=${early}`,
+    `/v1/signals?since=${early}&until=${late}`,
+  ])('figures of no time, or of more than 92 days: %s', async (path) => {
+    expect(await (await world.get(path)).json()).toMatchObject({ status: 400, message: expect.stringContaining('92') });
   });
 
   it.each(['/v1/sessions?state=gone', '/v1/sessions?limit=0', '/v1/sessions?who=me', '/v1/sessions?cursor=abc'])(

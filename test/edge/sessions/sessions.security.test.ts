@@ -68,7 +68,9 @@ describe('each role does its own', () => {
   it('a runner neither reports on nor ends the session of another runner', async () => {
     const id = newSession();
     await calls.announce(id, KEYS.runner.key);
-    for (const call of [calls.report, calls.end]) {
+    const alert = (session: string, key: string) =>
+      world.post('/v1/signals/screen', { session_id: session, report_id: 'r', rule: 'secret_shown', count: 1 }, key);
+    for (const call of [calls.report, calls.end, alert]) {
       const response = await call(id, KEYS.neighbour.key);
       expect(await response.json()).toMatchObject({ status: 403, code: 'session_foreign' });
     }
@@ -187,14 +189,24 @@ describe('what is refused before it is looked up', () => {
 });
 
 it('an id that is taken is not given to another, whatever differs', async () => {
-  const id = await world.start(runner);
+  const id = newSession();
+  const start = startOf(runner, id);
+  const announce = async (more: object, key?: string): Promise<number> =>
+    (await world.post('/v1/sessions', { ...start, ...more }, key)).status;
+  expect(await announce({})).toBe(201);
   for (const more of [
     { agent_id: 'thief' },
     { key: { kty: 'OKP', crv: 'Ed25519', x: makeRunner().x } },
     { program: 'sh' },
-  ]) {
-    expect((await world.post('/v1/sessions', startOf(runner, id, more))).status).toBe(409);
-  }
+    { backend: 'docker' },
+    { host: 'host-2' },
+    { capabilities: ['bank:read', 'bank:write'] },
+    { deadline_at: new Date(Date.now() + 120_000).toISOString() },
+  ])
+    expect(await announce(more), JSON.stringify(more)).toBe(409);
+  expect(await announce({}, KEYS.neighbour.key)).toBe(409);
+  // The same again is the same; only an end is the end of it.
+  expect(await announce({})).toBe(200);
   expect(await world.session(id)).toMatchObject({ agent_id: 'worker', program: 'python3' });
 });
 
