@@ -141,6 +141,13 @@ describe('POST /v1/tokens', () => {
     expect(((await response.json()) as { message: string }).message).toContain('did you mean bank:read?');
   });
 
+  it('a capability that is named twice is held once', async () => {
+    expect((await edge.mintFully('twice', ['bank:write', 'bank:read', 'bank:write'])).capabilities).toEqual([
+      'bank:write',
+      'bank:read',
+    ]);
+  });
+
   it('gives no token for a session that was revoked', async () => {
     await edge.mint('a', ['bank:read'], { session: 's-1' });
     expect(await (await post('/v1/tokens/revoke', { session_id: 's-1' })).json()).toEqual({

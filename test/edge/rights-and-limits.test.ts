@@ -51,13 +51,22 @@ const call = (token: string, path: string, method = 'GET'): Promise<Response> =>
 
 describe('an operator may what its roles say, and nothing else', () => {
   const mint = { agent_id: 'someone', capabilities: ['bank:read'] };
-  it.each<[method: string, path: string, body: object | null, role: (typeof ROLES)[number]]>([
+  const all = { scope: 'everything' };
+  it.each<[method: string, path: string, body: object | null, may: string, status?: number]>([
     ['POST', '/v1/tokens', mint, 'mint'],
     ['POST', '/v1/tokens/revoke', { agent_id: 'nobody-yet' }, 'mint'],
     ['GET', '/v1/audit', null, 'audit'],
     ['GET', '/v1/audit/verify', null, 'audit'],
     ['GET', '/v1/audit/export', null, 'audit'],
-  ])('%s %s', async (method, path, body, role) => {
+    // What is let in and then found wanting stops nothing here.
+    ['POST', '/v1/stops', {}, 'approve', 400],
+    ['POST', '/v1/stops/lift', all, 'approve', 404],
+    ['GET', '/v1/stops', null, 'audit, approve, mint'],
+    ['GET', '/v1/stops/preview?scope=everything', null, 'audit, approve, mint'],
+    ['GET', '/v1/signals', null, 'audit'],
+    ['GET', '/metrics', null, 'audit'],
+    ['POST', '/v1/signals/screen', {}, 'mint', 400],
+  ])('%s %s', async (method, path, body, may, status = 200) => {
     for (const who of ROLES) {
       const response = await fetch(edge.url + path, {
         method,
@@ -65,8 +74,8 @@ describe('an operator may what its roles say, and nothing else', () => {
         ...(body === null ? {} : { body: JSON.stringify(body) }),
       });
       const text = await response.text();
-      if (who === role || who === 'admin') {
-        expect(response.status, who).toBe(200);
+      if (may.split(', ').includes(who) || who === 'admin') {
+        expect(response.status, who).toBe(status);
         continue;
       }
       expect(response.status, who).toBe(403);
