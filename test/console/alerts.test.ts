@@ -83,7 +83,7 @@ function agedBy(ms: number): void {
   const d1 = join(world.edge.state, 'storage/d1');
   for (const name of readdirSync(d1, { recursive: true }).map(String)) {
     if (!name.endsWith('.sqlite') || name.includes('metadata')) continue;
-    const database = new DatabaseSync(join(d1, name));
+    const database = new DatabaseSync(join(d1, name), { timeout: 10_000 });
     database.prepare('UPDATE signal_alerts SET raised_at = raised_at - ?').run(ms);
     database.close();
   }

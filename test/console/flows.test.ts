@@ -563,7 +563,7 @@ function databaseOf(storage: string): DatabaseSync {
     .filter((name) => name.endsWith('.sqlite') && !name.includes('metadata'))
     .map((name) => join(storage, name));
   for (const file of files.filter(existsSync)) {
-    const database = new DatabaseSync(file);
+    const database = new DatabaseSync(file, { timeout: 10_000 });
     const has = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'console_sessions'").get();
     if (has !== undefined) return database;
     database.close();

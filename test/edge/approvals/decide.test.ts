@@ -312,7 +312,7 @@ function setExpiry(sha256: string, at: number): void {
   const d1 = join(world.edge.state, 'storage/d1');
   for (const name of readdirSync(d1, { recursive: true }).map(String)) {
     if (!name.endsWith('.sqlite') || name.includes('metadata')) continue;
-    const database = new DatabaseSync(join(d1, name));
+    const database = new DatabaseSync(join(d1, name), { timeout: 10_000 });
     database.prepare('UPDATE console_sessions SET expires_at = ? WHERE sha256 = ?').run(at, sha256);
     database.close();
   }
