@@ -15,6 +15,8 @@ let settings: AccessSettings;
 let sign: (claims: Record<string, unknown>, by?: CryptoKey) => Promise<string>;
 let signElliptic: (claims: Record<string, unknown>) => SignJWT;
 let ellipticKey: CryptoKey;
+/** Published by the team, and of a kind that Access does not sign with. */
+let otherKey: CryptoKey;
 let asked = 0;
 
 beforeAll(async () => {
@@ -23,10 +25,13 @@ beforeAll(async () => {
   const elliptic = await generateKeyPair('ES256');
   ellipticKey = elliptic.privateKey as CryptoKey;
   const second = { ...(await exportJWK(elliptic.publicKey)), kid: 'team-2', alg: 'ES256', use: 'sig' };
+  const other = await generateKeyPair('EdDSA');
+  otherKey = other.privateKey as CryptoKey;
+  const third = { ...(await exportJWK(other.publicKey)), kid: 'team-3', alg: 'EdDSA', use: 'sig' };
   team = createServer((req, res) => {
     asked += 1;
     if (req.url === '/cdn-cgi/access/certs')
-      res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk, second] }));
+      res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk, second, third] }));
     else res.writeHead(404).end();
   });
   await new Promise<void>((resolve) => team.listen(0, '127.0.0.1', resolve));
@@ -81,6 +86,10 @@ describe('an operator who comes through Cloudflare Access', () => {
       await sign({ aud: ['another-application'] }),
       await sign({ iss: 'https://evil.cloudflareaccess.com' }),
       await sign({}, privateKey as CryptoKey),
+      await new SignJWT({ email: 'ada@example.com', iss: issuer, aud: [AUDIENCE] })
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'team-3' })
+        .setExpirationTime('5m')
+        .sign(otherKey),
       'no.token.atall',
     ];
     for (const assertion of refused) expect(await operatorByAccess(assertion, settings)).toBeNull();
@@ -157,6 +166,7 @@ describe('operator keys', () => {
     entry({ id: 'a'.repeat(65) }),
     entry({ roles: [] }),
     entry({ roles: 'mint' }),
+    entry({ roles: ['mint', 'god'] }),
     entry({ groups: 'finance' }),
     entry({ groups: ['finance', ''] }),
     entry({ groups: ['a\nb'] }),
