@@ -227,7 +227,43 @@ describe('the scheduled job', () => {
     expect(ledgerName()).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it.each(['0', '-1', '1.5', 'forever', '99999'])('does nothing when told %s days', async (days) => {
+  it('keeps what is not as old as it was told', async () => {
+    const report = await prunePastRetention(withDays('3'), Date.now() + 2 * 86_400_000);
+    expect(report).toMatchObject({ ledgers: 1, rows: 0 });
+    expect(await seqs()).toHaveLength(6);
+  });
+
+  it('passes by a ledger whose rows were altered, or that does not answer, tells of it, and goes on', async () => {
+    await run("UPDATE audit SET agent = 'x' WHERE seq = 3");
+    for (const agent of ['agent-2', 'agent-3']) await ledgerOf(agent).admit(callOf({ agent }));
+    const away = env.LEDGER.idFromName(ledgerName('agent-3'));
+    const get = (id: DurableObjectId) => {
+      if (id.equals(away)) throw new Error('away');
+      return env.LEDGER.get(id);
+    };
+    const partly = { ...withDays('1'), LEDGER: { idFromName: env.LEDGER.idFromName.bind(env.LEDGER), get } };
+    const report = await prunePastRetention(partly as unknown as Env, Date.now() + 2 * 86_400_000);
+    expect(report).toEqual({ ledgers: 3, rows: 1, refused: 1, unreachable: 1, finished: true });
+  });
+
+  it('asks a ledger again while there is more, and of one run no more than the platform bears', async () => {
+    const answers = (more: (asked: number) => boolean) => {
+      let asked = 0;
+      const stub = { prune: async () => ({ rows: 1, more: more(++asked), refused: null }) };
+      const LEDGER = { idFromName: env.LEDGER.idFromName.bind(env.LEDGER), get: () => stub };
+      return prunePastRetention({ ...withDays('1'), LEDGER } as unknown as Env, Date.now());
+    };
+    expect(await answers((asked) => asked < 500)).toMatchObject({ rows: 500, finished: true });
+    expect(await answers(() => true)).toMatchObject({ rows: 500, finished: false });
+  });
+
+  it('fails rather than say that it is done when it does not learn which ledgers there are', async () => {
+    const DIRECTORY = { idFromName: () => null, get: () => ({ list: () => Promise.reject(new Error('away')) }) };
+    const blind = { ...withDays('1'), DIRECTORY } as unknown as Env;
+    await expect(prunePastRetention(blind, later())).rejects.toThrow('the directory of ledgers cannot be read');
+  });
+
+  it.each(['0', '-1', '1.5', '1e2', 'forever', '99999'])('does nothing when told %s days', async (days) => {
     await expect(prunePastRetention(withDays(days), later())).rejects.toThrow('nothing is pruned');
   });
 });
