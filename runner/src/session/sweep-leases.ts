@@ -72,8 +72,7 @@ export async function sendPending(
   const sent: string[] = [];
   if (edge === null) return { receiptsSent: [], receiptsWaiting: waiting };
   for (const session of waiting) {
-    const jws = receiptJws(state, session);
-    // A mark without a receipt: its runner died between the two, and its lease tells the rest.
+    const jws = jwsToSend(state, session);
     if (jws === null) continue;
     try {
       await edge.revoke(session);
@@ -86,6 +85,18 @@ export async function sendPending(
     sent.push(session);
   }
   return { receiptsSent: sent, receiptsWaiting: waiting.filter((session) => !sent.includes(session)) };
+}
+
+/**
+ * Null: a mark without a receipt (its runner died between the two, and its lease tells the rest), or with one that a power cut
+ * damaged. Either waits, and keeps no other from being sent.
+ */
+function jwsToSend(state: RunnerState, session: string): string | null {
+  try {
+    return receiptJws(state, session);
+  } catch {
+    return null;
+  }
 }
 
 async function sweepOne(
