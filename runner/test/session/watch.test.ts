@@ -4,11 +4,21 @@ import { expect, it, vi } from 'vitest';
 import { EndCause } from '../../src/session/end-cause.ts';
 import { type Watch, watchOver } from '../../src/session/watch.ts';
 
-const watched = async (test: (watch: Watch, impatient: () => boolean) => Promise<void>): Promise<void> => {
+// The time since boot, which counts sleep too.
+const clock = vi.hoisted(() => ({ slept: 0 }));
+vi.mock('../../src/session/boot-clock.ts', async (original) => {
+  const real = await original<typeof import('../../src/session/boot-clock.ts')>();
+  return { ...real, bootMs: () => real.bootMs() + clock.slept };
+});
+
+const watched = async (
+  test: (watch: Watch, impatient: () => boolean) => Promise<void>,
+  cause = new EndCause(),
+): Promise<void> => {
   // The runner of these tests listens for signals too; only ours shall hear them.
   const others = ['SIGINT', 'SIGTERM'].map((name) => [name, process.listeners(name as 'SIGINT')] as const);
   for (const [name] of others) process.removeAllListeners(name);
-  const watch = watchOver({ timeoutMs: 60_000, stopFile: '/nonexistent/stop', cause: new EndCause() });
+  const watch = watchOver({ timeoutMs: 60_000, stopFile: '/nonexistent/stop', cause });
   const impatient = vi.fn();
   void watch.impatient.then(impatient);
   try {
@@ -43,3 +53,36 @@ it('SIGUSR1 ends a session too, and does not open a debugger on the process that
     await vi.waitFor(() => expect(watch.signal()).toBe('SIGUSR1'));
     expect(url()).toBeUndefined();
   }));
+
+it('hears whatever ends a process that does not ask for it, and no longer than the session lives', async () => {
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'] as const;
+  const counts = (): number[] => names.map((name) => process.listenerCount(name));
+  const before = counts();
+  const watch = watchOver({ timeoutMs: 60_000, stopFile: '/nonexistent/stop', cause: new EndCause() });
+  expect(counts()).toEqual(before.map((count) => count + 1));
+  watch.close();
+  expect(counts()).toEqual(before);
+});
+
+it('the agent gets the first signal that came; SIGTERM when something else came before it', async () => {
+  await watched(async (watch) => {
+    for (const signal of ['SIGHUP', 'SIGINT'] as const) process.emit(signal, signal);
+    expect(watch.signal()).toBe('SIGHUP');
+  });
+  const cause = new EndCause();
+  cause.settle('deadline');
+  await watched(async (watch) => {
+    process.emit('SIGHUP', 'SIGHUP');
+    expect([watch.signal(), cause.reason]).toEqual(['SIGTERM', 'deadline']);
+  }, cause);
+});
+
+it('a host that slept past the deadline ends the session when it wakes, whatever its timers have waited', async () => {
+  const cause = new EndCause();
+  await watched(async (watch) => {
+    expect(watch.leftMs()).toBeGreaterThan(0);
+    clock.slept += 60_000;
+    expect(watch.leftMs()).toBeLessThanOrEqual(0);
+    await vi.waitFor(() => expect(cause.reason).toBe('deadline'), { timeout: 30_000 });
+  }, cause);
+});
