@@ -195,12 +195,13 @@ async function revokeTokens(
   if (why === 'everything')
     for (const agent of agents) work.push({ agent, revocation: { by: 'agent', issuedUntilMs: now } });
   const inGroups = async <T>(items: readonly T[], act: (item: T) => Promise<Result<unknown, Fault>>) => {
+    let all: Result<unknown, Fault> = ok(null);
     for (let start = 0; start < items.length; start += AT_ONCE) {
       const answers = await Promise.all(items.slice(start, start + AT_ONCE).map(act));
-      const failed = answers.find((answer) => !answer.ok);
-      if (failed !== undefined) return failed as Result<null, Fault>;
+      // One that fails keeps none after it from being told.
+      if (all.ok) all = answers.find((answer) => !answer.ok) ?? all;
     }
-    return ok(null);
+    return all.ok ? ok(null) : all;
   };
   // All of them first: what is written about it can wait.
   const revoked = await inGroups(work, ({ agent, revocation }) => revoke(c.env, agent, revocation));

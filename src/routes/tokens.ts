@@ -162,6 +162,9 @@ async function revokeAt(
   revocation: Parameters<typeof revoke>[2],
   ids: { session?: string; tokenId?: string },
 ): Promise<Response> {
+  // One ledger that does not answer keeps no other from being told.
+  const away: string[] = [];
+  let code = '';
   for (const agent of agents) {
     const note: LedgerNote = {
       event: 'token.revoked',
@@ -176,17 +179,22 @@ async function revokeAt(
       detail: {},
     };
     const done = await revoke(c.env, agent, revocation);
-    if (!done.ok)
-      return refuse(
-        c,
-        503,
-        done.error.code,
-        `The ledger of ${agent} is not available; the revocation does NOT stand there. Send it again.`,
-      );
+    if (!done.ok) {
+      away.push(agent);
+      code = done.error.code;
+      continue;
+    }
     const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
     if (!recorded.ok)
       console.error(`keywarden: error: a revocation stands but was not recorded: ${recorded.error.detail}`);
   }
+  if (away.length > 0)
+    return refuse(
+      c,
+      503,
+      code,
+      `The ledger of ${away.join(', ')} is not available; the revocation does NOT stand there. Send it again.`,
+    );
   return c.json({ revoked: by, agents: [...agents] } satisfies RevokeResponse);
 }
 
