@@ -1,0 +1,62 @@
+import { reset } from 'cloudflare:test';
+import { Hono } from 'hono';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Edge } from '../../../src/edge.ts';
+import { sha256Hex } from '../../../src/lib/digest.ts';
+import type { AuditListResponse } from '../../../src/protocol.ts';
+import { audit } from '../../../src/routes/audit.ts';
+import type { Api } from '../../../src/routes/context.ts';
+import { callOf, env, ledgerOf, migrate } from '../../support/ledger-world.ts';
+
+const KEY = 'kwop_of-the-audit-list_0123456789';
+const edge = { operators: new Map([[sha256Hex(KEY), { id: 'ada', roles: new Set(['audit']) }]]), access: null };
+const app = new Hono<Api>();
+app.use(async (c, next) => {
+  c.set('edge', edge as unknown as Edge);
+  c.set('requestId', crypto.randomUUID());
+  await next();
+});
+app.route('/v1/audit', audit);
+const list = async (query: object = {}): Promise<AuditListResponse> => {
+  const headers = { authorization: `Bearer ${KEY}` };
+  const response = await app.request(`/v1/audit?${new URLSearchParams({ ...query })}`, { headers }, env);
+  expect(response.status).toBe(200);
+  return (await response.json()) as AuditListResponse;
+};
+const seqs = async (query: object): Promise<number[]> => (await list(query)).rows.map(({ seq }) => seq);
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+beforeEach(migrate);
+afterEach(reset);
+
+it('rows of a time: both ends are within it; of a request: its own', async () => {
+  const calls = [callOf(), callOf(), callOf()];
+  for (const call of calls) await ledgerOf().admit(call);
+  await ledgerOf().flush();
+  const at = 1_800_000_000_000;
+  await env.DB.exec(`UPDATE audit SET at = ${at} + seq * 1000`);
+  expect(await seqs({ since: iso(at + 2000) })).toEqual([3, 2]);
+  expect(await seqs({ until: iso(at + 2000) })).toEqual([2, 1]);
+  expect(await seqs({ since: iso(at + 2000), until: iso(at + 2000) })).toEqual([2]);
+  expect(await seqs({ request_id: calls[1]?.requestId ?? '' })).toEqual([2]);
+});
+
+it('a search for a text reads a week and says so, or as far back as it is told', async () => {
+  for (let i = 0; i < 2; i += 1) await ledgerOf().admit(callOf());
+  await ledgerOf().flush();
+  const days = (n: number): number => Date.now() - n * 86_400_000;
+  await env.DB.exec(`UPDATE audit SET at = ${days(8)} WHERE seq = 1`);
+  const week = await list({ text: 'balance' });
+  expect(week.rows.map(({ seq }) => seq)).toEqual([2]);
+  expect(Math.abs(Date.parse(week.text_since ?? '') - days(7))).toBeLessThan(3_600_000);
+  const all = await list({ text: 'balance', since: iso(days(9)) });
+  expect([all.rows.length, all.text_since]).toEqual([2, undefined]);
+  expect((await list()).rows).toHaveLength(2);
+});
+
+it('unless it is told how many, a page has fifty rows', async () => {
+  await Promise.all(Array.from({ length: 51 }, () => ledgerOf().admit(callOf())));
+  const page = await list();
+  expect([page.rows.length, page.next_cursor]).toEqual([50, expect.any(String)]);
+  expect((await list({ cursor: page.next_cursor ?? '' })).rows).toHaveLength(1);
+});
