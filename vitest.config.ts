@@ -7,7 +7,7 @@ const ALONE = ['test/cli/{start,bundle,package}.test.ts', 'test/edge/{streaming,
 /** Real programs wait more than they work: two files at once. */
 const TWO_AT_ONCE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
 
-// Unit tests run in plain Node; test/ledger/worker and test/approvals/worker run inside workerd, beside their Durable Objects; test/edge and test/security drive the real CLI, workerd, SDKs and servers.
+// Unit tests run in plain Node; those of a folder worker/ run inside workerd, beside their Durable Objects and D1; test/edge and test/security drive the real CLI, workerd, SDKs and servers.
 export default defineConfig({
   test: {
     globalSetup: ['./test/support/temp-folder.ts'],
