@@ -68,7 +68,7 @@ describe('what goes wrong is told', () => {
     expect(await response.json()).toMatchObject({ status: 404, code: 'session_unknown' });
   });
 
-  const [early, late] = ['2026-01-01T00:00:00Z', '2026-04-04T00:00:01Z'];
+  const [early, late] = ['2026-01-01T00:00:00Z', '2026-04-03T00:00:01Z'];
   it.each([
     `/v1/signals?since=${late}&until=${early}`,
     `/v1/signals?since=${early}&until=${early}`,
