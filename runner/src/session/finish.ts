@@ -68,9 +68,18 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
   if (sent === true && written) markSent(state, file.lease.session);
   observe('receipt_sent');
   // While something is left, or its receipt is nowhere, the lease stays for the next sweep.
-  if (left.length === 0 && (written || sent === true) && tools.keepLease !== true) file.remove();
+  if (left.length === 0 && (written || sent === true) && tools.keepLease !== true) giveBack(file, say);
   observe('lease_removed');
   return { receipt, jws, left, sent, revoked };
+}
+
+/** The session has ended, and its exit code is the agent's, wherever its lease stays. */
+function giveBack(file: LeaseFile, say: (line: string) => void): void {
+  try {
+    file.remove();
+  } catch (error) {
+    say(`the lease of ${file.lease.session} cannot be removed: ${(error as Error).message}; keywarden sweep does it`);
+  }
 }
 
 /** After a restart of the host, pids, cgroups and mounts of before name nothing, or somebody else's. */

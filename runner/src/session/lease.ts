@@ -1,19 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SESSION_END_REASONS, type SessionEndReason, type SessionReceipt } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
 import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
+import { codeOf, readRegular } from '../state/private-file.ts';
 import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
 import { bootId, pidNamespace } from './boot-clock.ts';
 import { makeBox } from './places.ts';
@@ -150,8 +153,15 @@ export class LeaseFile {
     }
   }
 
+  /** At once to who looks on: a folder that still bears the name and holds no lease any more would be taken for a damaged one. */
   remove(): void {
-    rmSync(this.#directory, { recursive: true, force: true });
+    const aside = join(dirname(this.#directory), draftName(this.#lease.session, thisProcess()));
+    try {
+      renameSync(this.#directory, aside);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    }
+    rmSync(aside, { recursive: true, force: true });
   }
 }
 
@@ -188,7 +198,8 @@ function writeWhole(directory: string, lease: Lease, sync: boolean): void {
   const draft = join(directory, `.${randomBytes(6).toString('hex')}.tmp`);
   const fd = openSync(draft, 'wx', 0o600);
   try {
-    writeSync(fd, padded(JSON.stringify(lease), ROOM_BYTES));
+    // All of it or an error, which a single write is not.
+    writeFileSync(fd, padded(JSON.stringify(lease), ROOM_BYTES));
     if (sync) fsyncSync(fd);
   } catch (error) {
     rmSync(draft, { force: true });
@@ -211,17 +222,19 @@ function syncDirectory(path: string): void {
 
 export type FoundLease =
   | { readonly kind: 'whole'; readonly session: string; readonly lease: Lease }
-  /** The folder bears a session's name, the lease in it cannot be read. */
-  | { readonly kind: 'damaged'; readonly session: string }
-  /** A runner was killed while it wrote its first lease. */
+  /** The folder bears a session's name, the lease in it cannot be read. Its runner, where at least that can. */
+  | { readonly kind: 'damaged'; readonly session: string; readonly runner: Holder | null }
+  /** It is another user's, whose sessions are theirs to end. */
+  | { readonly kind: 'closed'; readonly session: string }
+  /** A runner was killed while it wrote its first lease, or while it gave its last one back. */
   | { readonly kind: 'draft'; readonly path: string };
 
 /** Every lease on this host, and drafts whose runner is dead. */
 export function listLeases(state: RunnerState): FoundLease[] {
   return namesIn(state, state.sessions).flatMap((name): FoundLease[] => {
     if (isSessionId(name)) {
-      const lease = readLease(state, name);
-      return [lease === null ? { kind: 'damaged', session: name } : { kind: 'whole', session: name, lease }];
+      const found = findLease(state, name);
+      return found === null ? [] : [found];
     }
     const draft = /^\.new-ses_[0-9a-z]{26}-(\d+)-(\d+)$/.exec(name);
     if (draft === null || startTimeOf(Number(draft[1])) === draft[2]) return [];
@@ -230,13 +243,28 @@ export function listLeases(state: RunnerState): FoundLease[] {
 }
 
 export function readLease(state: RunnerState, session: string): Lease | null {
+  const found = findLease(state, session);
+  return found?.kind === 'whole' ? found.lease : null;
+}
+
+/** @returns null for what is no session: gone since it was listed, or no folder of ours. */
+function findLease(state: RunnerState, session: string): Exclude<FoundLease, { kind: 'draft' }> | null {
+  const folder = join(state.sessions, session);
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
   try {
-    const lease = JSON.parse(readFileSync(join(state.sessions, session, LEASE_FILE), 'utf8')) as Lease;
-    return isLease(lease, session) ? lease : null;
-  } catch {
-    return null;
+    const lease = JSON.parse(readRegular(join(folder, LEASE_FILE))) as Lease;
+    if (isLease(lease, session)) return { kind: 'whole', session, lease };
+    // Of a newer keywarden, perhaps: whether its runner lives is told in any case.
+    return { kind: 'damaged', session, runner: isHolder(lease?.runner) ? lease.runner : null };
+  } catch (error) {
+    if (codeOf(error) === 'EACCES') return { kind: 'closed', session };
+    // It may have ended just now.
+    return existsSync(folder) ? { kind: 'damaged', session, runner: null } : null;
   }
 }
+
+const isHolder = (x: Holder | undefined): boolean =>
+  Number.isInteger(x?.pid) && typeof x?.bootId === 'string' && typeof x.pidNamespace === 'string';
 
 const isLease = (x: Lease, session: string): boolean =>
   x?.version === 1 &&

@@ -53,33 +53,45 @@ export async function sweepLeases(tools: SweepTools): Promise<Swept> {
   const sessions: SweptSession[] = [];
   for (const found of listLeases(tools.state)) {
     if (found.kind === 'draft') {
-      // Nothing of a session exists before its lease has its name.
-      rmSync(found.path, { recursive: true, force: true });
+      removeDraft(found.path);
       continue;
     }
-    const swept = await sweepOne(found, tools);
-    if (swept !== null) sessions.push(swept);
+    try {
+      const swept = await sweepOne(found, tools);
+      if (swept !== null) sessions.push(swept);
+    } catch (error) {
+      // What one needs and does not have (its engine, a place to write) keeps none of the others.
+      sessions.push({ session: found.session, did: 'incomplete', detail: (error as Error).message });
+    }
   }
   return { sessions, ...(await sendPending(tools)) };
 }
 
 /** Receipts that wait, sent to the edge; what it will never take is not offered again. */
 export async function sendPending(
-  tools: Pick<SweepTools, 'state' | 'edge'>,
+  tools: Pick<SweepTools, 'state' | 'edge' | 'say'>,
 ): Promise<Pick<Swept, 'receiptsSent' | 'receiptsWaiting'>> {
-  const { state, edge } = tools;
+  const { state, edge, say } = tools;
   const waiting = pendingReceipts(state);
   const sent: string[] = [];
   if (edge === null) return { receiptsSent: [], receiptsWaiting: waiting };
   for (const session of waiting) {
-    const jws = jwsToSend(state, session);
+    let jws: string | null = null;
+    try {
+      jws = receiptJws(state, session);
+    } catch (error) {
+      say(`the receipt of ${session} cannot be sent: ${(error as Error).message}`);
+    }
+    // A mark without a receipt: its runner died between the two, and its lease tells the rest.
     if (jws === null) continue;
     try {
       await edge.revoke(session);
       await edge.end(session, jws);
-    } catch {
-      // One that cannot be reached now will not be for the next one.
-      break;
+    } catch (error) {
+      // What it does not like of this one it may of the next; but one that cannot be reached now will not be a moment later.
+      if (!/^the edge refuses/.test((error as Error).message)) break;
+      say(`the receipt of ${session} waits: ${(error as Error).message}`);
+      continue;
     }
     markSent(state, session);
     sent.push(session);
@@ -87,15 +99,12 @@ export async function sendPending(
   return { receiptsSent: sent, receiptsWaiting: waiting.filter((session) => !sent.includes(session)) };
 }
 
-/**
- * Null: a mark without a receipt (its runner died between the two, and its lease tells the rest), or with one that a power cut
- * damaged. Either waits, and keeps no other from being sent.
- */
-function jwsToSend(state: RunnerState, session: string): string | null {
+/** Nothing of a session exists before its lease has its name, nor after it has lost it. */
+function removeDraft(path: string): void {
   try {
-    return receiptJws(state, session);
+    rmSync(path, { recursive: true, force: true });
   } catch {
-    return null;
+    // Another user's, or on a disk that is read-only: it names nothing.
   }
 }
 
@@ -104,6 +113,13 @@ async function sweepOne(
   tools: SweepTools,
 ): Promise<SweptSession | null> {
   const { session } = found;
+  if (found.kind === 'closed') return { session, did: 'left_alone', detail: "it is another user's" };
+  if (found.kind === 'damaged' && found.runner !== null && ['alive', 'elsewhere'].includes(stateOfHolder(found.runner)))
+    return {
+      session,
+      did: 'left_alone',
+      detail: 'its lease is of a form that this keywarden does not know; its runner lives',
+    };
   if (found.kind === 'whole') {
     const alive = aliveAnswer(found.lease, bootMs());
     if (alive === 'left_alone') return { session, did: 'left_alone', detail: 'its runner lives' };
@@ -190,8 +206,9 @@ async function sweepDead(lease: Lease, tools: SweepTools): Promise<SweptSession>
 async function sweepDamaged(session: string, tools: SweepTools): Promise<SweptSession> {
   const backends: Backend[] = [];
   for (const name of ['namespace', 'docker'] as const) {
-    const backend = await tools.backendOf(name);
-    if ((await backend.layers()).every((layer) => layer.present || !layer.required)) backends.push(backend);
+    const backend = await tools.backendOf(name).catch(() => null);
+    if ((await backend?.layers())?.every((layer) => layer.present || !layer.required))
+      backends.push(backend as Backend);
   }
   const places = boxFolders(tools.state, session);
   const looks = await Promise.all(places.map((folder) => removeAndProve(backends, session, [], folder)));

@@ -1,6 +1,6 @@
-import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { Failure } from '../failure.ts';
-import { codeOf } from './private-file.ts';
+import { codeOf, readRegular } from './private-file.ts';
 import { processIsAlive, startTimeOf } from './process-identity.ts';
 
 interface Holder {
@@ -38,8 +38,8 @@ export function takeLock(file: string): () => void {
 
 function removeIfStale(file: string): void {
   const text = readOrNull(file);
-  if (text === null) return;
-  const holder = holderOf(text);
+  if (text === null && isFileOrGone(file)) return;
+  const holder = text === null ? null : holderOf(text);
   if (holder !== null && processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.start) {
     throw new Failure(`another keywarden dev (pid ${holder.pid}) already serves this state directory`, [
       `end it (kill ${holder.pid}), or give this one its own: --state DIR`,
@@ -57,13 +57,16 @@ function removeIfStale(file: string): void {
   unlinkSync(aside);
 }
 
+/** What is no file at all was laid by nobody of us, and holds nothing. */
+const isFileOrGone = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false })?.isFile() ?? true;
+
 function giveBack(file: string, mine: string): void {
   if (readOrNull(file) === mine) unlinkSync(file);
 }
 
 function readOrNull(file: string): string | null {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegular(file);
   } catch {
     return null;
   }

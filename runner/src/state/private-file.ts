@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
+  constants,
   existsSync,
   fchmodSync,
   fstatSync,
@@ -13,7 +14,7 @@ import {
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Failure } from '../failure.ts';
@@ -27,7 +28,7 @@ import { Failure } from '../failure.ts';
 export function readPrivateFile(path: string): string | null {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openRegular(path);
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw new Failure(
@@ -55,13 +56,35 @@ export function readPrivateFile(path: string): string | null {
   }
 }
 
+/**
+ * Opens a file of ours to be read. In its place may stand what would keep us for ever: a pipe until somebody writes, a device
+ * without an end.
+ */
+export function openRegular(path: string): number {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error('it is no file');
+}
+
+/** The text of a file of ours, by `openRegular`. */
+export function readRegular(path: string): string {
+  const fd = openRegular(path);
+  try {
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Writes a file of mode 0600 so that it is whole or absent, never half. */
 export function writePrivateFile(path: string, text: string): void {
   const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
   const fd = openSync(draft, 'wx', 0o600);
   try {
     fchmodSync(fd, 0o600);
-    writeSync(fd, text);
+    // All of it or an error: one write alone takes as much as there is room for, and says so only by a number.
+    writeFileSync(fd, text);
     fsyncSync(fd);
   } catch (error) {
     unlinkSync(draft);

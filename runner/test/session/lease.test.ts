@@ -12,6 +12,7 @@ import { runnerKey } from '../../src/session/runner-key.ts';
 import { runnerStateAt } from '../../src/session/runner-state.ts';
 import { makeSessionId } from '../../src/session/session-id.ts';
 import { sweepLeases } from '../../src/session/sweep-leases.ts';
+import { leaseOf as ofState } from './support/leases.ts';
 import { labelled, plainBackend } from './support/plain-backend.ts';
 import { planOf, type TestState, testState, toolsOf } from './support/world.ts';
 
@@ -21,27 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => world.remove());
 
-const leaseOf = (session: string, more: Partial<Lease> = {}): Lease => ({
-  version: 1,
-  session,
-  agent: 'worker',
-  backend: 'namespace',
-  host: 'h',
-  runner: thisProcess(),
-  leasedAt: Date.now(),
-  deadlineAt: Date.now() + 60_000,
-  deadlineBootMs: bootMs() + 60_000,
-  graceMs: 1_000,
-  folder: boxFolder(world.state, session, false),
-  traces: [],
-  tokenId: null,
-  atEdge: false,
-  started: planOf(world.state, { backend: plainBackend(), argv: ['x'] }).started,
-  runningAt: null,
-  counters: null,
-  ending: null,
-  ...more,
-});
+const leaseOf = (session: string, more: Partial<Lease> = {}): Lease => ofState(world.state, { session, ...more });
 const sweep = () =>
   sweepLeases({
     state: world.state,
