@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { Failure, usage } from '../failure.ts';
+import { ownStreamsAgain } from '../sandbox/own-streams.ts';
 import { NAME, nameOf } from './environment.ts';
 
 /** Where a secret comes from, as `--secret NAME[=env:VAR|file:PATH|command:CMD]` says. */
@@ -62,47 +64,85 @@ function parseSecretSource(text: string): SecretSource {
 }
 
 /** @throws Failure that names the secret, never its value. */
-export function readSecret({ name, from }: SecretSource, env: NodeJS.ProcessEnv = process.env): string {
-  const value = withoutLastNewline(rawValue(name, from, env));
+export function readSecret(
+  { name, from }: SecretSource,
+  env: NodeJS.ProcessEnv = process.env,
+  patienceMs: number = COMMAND_TIMEOUT_MS,
+): string {
+  const value = withoutLastNewline(rawValue(name, from, env, patienceMs));
   if (value === '') throw new Failure(`the secret ${name} is empty`, 'look at where it comes from');
-  if (value.length > MAX_BYTES) throw new Failure(`the secret ${name} is longer than ${MAX_BYTES} bytes`, AS_FILE);
+  if (Buffer.byteLength(value) > MAX_BYTES) throw tooLong(name);
   if (value.includes('\0'))
     throw new Failure(`the secret ${name} holds a NUL, which no environment variable can`, AS_FILE);
   return value;
 }
 
-function rawValue(name: string, from: SecretSource['from'], env: NodeJS.ProcessEnv): string {
+const tooLong = (name: string): Failure => new Failure(`the secret ${name} is longer than ${MAX_BYTES} bytes`, AS_FILE);
+
+function rawValue(name: string, from: SecretSource['from'], env: NodeJS.ProcessEnv, patienceMs: number): string {
   switch (from.kind) {
     case 'env': {
       const value = env[from.variable];
       if (value === undefined) throw new Failure(`the secret ${name}: ${from.variable} is not set`, `export it first`);
-      return value;
+      // What is no UTF-8 was lost when Node read it.
+      return textOf(name, Buffer.from(value), /\ufffd/.test(value));
     }
     case 'file':
-      try {
-        return readFileSync(from.path, 'utf8');
-      } catch (error) {
-        throw new Failure(
-          `the secret ${name}: cannot read ${from.path}: ${(error as NodeJS.ErrnoException).code}`,
-          'name a file that you can read',
-        );
-      }
+      return textOf(name, beginningOf(name, from.path));
     case 'command':
-      try {
-        // The person who runs us wrote it, as they would at their prompt: a shell is what they mean.
-        return execFileSync('/bin/sh', ['-c', from.command], {
-          encoding: 'utf8',
-          stdio: ['inherit', 'pipe', 'inherit'],
-          timeout: COMMAND_TIMEOUT_MS,
-          maxBuffer: MAX_BYTES * 2,
-        });
-      } catch (error) {
-        const { status } = error as { status?: number | null };
-        throw new Failure(
-          `the secret ${name}: its command failed${status == null ? '' : ` with ${status}`}`,
-          'it is run by /bin/sh, must end within 60 s, and prints the secret alone',
-        );
-      }
+      return textOf(name, saidBy(name, from.command, patienceMs));
+  }
+}
+
+/** A secret that the agent would get otherwise than it is would be refused by whom it is for, and nobody would know why. */
+function textOf(name: string, bytes: Buffer, lost = false): string {
+  if (!lost && isUtf8(bytes)) return bytes.toString('utf8');
+  throw new Failure(`the secret ${name} is no text in UTF-8`, AS_FILE);
+}
+
+/** Of what may have no end, as a device, no more is read than a secret may be long. */
+function beginningOf(name: string, path: string): Buffer {
+  const bytes = Buffer.alloc(MAX_BYTES + 3);
+  let size = 0;
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      for (let got = 1; got > 0 && size < bytes.length; size += got)
+        got = readSync(fd, bytes, size, bytes.length - size, null);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new Failure(
+      `the secret ${name}: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`,
+      'name a file that you can read',
+    );
+  }
+  if (size === bytes.length) throw tooLong(name);
+  return bytes.subarray(0, size);
+}
+
+/** The person who runs us wrote it, as they would at their prompt: a shell is what they mean. */
+function saidBy(name: string, command: string, patienceMs: number): Buffer {
+  try {
+    return execFileSync('/bin/sh', ['-c', command], {
+      stdio: ['inherit', 'pipe', 'inherit'],
+      timeout: patienceMs,
+      // A shell may be deaf to the others.
+      killSignal: 'SIGKILL',
+      maxBuffer: MAX_BYTES * 2,
+    });
+  } catch (error) {
+    const { status, code } = error as { status?: number | null; code?: string };
+    if (code === 'ENOBUFS') throw tooLong(name);
+    const how =
+      code === 'ETIMEDOUT' ? ` to end within ${patienceMs / 1000} s` : status == null ? '' : ` with ${status}`;
+    throw new Failure(
+      `the secret ${name}: its command failed${how}`,
+      'it is run by /bin/sh, must end within 60 s, and prints the secret alone',
+    );
+  } finally {
+    ownStreamsAgain();
   }
 }
 

@@ -77,6 +77,31 @@ describe('what a secret is', () => {
     expect(fileWith('x'.repeat(65_536))).toHaveLength(65_536);
   });
 
+  it('bytes that are no text are refused, not altered on their way', () => {
+    const bytes = Buffer.from(`${VALUE}\xff`, 'latin1');
+    const path = join(folder, 'bytes');
+    writeFileSync(path, bytes);
+    const sources = [
+      { kind: 'file', path },
+      { kind: 'command', command: `cat ${path}` },
+      { kind: 'env', variable: 'V' },
+    ] as const;
+    // As Node hands on such a variable.
+    const env = { V: bytes.toString('utf8') };
+    for (const from of sources)
+      expect(() => readSecret({ name: 'DB', from }, env)).toThrow(/^the secret DB is no text in/);
+    expect(fileWith('pässwörd')).toBe('pässwörd');
+  });
+
+  it('what has no end, or is deaf to being ended, has one', () => {
+    expect(() => readSecret({ name: 'DB', from: { kind: 'file', path: '/dev/zero' } })).toThrow(/is longer than/);
+    const command = (text: string, ms?: number) =>
+      readSecret({ name: 'DB', from: { kind: 'command', command: text } }, {}, ms);
+    expect(() => command('yes')).toThrow(/is longer than/);
+    // The last of its own children would keep the pipe open, too.
+    expect(() => command('trap "" TERM; while :; do sleep 1; done', 300)).toThrow(/failed to end within 0.3 s$/);
+  });
+
   it('what is not there is told by where it should be', () => {
     const missing = { kind: 'file', path: join(folder, 'missing') } as const;
     expect(() => readSecret({ name: 'DB', from: missing })).toThrow(/cannot read .*missing: ENOENT$/);

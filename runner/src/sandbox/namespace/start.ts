@@ -10,6 +10,7 @@ import { Failure } from '../../failure.ts';
 import { KILL_MESSAGE, resizeMessage, signalMessage } from '../../helper/message.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
 import type { Exit, Sandbox, SandboxSpec, StartEvents, Trace } from '../backend.ts';
+import { ownStreamsAgain } from '../own-streams.ts';
 import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { Counts, type HelperEvent } from './counts.ts';
@@ -162,6 +163,7 @@ function watch(
     [lines, ...outputs].map((one) => new Promise<void>((resolve) => one.once('close', () => resolve()))),
   );
   child.once('close', async (code, signal) => {
+    ownStreamsAgain();
     await allRead;
     const outOfMemory = groups.outOfMemory();
     await groups.remove().catch(() => {});
