@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { EXIT, Failure } from '../failure.ts';
 import { endWithNpm } from './end-with-npm.ts';
 import { createProgram, fullName } from './program.ts';
-import { complain, note, outlivesReaders } from './terminal.ts';
+import { complain, note, outlivesReaders, patienceLeft } from './terminal.ts';
 
 const SHOW_WHERE = 'KEYWARDEN_DEBUG=1 shows where';
 
@@ -61,11 +61,16 @@ function tellOf(error: unknown): number {
   return EXIT.failed;
 }
 
-/** Pipes are written asynchronously, and a file's errors come later: leave only when everything is out. */
+/** Pipes are written asynchronously, and a file's errors come later: leave only when everything is out, or nobody takes it. */
 async function drained(code: number): Promise<number> {
   await new Promise((resolve) => setImmediate(resolve));
   for (const stream of [process.stdout, process.stderr]) {
-    if (stream.writableLength > 0) await new Promise<void>((resolve) => stream.write('', () => resolve()));
+    if (stream.writableLength === 0) continue;
+    await new Promise<void>((resolve) => {
+      stream.write('', () => resolve());
+      const patience = patienceLeft();
+      if (Number.isFinite(patience)) setTimeout(resolve, patience);
+    });
   }
   return code;
 }

@@ -70,4 +70,14 @@ export function outliveReaders(): void {
   outlives = true;
 }
 
+let until = Number.POSITIVE_INFINITY;
+
+/** What is not taken within this time is given up. */
+export function waitForReaders(ms: number): void {
+  until = performance.now() + ms;
+}
+
+/** Ms that a reader has to take what was said. */
+export const patienceLeft = (): number => Math.max(0, until - performance.now());
+
 export const outlivesReaders = (): boolean => outlives;

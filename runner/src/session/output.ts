@@ -6,11 +6,9 @@ import type { Masker } from './mask.ts';
 
 export interface Output {
   readonly streams: (token: string | null) => Streams;
-  /** When the agent has ended: what the masker still held goes out. */
-  finish(): Promise<void>;
+  /** When the agent has ended: what the masker still holds goes out, to whom it may concern within this time. */
+  finish(patienceMs: number): Promise<void>;
 }
-
-const FLUSH_MS = 2_000;
 
 /** The agent's streams: the runner's own, untouched; or, when secrets are masked, through the masker. */
 export function outputOf(masker: ((token: string | null) => Masker) | null, tty: boolean): Output {
@@ -26,13 +24,13 @@ export function outputOf(masker: ((token: string | null) => Masker) | null, tty:
       if (tty) restore = rawTerminal();
       return { kind: 'piped', stdin: process.stdin, stdout, stderr };
     },
-    async finish() {
+    async finish(patienceMs) {
       restore();
       for (const stream of open) {
         if (!stream.writableEnded) stream.end();
         await Promise.race([
           finished(stream).catch(() => {}),
-          new Promise<void>((resolve) => setTimeout(resolve, FLUSH_MS).unref()),
+          new Promise<void>((resolve) => setTimeout(resolve, patienceMs)),
         ]);
       }
     },

@@ -1,5 +1,16 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SessionDetail } from '../../../src/protocol.ts';
 import { startTestEdge } from '../../../test/support/edge.ts';
 import { until } from '../../../test/support/process.ts';
-import { atTerminal, keywarden, type Said } from './support/command.ts';
+import { atTerminal, CLI, keywarden, type Said } from './support/command.ts';
 
 /** What the world does to a run of the real command: a full disk, an edge that hangs or dies, a terminal. */
 const ROOT = process.getuid?.() === 0;
@@ -80,6 +91,9 @@ describe.skipIf(!ROOT)('a full disk under the state directory', () => {
     expect(receipt).toMatchObject({ reason: 'exited', exit_code: 7, absence: { proven: true } });
   });
 });
+
+const receiptsIn = (state: string): number =>
+  existsSync(join(state, 'receipts')) ? readdirSync(join(state, 'receipts')).length : 0;
 
 function leaseText(state: string): string {
   try {
@@ -162,6 +176,43 @@ describe('an edge', () => {
     } finally {
       await second.stop();
     }
+  });
+});
+
+describe('a reader', () => {
+  const state = (): string => join(directory, 's');
+  const flags = (): string[] => ['run', '--no-edge', '--json', '--state', state()];
+  const seconds = (n: number) => new Promise((resolve) => setTimeout(resolve, n * 1000));
+
+  it('that takes nothing keeps nobody past the deadline; one that is slow gets all, masked or not', async () => {
+    // Never read, and soon full: the agent waits for it, and the runner's last words would.
+    const fifo = join(directory, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = openSync(fifo, constants.O_WRONLY);
+    const stuck = ['--timeout', '1s', ...sh('yes >&2')];
+    const deaf = spawn(process.execPath, [CLI, ...flags(), ...stuck], { stdio: ['ignore', 'ignore', writer] });
+    closeSync(writer);
+    const kill = setTimeout(() => deaf.kill('SIGKILL'), 60_000);
+    const ended = new Promise((resolve) => deaf.once('exit', (code, signal) => resolve(code ?? signal)));
+
+    // More than pipes hold: the rest is in the masker when the agent has ended.
+    const size = 3 * 65_536 + 1000;
+    const slow = spawn(
+      process.execPath,
+      [CLI, ...flags(), '--secret', 'DB_PASSWORD', ...sh(`head -c ${size} /dev/zero; exit 3`)],
+      { stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, DB_PASSWORD: SECRET } },
+    );
+    await until('the agent to have ended', () => receiptsIn(state()) > 0);
+    await seconds(3);
+    let taken = 0;
+    for await (const chunk of slow.stdout) taken += (chunk as Buffer).length;
+    expect(taken).toBe(size);
+
+    expect(await ended).toBe(143);
+    clearTimeout(kill);
+    closeSync(reader);
+    expect(readdirSync(join(state(), 'sessions'))).toEqual([]);
   });
 });
 

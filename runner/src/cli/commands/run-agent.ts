@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { bootMs } from '../../session/boot-clock.ts';
 import { backendOf } from '../../session/choose-backend.ts';
 import { openEgress } from '../../session/egress.ts';
 import { outputOf } from '../../session/output.ts';
@@ -11,7 +12,7 @@ import { findRunnerState, openRunnerState, type RunnerState } from '../../sessio
 import { sessionEdge } from '../../session/session-edge.ts';
 import type { SessionListener } from '../../session/session-listener.ts';
 import { sweepQuietly } from '../../session/sweep-leases.ts';
-import { jsonText, note, outliveReaders } from '../terminal.ts';
+import { jsonText, note, outliveReaders, waitForReaders } from '../terminal.ts';
 import type { RunOptions } from './run.ts';
 import { printPlan } from './run-plan.ts';
 import { summaryOf, Timings } from './run-summary.ts';
@@ -37,7 +38,8 @@ export async function runAgent(argv: readonly string[], options: RunOptions): Pr
   outliveReaders();
   announce(prepared, options, say);
   const output = outputOf(prepared.masker, prepared.plan.sandbox.tty);
-  let result: SessionResult;
+  const began = bootMs();
+  let result: SessionResult | null = null;
   try {
     result = await runSession(prepared.plan, {
       state,
@@ -51,7 +53,9 @@ export async function runAgent(argv: readonly string[], options: RunOptions): Pr
       phase: timings.phase,
     });
   } finally {
-    await output.finish();
+    const patience = patienceFor(result, prepared.plan.timeoutMs - (bootMs() - began));
+    waitForReaders(patience);
+    await output.finish(patience);
     await written();
     if (options.timings) timings.print();
   }
@@ -132,6 +136,18 @@ function tell(result: SessionResult, options: RunOptions, say: (line: string) =>
     const list = [...byClass].map(([name, count]) => `${name} ${count}×`).join(', ');
     say(`denied opens of credential paths: ${list}`);
   }
+}
+
+/** Nobody takes the output any more: what is left of it is given up. */
+const STUCK_MS = 5_000;
+
+/**
+ * How long the last of the output waits for its reader. After an agent that ended by itself as long as the session might have
+ * lasted, in which the agent itself would have waited: a person may read it in a pager. Who wanted the end does not wait.
+ */
+function patienceFor(result: SessionResult | null, leftMs: number): number {
+  const byItself = result !== null && ['exited', 'killed', 'out_of_memory'].includes(result.ending.reason);
+  return byItself ? Math.max(STUCK_MS, leftMs) : STUCK_MS;
 }
 
 const REASON_TEXT: Readonly<Record<string, string>> = {
