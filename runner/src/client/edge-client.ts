@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import { text } from 'node:stream/consumers';
 import type * as z from 'zod/mini';
 import { Problem } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
@@ -82,6 +81,21 @@ export class EdgeClient {
     }
     return parsed.data;
   }
+}
+
+/** Far above any answer that is not streamed. */
+const MOST_BYTES = 32 * 1024 ** 2;
+
+/** One that never ends is not kept to its end. */
+async function text(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of answer) {
+    size += (chunk as Buffer).length;
+    if (size > MOST_BYTES) throw new Error(`its answer is larger than ${MOST_BYTES / 1024 ** 2} MiB`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 async function* whole(chunks: AsyncIterable<Uint8Array>, address: EdgeAddress): AsyncGenerator<Uint8Array> {

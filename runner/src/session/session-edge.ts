@@ -39,6 +39,9 @@ export function sessionEdge(client: EdgeClient): SessionEdge {
         { agent_id: agent, capabilities, ttl_seconds: ttlSeconds, session_id: session },
         MintResponse,
       );
+      // It becomes a variable of the agent's, and its id a line of the receipt.
+      if (!/^[\x21-\x7e]{1,16384}$/.test(minted.token) || !/^[\x21-\x7e]{1,256}$/.test(minted.token_id))
+        throw new Failure(`${client.url} answered with a token that is none`, 'is this a Keywarden edge?');
       return { token: minted.token, tokenId: minted.token_id, warning: minted.warning ?? null };
     },
     async report(session, sequence, counters) {
