@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { usage } from '../failure.ts';
 import type { Limits } from '../sandbox/backend.ts';
+import { textOf } from '../state/text-of.ts';
 
 interface Asked {
   readonly memoryBytes: number | null;
@@ -9,6 +10,15 @@ interface Asked {
 }
 
 const GIB = 1024 ** 3;
+
+/** What this process may have at most (proc(5)): setrlimit(2) hands on no more than that. */
+export function mostOf(what: 'Max open files' | 'Max file size' | 'Max processes', table = ownLimits()): number {
+  const line = table.split('\n').find((one) => one.startsWith(`${what} `));
+  const hard = line?.slice(what.length).trim().split(/\s+/)[1];
+  return hard !== undefined && /^\d+$/.test(hard) ? Number(hard) : Number.POSITIVE_INFINITY;
+}
+
+const ownLimits = (): string => textOf('/proc/self/limits');
 
 /**
  * What a session may use, where nothing else is asked for.
@@ -26,9 +36,9 @@ export function limitsOf(request: Asked): Limits {
   return {
     memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),
     cpus: request.cpus ?? Math.min(2, cores),
-    pids: request.pids ?? 512,
-    openFiles: 4096,
-    fileBytes: 2 * GIB,
+    pids: Math.min(request.pids ?? 512, mostOf('Max processes')),
+    openFiles: Math.min(4096, mostOf('Max open files')),
+    fileBytes: Math.min(2 * GIB, mostOf('Max file size')),
     tmpBytes: GIB / 2,
   };
 }

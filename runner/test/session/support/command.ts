@@ -50,7 +50,7 @@ export async function atTerminal(
   };
 }
 
-function said(command: string, args: readonly string[], options: CommandOptions): Promise<Said> {
+export function said(command: string, args: readonly string[], options: CommandOptions): Promise<Said> {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: options.cwd,
