@@ -216,6 +216,25 @@ describe('a reader', () => {
   });
 });
 
+it('a signal to the whole group, as Ctrl-\\ is one, reaches the agent once, and it has its grace', async () => {
+  const trap = 'trap "echo QUIT; exit 9" QUIT; echo ready; while :; do sleep 0.1; done';
+  const run = spawn(
+    process.execPath,
+    [CLI, 'run', '--no-edge', '--quiet', '--state', join(directory, 's'), ...sh(trap)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    },
+  );
+  let out = '';
+  run.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const ended = new Promise((resolve) => run.once('close', (code, signal) => resolve(code ?? signal)));
+  await until('the agent to be ready', () => out.includes('ready'));
+  process.kill(-(run.pid ?? 0), 'SIGQUIT');
+  expect(await ended).toBe(9);
+  expect(out).toBe('ready\nQUIT\n');
+});
+
 describe('at a terminal', () => {
   const run = (...args: string[]): string[] => [
     'run',

@@ -56,6 +56,9 @@ export async function startNamespace(
       'pipe',
       counts.fd,
     ],
+    // A session of its own: what comes to the whole group, as Ctrl-\ from a terminal, is the runner's to pass on, once. But one
+    // that takes our terminal over is stopped with us when we are not in its foreground.
+    detached: piped || !spec.tty,
   });
   outputs?.handedOver();
   const read = outputs === null ? [] : [outputs.stdout, outputs.stderr];
