@@ -16,7 +16,7 @@ const SLIM = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/info/*', '/usr
 );
 const fresh = process.argv.includes('--fresh');
 const { packages, digest } = imageRecipe();
-const engine = engineAt(socketOf());
+const engine = engineAt(socketOf(), 0);
 try {
   if (fresh || !(await isThere())) await importImage(archive());
   process.stdout.write(`${defaultImage()} (${packages.join(', ')})\n`);

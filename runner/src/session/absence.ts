@@ -12,6 +12,8 @@ export interface Absence {
 
 /** Waits between looks: a killed process or an unmounted folder may take a moment to be gone. */
 const PATIENCE_MS = [0, 50, 150, 400, 1_000, 2_000];
+/** After this no other look is begun: an engine that does not answer has each of them wait. */
+const ENOUGH_MS = 10_000;
 
 /**
  * Removes what is left of exactly this session and looks again, until nothing is found or patience ends. What it states is what
@@ -24,6 +26,7 @@ export async function removeAndProve(
   folder: string,
 ): Promise<Absence> {
   let left: readonly Leftover[] = [];
+  const began = performance.now();
   for (const wait of PATIENCE_MS) {
     await delay(wait);
     for (const backend of backends) {
@@ -34,7 +37,7 @@ export async function removeAndProve(
     left = [];
     for (const backend of backends) left = [...left, ...(await look(backend, session, traces, folder))];
     left = [...left, ...filesIn(folder)];
-    if (left.length === 0) break;
+    if (left.length === 0 || performance.now() - began > ENOUGH_MS) break;
   }
   const found = Object.fromEntries(LEFTOVERS.map((kind) => [kind, 0])) as Record<LeftoverKind, number>;
   for (const { kind } of left) found[kind] += 1;

@@ -4,7 +4,7 @@ import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
 import { destinationIsReserved } from '../namespace/inside.ts';
 import { createOptions, type Layout } from './create.ts';
-import { type EngineKind, engineAt, kindOf, socketOf, wordsOf } from './engine.ts';
+import { type EngineKind, engineAt, kindOf, SHORT_PATIENCE_MS, socketOf, wordsOf } from './engine.ts';
 import { identityOf } from './identity.ts';
 import { defaultImage, imageId } from './image.ts';
 import { dockerLayers } from './layers.ts';
@@ -14,8 +14,10 @@ import { startDocker, superviseArgv } from './start.ts';
 /**
  * Containers over the Engine API (Docker's, or podman's socket). The same walls, with the engine's namespaces and control
  * groups in the place of bubblewrap's.
+ *
+ * @param patienceMs  With an engine that takes questions and does not answer.
  */
-export function dockerBackend(socket: string = socketOf()): Backend {
+export function dockerBackend(socket: string = socketOf(), patienceMs: number = SHORT_PATIENCE_MS): Backend {
   const engine = engineAt(socket);
   let kind: EngineKind | null = null;
   const layoutOf = async (spec: SandboxSpec): Promise<Layout> => {
@@ -29,7 +31,7 @@ export function dockerBackend(socket: string = socketOf()): Backend {
   };
   return {
     name: 'docker',
-    layers: () => dockerLayers(engine, socket),
+    layers: () => dockerLayers(engineAt(socket, patienceMs), socket),
     async plan(spec): Promise<readonly PlannedStep[]> {
       const layout = await layoutOf(spec);
       return [
@@ -41,8 +43,8 @@ export function dockerBackend(socket: string = socketOf()): Backend {
       ];
     },
     start: async (spec, events) => startDocker(engine, socket, spec, await layoutOf(spec), events),
-    leftovers: (session, traces, folder) => leftovers(socket, session, traces, folder),
-    sweep: (session, traces, folder) => sweep(socket, session, traces, folder),
+    leftovers: (session, traces, folder) => leftovers(socket, session, traces, folder, patienceMs),
+    sweep: (session, traces, folder) => sweep(socket, session, traces, folder, patienceMs),
   };
 }
 

@@ -26,7 +26,14 @@ export function socketOf(env: NodeJS.ProcessEnv = process.env): string {
   return isThere(ours) ? ours : '/var/run/docker.sock';
 }
 
-export const engineAt = (socketPath: string): Docker => new Docker({ socketPath });
+/** An engine that takes calls and does not answer keeps nobody for ever. Making a container may copy an image (vfs). */
+const PATIENCE_MS = 60_000;
+/** For questions, which it answers at once or not at all, and for what is ended in any case. */
+export const SHORT_PATIENCE_MS = 8_000;
+
+/** @param patienceMs  For each answer; 0: as long as it takes. */
+export const engineAt = (socketPath: string, patienceMs: number = PATIENCE_MS): Docker =>
+  new Docker({ socketPath, timeout: patienceMs });
 
 export async function kindOf(engine: Docker): Promise<EngineKind> {
   const version = await engine.version();

@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 import type { Leftover, Trace } from '../backend.ts';
 import { findProcesses } from '../namespace/find.ts';
 import { endProcesses } from '../namespace/leftovers.ts';
-import { engineAt, SESSION_LABEL, statusOf } from './engine.ts';
+import { engineAt, SESSION_LABEL, SHORT_PATIENCE_MS, statusOf } from './engine.ts';
 import { removeContainer } from './remove.ts';
 
 /** Everything of the session: what bears its label at the engine, and its processes and files here. */
@@ -13,8 +13,9 @@ export async function leftovers(
   session: string,
   traces: readonly Trace[],
   folder: string,
+  patienceMs: number = SHORT_PATIENCE_MS,
 ): Promise<Leftover[]> {
-  const atEngines = await Promise.all(enginesOf(socket, traces).map((engine) => labelled(engine, session)));
+  const atEngines = await Promise.all(enginesOf(socket, traces, patienceMs).map((engine) => labelled(engine, session)));
   return [
     ...atEngines.flatMap(({ containers, volumes, networks }) => [
       ...containers.map((name): Leftover => ({ kind: 'container', name })),
@@ -30,8 +31,14 @@ export async function leftovers(
 }
 
 /** By label and id: a container that was only created is found too, and a neighbour's never is (threats B64, B66). */
-export async function sweep(socket: string, session: string, traces: readonly Trace[], folder: string): Promise<void> {
-  for (const engine of enginesOf(socket, traces)) {
+export async function sweep(
+  socket: string,
+  session: string,
+  traces: readonly Trace[],
+  folder: string,
+  patienceMs: number = SHORT_PATIENCE_MS,
+): Promise<void> {
+  for (const engine of enginesOf(socket, traces, patienceMs)) {
     const { containers, volumes, networks } = await labelled(engine, session);
     await Promise.all(containers.map((id) => removeContainer(engine, id)));
     for (const name of volumes) await engine.getVolume(name).remove().catch(unlessGone);
@@ -42,8 +49,10 @@ export async function sweep(socket: string, session: string, traces: readonly Tr
 }
 
 /** The engine of then, too: DOCKER_HOST may have changed since. */
-const enginesOf = (socket: string, traces: readonly Trace[]): Docker[] =>
-  [...new Set([socket, ...traces.flatMap((trace) => (trace.kind === 'container' ? [trace.host] : []))])].map(engineAt);
+const enginesOf = (socket: string, traces: readonly Trace[], patienceMs: number): Docker[] =>
+  [...new Set([socket, ...traces.flatMap((trace) => (trace.kind === 'container' ? [trace.host] : []))])].map((at) =>
+    engineAt(at, patienceMs),
+  );
 
 /** The engine filters; that each really bears the label is looked at once more, for what is listed is going to be ended. */
 async function labelled(
