@@ -36,7 +36,8 @@ export function limitsOf(request: Asked): Limits {
   return {
     memoryBytes: request.memoryBytes ?? Math.min(2 * GIB, Math.floor(totalmem() / 2)),
     cpus: request.cpus ?? Math.min(2, cores),
-    pids: Math.min(request.pids ?? 512, mostOf('Max processes')),
+    // PID 1 and its thread may count with the agent's.
+    pids: Math.max(1, Math.min(request.pids ?? 512, mostOf('Max processes') - 2)),
     openFiles: Math.min(4096, mostOf('Max open files')),
     fileBytes: Math.min(2 * GIB, mostOf('Max file size')),
     tmpBytes: GIB / 2,
