@@ -12,7 +12,7 @@ export interface MountRequest {
 
 /** `SRC:DST[:rw|:ro]`; read-only unless it says otherwise. */
 export function parseMount(text: string): MountRequest {
-  const match = /^(.+?):(\/[^:]*)(?::(rw|ro))?$/.exec(text);
+  const match = /^(.+?):(\/[^:]*)(?::(rw|ro))?$/s.exec(text);
   if (match === null)
     throw usage(`--mount ${text}: write SRC:DST or SRC:DST:rw, DST absolute`, '--mount ./work:/work:rw');
   const [, source = '', destination = '', mode] = match;

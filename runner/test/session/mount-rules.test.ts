@@ -212,6 +212,7 @@ describe('a mount below another one', () => {
 it('SRC:DST[:rw] is read-only unless it says so, and SRC may hold colons', () => {
   expect(parseMount('./w:/work')).toEqual({ source: './w', destination: '/work', writable: false });
   expect(parseMount('a:b:/work:rw')).toEqual({ source: 'a:b', destination: '/work', writable: true });
+  expect(parseMount('a\nb:/work')).toEqual({ source: 'a\nb', destination: '/work', writable: false });
   for (const bad of ['/work', 'a:b', ':/x', 'a:/x:rx']) expect(() => parseMount(bad)).toThrow(/--mount/);
 });
 
