@@ -164,7 +164,7 @@ describe('what stands in the place of our files', () => {
 
 describe('a lease', () => {
   it('of a newer keywarden whose runner lives is not ours to end; of a dead one it is', async () => {
-    const [living, dead] = [makeSessionId(), makeSessionId()];
+    const [living, dead] = [makeSessionId(1), makeSessionId(2)];
     for (const [session, runner] of [
       [living, thisProcess()],
       [dead, DEAD],

@@ -172,12 +172,15 @@ describe('the receipts that wait', () => {
     const sessions = [waiting(), waiting()].sort();
     const tools = {
       state: world.state,
+      say: () => {},
       edge: edgeWith({ revoke: async (s) => (asked.push(s) > 0 ? away() : undefined) }),
     };
     expect(await sendPending(tools)).toEqual({ receiptsSent: [], receiptsWaiting: expect.arrayContaining(sessions) });
     expect(asked).toHaveLength(1);
     asked = [];
-    expect((await sendPending({ state: world.state, edge: edgeWith() })).receiptsSent.toSorted()).toEqual(sessions);
+    expect(
+      (await sendPending({ state: world.state, edge: edgeWith(), say: () => {} })).receiptsSent.toSorted(),
+    ).toEqual(sessions);
     expect(asked.sort()).toEqual(['end', 'revoke'].flatMap((did) => sessions.map((session) => `${did} ${session}`)));
     expect(pendingReceipts(world.state)).toEqual([]);
   });
@@ -186,7 +189,7 @@ describe('the receipts that wait', () => {
     const [damaged, bare, whole] = [makeSessionId(1), makeSessionId(2), waiting(makeSessionId(3))];
     for (const session of [damaged, bare]) writeFileSync(join(world.state.receipts, `${session}.pending`), '');
     writeFileSync(join(world.state.receipts, `${damaged}.json`), '');
-    expect(await sendPending({ state: world.state, edge: edgeWith() })).toEqual({
+    expect(await sendPending({ state: world.state, edge: edgeWith(), say: () => {} })).toEqual({
       receiptsSent: [whole],
       receiptsWaiting: expect.arrayContaining([damaged, bare]),
     });

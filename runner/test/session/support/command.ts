@@ -26,8 +26,8 @@ export function keywarden(args: readonly string[], options: CommandOptions = {})
 
 /** The real command at a terminal. */
 export interface Typed {
-  /** Seconds since the start → what is typed then, or the terminal's new size as [rows, columns]. */
-  readonly keys?: readonly (readonly [number, string | readonly [number, number]])[];
+  /** One after the other: seconds since the start, or what must stand on the screen → what is typed then, or the terminal's new size as [rows, columns]. */
+  readonly keys?: readonly (readonly [number | string, string | readonly [number, number]])[];
   readonly size?: readonly [number, number];
 }
 
@@ -80,14 +80,16 @@ if pid == 0:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(f"[code {code}, {'restored' if termios.tcgetattr(0) == before else 'changed'}]", flush=True)
     os._exit(0)
-began, keys = time.monotonic(), plan['keys']
+began, keys, screen = time.monotonic(), plan['keys'], b''
+def due(when): return when.encode() in screen if isinstance(when, str) else time.monotonic() - began >= when
 while time.monotonic() - began < 60:
     if select.select([fd], [], [], 0.05)[0]:
         try: data = os.read(fd, 65536)
         except OSError: break
         if not data: break
         os.write(1, data)
-    while keys and time.monotonic() - began >= keys[0][0]:
+        screen += data
+    while keys and due(keys[0][0]):
         what = keys.pop(0)[1]
         if isinstance(what, str): os.write(fd, what.encode())
         else: size(fd, *what)
