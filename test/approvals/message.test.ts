@@ -4,33 +4,14 @@ import { describe, expect, it } from 'vitest';
 import type { StoredApproval } from '../../src/approvals/contract.ts';
 import { opened, type Question } from '../../src/approvals/state.ts';
 import { messageOf, sendMessage } from '../../src/approvals/webhook.ts';
+import { questionOf } from '../support/question.ts';
 
 const T = 1_800_000_000_000;
 const LINK = 'https://edge.example/console/#/approvals/id-1?link=x';
 
 /** What reviewers are told of a question; the rest of what is shown is for the console alone. */
 function storedOf(question: Partial<Question> = {}, shown: Partial<StoredApproval['shown']> = {}): StoredApproval {
-  const approval = opened(
-    'id-1',
-    {
-      agent: 'agent-1',
-      session: null,
-      tokenId: 't',
-      tokenIssuedAtMs: T - 1000,
-      tokenExpiresAtMs: T + 3_600_000,
-      capability: 'bank:pay',
-      binding: 'b',
-      alikeKey: null,
-      alikeCount: 0,
-      alikeForMs: 0,
-      count: 1,
-      ttlMs: 600_000,
-      reviewers: null,
-      separate: false,
-      ...question,
-    },
-    T,
-  );
+  const approval = opened('id-1', questionOf({ session: null, tokenExpiresAtMs: T + 3_600_000, ...question }), T);
   const seen = { capability_title: 'Pay somebody', method: 'POST', url: '/bank/v1/payments', ...shown };
   return { approval, shown: seen } as StoredApproval;
 }

@@ -1,26 +1,10 @@
 import type { Ask, AskAnswer, DecideAnswer, Shown } from '../../src/approvals/contract.ts';
 import type { Decision, Question } from '../../src/approvals/state.ts';
 import { env, events, ledgerOf } from './ledger-world.ts';
+import { questionOf } from './question.ts';
 
 /** The desk of the workerd that the tests run in, and what is asked of it. */
 export const desk = () => env.APPROVALS.get(env.APPROVALS.idFromName('desk'));
-export const questionOf = (more: Partial<Question> = {}): Question => ({
-  agent: 'agent-1',
-  session: 'session-1',
-  tokenId: 'token-1',
-  tokenIssuedAtMs: 1_000_000,
-  tokenExpiresAtMs: 9e15,
-  capability: 'bank:pay',
-  binding: 'binding-1',
-  alikeKey: null,
-  alikeCount: 0,
-  alikeForMs: 0,
-  count: 1,
-  ttlMs: 600_000,
-  reviewers: null,
-  separate: false,
-  ...more,
-});
 const SHOWN = { method: 'POST', url: 'https://bank.example/v1/payments?code=hunter2' } as Shown;
 let requests = 0;
 export const askOf = (more: Partial<Question>, after: string | null): Ask => ({

@@ -104,3 +104,11 @@ export async function stored(): Promise<StoredRow[]> {
   return (await env.DB.prepare('SELECT * FROM audit ORDER BY ledger, seq').all<StoredRow>()).results;
 }
 export const events = async (): Promise<string[]> => (await stored()).map((row) => row.event);
+
+/** Its rows wait, D1 takes none, and it takes no more: as many as KEYWARDEN_LEDGER_MAX_WAITING_ROWS. */
+export async function fillLedger(): Promise<void> {
+  await ledgerOf().flush();
+  await breakD1();
+  const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
+  await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+}

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { linkOf } from '../../../src/approvals/link.ts';
 import type { Question } from '../../../src/approvals/state.ts';
 import { ask, askOf, decide, desk, inLedger, pending, stateOf } from '../../support/ledger-desk.ts';
-import { breakD1, env, ledgerOf, migrate, noteOf } from '../../support/ledger-world.ts';
+import { env, fillLedger, ledgerOf, migrate } from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
 afterEach(reset);
@@ -185,10 +185,7 @@ describe('who waits', () => {
 describe('a ledger that takes no row', () => {
   it('keeps the desk from asking, and from granting what was agreed to', async () => {
     const id = await pending();
-    await ledgerOf().flush();
-    await breakD1();
-    const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
-    await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+    await fillLedger();
     await decide(id);
     // The rejection is looked at inside the object: across the border workerd tells of it twice.
     const why = (more: Partial<Question>) =>

@@ -5,8 +5,9 @@ import { linkOf } from '../../../src/approvals/link.ts';
 import { Notes } from '../../../src/approvals/notes.ts';
 import { opened } from '../../../src/approvals/state.ts';
 import { ApprovalStore } from '../../../src/approvals/store.ts';
-import { ask, decide, desk, inLedger, pending, questionOf, stateOf } from '../../support/ledger-desk.ts';
-import { breakD1, env, ledgerOf, migrate, noteOf, stored } from '../../support/ledger-world.ts';
+import { ask, decide, desk, inLedger, pending, stateOf } from '../../support/ledger-desk.ts';
+import { env, fillLedger, ledgerOf, migrate, stored } from '../../support/ledger-world.ts';
+import { questionOf } from '../../support/question.ts';
 
 beforeEach(migrate);
 afterEach(reset);
@@ -69,10 +70,7 @@ describe('a note for the chain', () => {
 
   it('that the ledger could not take goes there by itself, soon', async () => {
     const id = await pending();
-    await ledgerOf().flush();
-    await breakD1();
-    const notes = Array.from({ length: 300 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
-    await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+    await fillLedger();
     await decide(id);
     expect(await nextAlarm()).toBeLessThan(Date.now() + 60_000);
     await migrate();
