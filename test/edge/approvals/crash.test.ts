@@ -85,8 +85,7 @@ describe('SIGKILL for workerd (threat 24: replay after a crash)', () => {
       ]);
       await next.edge.stop();
     }
-    // Twelve starts of an edge.
-  }, 300_000);
+  });
 });
 
 describe('a policy change in between', () => {
