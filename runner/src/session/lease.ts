@@ -17,20 +17,13 @@ import { SESSION_END_REASONS, type SessionEndReason, type SessionReceipt } from 
 import { Failure } from '../failure.ts';
 import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
 import { codeOf, readRegular } from '../state/private-file.ts';
-import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
-import { bootId, pidNamespace } from './boot-clock.ts';
+import { startTimeOf } from '../state/process-identity.ts';
+import { writeBoxLabel } from './box-label.ts';
+import { type Holder, isHolder, thisProcess } from './holder.ts';
 import { makeBox } from './places.ts';
 import { namesIn, type RunnerState } from './runner-state.ts';
 import { isSessionId } from './session-id.ts';
 import type { Observer } from './steps.ts';
-
-/** Which process holds a lease: known by pid *and* start time, so that a reused pid is never taken for it. */
-export interface Holder {
-  readonly pid: number;
-  readonly startTime: string | null;
-  readonly bootId: string;
-  readonly pidNamespace: string;
-}
 
 /** How it ended, once that is known. */
 export interface Ending {
@@ -70,22 +63,6 @@ export interface Lease {
   readonly ending: Ending | null;
 }
 
-export const thisProcess = (): Holder => ({
-  pid: process.pid,
-  startTime: startTimeOf(process.pid),
-  bootId: bootId(),
-  pidNamespace: pidNamespace(),
-});
-
-export type HolderState = 'alive' | 'dead' | 'rebooted' | 'elsewhere';
-
-/** @returns `elsewhere` when the pid is of another pid namespace, where we cannot look. */
-export function stateOfHolder(holder: Holder, here: Holder = thisProcess()): HolderState {
-  if (holder.bootId !== here.bootId) return 'rebooted';
-  if (holder.pidNamespace !== here.pidNamespace) return 'elsewhere';
-  return processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.startTime ? 'alive' : 'dead';
-}
-
 /** A lease of ours, kept current on disk. */
 export class LeaseFile {
   readonly #directory: string;
@@ -112,6 +89,7 @@ export class LeaseFile {
       renameSync(draft, directory);
       syncDirectory(state.sessions);
       makeBox(lease.folder);
+      writeBoxLabel(lease.folder, { lease: directory, runner: lease.runner, backend: lease.backend });
     } catch (error) {
       for (const path of [draft, directory, lease.folder]) rmSync(path, { recursive: true, force: true });
       throw new Failure(
@@ -262,9 +240,6 @@ function findLease(state: RunnerState, session: string): Exclude<FoundLease, { k
     return existsSync(folder) ? { kind: 'damaged', session, runner: null } : null;
   }
 }
-
-const isHolder = (x: Holder | undefined): boolean =>
-  Number.isInteger(x?.pid) && typeof x?.bootId === 'string' && typeof x.pidNamespace === 'string';
 
 const isLease = (x: Lease, session: string): boolean =>
   x?.version === 1 &&

@@ -18,15 +18,24 @@ const MEND = 'use a shorter --state DIR, or set XDG_RUNTIME_DIR';
  */
 export function boxFolders(state: RunnerState, session: string, env: NodeJS.ProcessEnv = process.env): string[] {
   const beside = join(state.sessions, session, 'box');
-  const inMemory = [env['XDG_RUNTIME_DIR'] ?? '', '/dev/shm'].filter(isMemory);
-  const short = [env['XDG_RUNTIME_DIR'] || tmpdir(), '/tmp'].filter((base) => Buffer.byteLength(base) <= 40);
-  const below = (bases: readonly string[]): string[] =>
-    bases
-      .map((base) => join(base, `keywarden-${process.getuid?.() ?? 0}`))
-      .filter(mayBeOurs)
-      .map((ours) => join(ours, session));
-  return [...below(inMemory), ...(Buffer.byteLength(beside) <= MAX_FOLDER_BYTES ? [beside] : below(short))];
+  const below = (folders: readonly string[]): string[] => folders.map((folder) => join(folder, session));
+  const besides = Buffer.byteLength(beside) <= MAX_FOLDER_BYTES ? [beside] : below(shortFolders(env));
+  return [...below(memoryFolders(env)), ...besides];
 }
+
+/** Where `boxFolder` puts boxes of all state directories side by side. */
+export const sharedFolders = (env: NodeJS.ProcessEnv = process.env): string[] => [
+  ...new Set([...memoryFolders(env).slice(0, 1), ...shortFolders(env).slice(-1)]),
+];
+
+const memoryFolders = (env: NodeJS.ProcessEnv): string[] =>
+  oursIn([env['XDG_RUNTIME_DIR'] ?? '', '/dev/shm'].filter(isMemory));
+
+const shortFolders = (env: NodeJS.ProcessEnv): string[] =>
+  oursIn([env['XDG_RUNTIME_DIR'] || tmpdir(), '/tmp'].filter((base) => Buffer.byteLength(base) <= 40));
+
+const oursIn = (bases: readonly string[]): string[] =>
+  bases.map((base) => join(base, `keywarden-${process.getuid?.() ?? 0}`)).filter(mayBeOurs);
 
 /**
  * @param inMemory  Not when the engine is another process that may see other mounts, nor when device nodes are laid down (a

@@ -7,11 +7,14 @@ import { codeOf } from '../state/private-file.ts';
 import { removeAndProve } from './absence.ts';
 import { bootMs } from './boot-clock.ts';
 import { finishSession, meaningfulTraces } from './finish.ts';
-import { type Ending, type FoundLease, type Lease, LeaseFile, listLeases, stateOfHolder } from './lease.ts';
+import { stateOfHolder } from './holder.ts';
+import { type Ending, type FoundLease, type Lease, LeaseFile, listLeases } from './lease.ts';
 import { boxFolders } from './places.ts';
 import { hasReceipt, markSent, pendingReceipts, receiptJws } from './receipt.ts';
 import type { RunnerState } from './runner-state.ts';
 import type { SessionEdge } from './session-edge.ts';
+import { sweepOrphans } from './sweep-orphans.ts';
+import { incomplete, type SweptSession } from './swept.ts';
 
 export interface SweepTools {
   readonly state: RunnerState;
@@ -20,18 +23,6 @@ export interface SweepTools {
   readonly edge: SessionEdge | null;
   readonly backendOf: (name: BackendName) => Promise<Backend>;
   readonly say: (line: string) => void;
-}
-
-export interface SweptSession {
-  readonly session: string;
-  readonly did: /** Its runner lives: not ours to touch. */
-    | 'left_alone'
-    /** Its runner lives but did not end it in time: what ran was killed; the runner writes the receipt. */
-    | 'killed_overdue'
-    | 'ended'
-    /** Something could not be removed; the lease stays. */
-    | 'incomplete';
-  readonly detail: string;
 }
 
 export interface Swept {
@@ -64,6 +55,7 @@ export async function sweepLeases(tools: SweepTools): Promise<Swept> {
       sessions.push({ session: found.session, did: 'incomplete', detail: (error as Error).message });
     }
   }
+  sessions.push(...(await sweepOrphans(tools.backendOf)));
   return { sessions, ...(await sendPending(tools)) };
 }
 
@@ -218,15 +210,6 @@ async function sweepDamaged(session: string, tools: SweepTools): Promise<SweptSe
   rmSync(join(tools.state.sessions, session), { recursive: true, force: true });
   return { session, did: 'ended', detail: 'its lease was damaged: no receipt' };
 }
-
-const incomplete = (
-  session: string,
-  left: readonly { readonly kind: string; readonly name: string }[],
-): SweptSession => ({
-  session,
-  did: 'incomplete',
-  detail: `still there: ${left.map(({ kind, name }) => `${kind} ${name}`).join(', ')}`,
-});
 
 /** For commands that have other work: a sweep that fails is told and stops nothing. */
 export async function sweepQuietly(tools: SweepTools): Promise<void> {

@@ -1,5 +1,6 @@
 import { bootMs } from '../../../src/session/boot-clock.ts';
-import { type Lease, thisProcess } from '../../../src/session/lease.ts';
+import { thisProcess } from '../../../src/session/holder.ts';
+import type { Lease } from '../../../src/session/lease.ts';
 import { boxFolder } from '../../../src/session/places.ts';
 import type { RunnerState } from '../../../src/session/runner-state.ts';
 import { makeSessionId } from '../../../src/session/session-id.ts';
