@@ -94,6 +94,15 @@ describe('an operator who comes through Cloudflare Access', () => {
     ];
     for (const assertion of refused) expect(await operatorByAccess(assertion, settings)).toBeNull();
   });
+
+  it('of one team is nobody at another, although the keys of the one are known already', async () => {
+    expect(await operatorByAccess(await sign({}), settings)).not.toBeNull();
+    const empty = createServer((_, res) => void res.setHeader('content-type', 'application/json').end('{"keys":[]}'));
+    await new Promise<void>((resolve) => empty.listen(0, '127.0.0.1', resolve));
+    const other = { ...settings, issuer: `http://127.0.0.1:${(empty.address() as AddressInfo).port}` };
+    expect(await operatorByAccess(await sign({ iss: other.issuer }), other)).toBeNull();
+    empty.close();
+  });
 });
 
 describe('the settings', () => {
