@@ -1,13 +1,14 @@
-import type { ApprovalsDesk } from './approvals/desk.ts';
-import type { LedgerDirectory } from './ledger/directory.ts';
-import type { Ledger } from './ledger/ledger.ts';
+import type { DeskRpc } from './approvals/contract.ts';
+import type { DirectoryRpc, LedgerRpc } from './ledger/contract.ts';
+
+type Objects<T> = DurableObjectNamespace<T & Rpc.DurableObjectBranded>;
 
 /** Bindings as wrangler gives them. Credentials are further secrets, named by the policies and read only in `upstream/secrets.ts`. */
 export interface Env {
   readonly DB: D1Database;
-  readonly LEDGER: DurableObjectNamespace<Ledger>;
-  readonly DIRECTORY: DurableObjectNamespace<LedgerDirectory>;
-  readonly APPROVALS: DurableObjectNamespace<ApprovalsDesk>;
+  readonly LEDGER: Objects<LedgerRpc>;
+  readonly DIRECTORY: Objects<DirectoryRpc>;
+  readonly APPROVALS: Objects<DeskRpc>;
   /** The console's built files; absent where nothing was built. */
   readonly ASSETS?: Fetcher;
   /** `iss` of the tokens minted here. */

@@ -51,7 +51,7 @@ export const tellDesk = (
   );
 
 /** The live reviewer's socket, which ends when the sign-in that opened it does. */
-export const joinDesk = (env: Bindings, seat: Seat): Promise<Response> =>
+export const joinDesk = (env: Bindings, seat: Seat): ReturnType<Stub['fetch']> =>
   stubOf(env).fetch('https://desk/live', {
     headers: {
       upgrade: 'websocket',

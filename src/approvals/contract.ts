@@ -1,4 +1,5 @@
 import type { Approval, ApprovalState, Decider, Decision, DecisionRefusal, Question } from './state.ts';
+import type { Waited } from './waiting.ts';
 
 /** What pipeline, routes and desk say to each other: plain data, since it crosses an isolate border. */
 
@@ -122,3 +123,16 @@ export type DecideAnswer =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'link_used' }
   | { readonly kind: 'refused'; readonly why: DecisionRefusal; readonly approval: Approval };
+
+/** What may be asked of the desk by RPC; `fetch`, beside it, is the live reviewer's socket. */
+export interface DeskRpc {
+  ask(ask: Ask): Promise<AskAnswer>;
+  wait(id: string, ms: number): Promise<Waited>;
+  used(id: string, requestId: string): Promise<void>;
+  exhausted(id: string): Promise<void>;
+  revoked(id: string): Promise<void>;
+  get(id: string): Promise<StoredApproval | null>;
+  list(query: ListQuery): Promise<StoredApproval[]>;
+  decide(request: DecideRequest, requestId: string): Promise<DecideAnswer>;
+  leave(session: string): Promise<void>;
+}

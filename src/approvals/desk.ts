@@ -5,6 +5,7 @@ import type {
   AskAnswer,
   DecideAnswer,
   DecideRequest,
+  DeskRpc,
   GrantedApproval,
   ListQuery,
   StoredApproval,
@@ -56,7 +57,7 @@ const SIGNED_OUT = 4001;
  *
  * A decision, its note for the chain, and a burnt link are one transaction.
  */
-export class ApprovalsDesk extends DurableObject<DeskEnv> {
+export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
   readonly #store: ApprovalStore;
   readonly #bounds: Bounds;
   readonly #webhook: WebhookSettings | null;

@@ -2,19 +2,20 @@ import type { CallOutcome } from '../audit/event.ts';
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type {
-  AdmitAnswer,
-  AdmitCall,
-  FlushAnswer,
-  LedgerEvents,
-  LedgerPrincipal,
-  NamedLimit,
-  PruneAnswer,
-  RecordAnswer,
-  Revocation,
-  Standing,
+import {
+  type AdmitAnswer,
+  type AdmitCall,
+  DIRECTORY_NAME,
+  type DirectoryEntry,
+  type FlushAnswer,
+  type LedgerEvents,
+  type LedgerPrincipal,
+  type NamedLimit,
+  type PruneAnswer,
+  type RecordAnswer,
+  type Revocation,
+  type Standing,
 } from './contract.ts';
-import { DIRECTORY_NAME, type DirectoryEntry } from './directory.ts';
 import * as inFlight from './in-flight.ts';
 import { type LedgerKey, ledgerNameOf } from './name.ts';
 import { createOutbox } from './outbox.ts';

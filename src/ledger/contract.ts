@@ -2,6 +2,7 @@ import type { GrantedApproval } from '../approvals/contract.ts';
 import type { AuditDetail, AuditEventName, CallFields, CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
 import type { RateSpec } from '../policy/ruled.ts';
+import type { LedgerKind } from './name.ts';
 
 /**
  * What the pipeline and the ledger (one Durable Object per agent) say to each other. Plain data only: it crosses
@@ -140,4 +141,47 @@ export interface FlushAnswer {
 export interface Standing {
   readonly revokedBy: Revocation['by'] | null;
   readonly limits: readonly LimitState[];
+}
+
+/** What may be asked of one ledger by RPC. */
+export interface LedgerRpc {
+  admit(call: AdmitCall): Promise<AdmitAnswer>;
+  admitText(call: string): Promise<string>;
+  record(events: LedgerEvents): Promise<RecordAnswer>;
+  revoke(revocation: Revocation): Promise<void>;
+  peek(principal: LedgerPrincipal, limits: readonly NamedLimit[]): Promise<Standing>;
+  flush(): Promise<FlushAnswer>;
+  head(): Promise<ChainHead>;
+  prune(before: number): Promise<PruneAnswer>;
+}
+
+/** One ledger that was ever used. */
+export interface DirectoryEntry {
+  /** Name of its Durable Object, and the `ledger` column of its rows. */
+  readonly ledger: string;
+  readonly kind: LedgerKind;
+  readonly agent: string | null;
+  /** Unix ms. */
+  readonly createdAt: number;
+  /** Unix ms at which it last said that rows are waiting; told at most every ten seconds, so allow for that. */
+  readonly activeAt: number;
+}
+
+export interface DirectoryQuery {
+  /** Names greater than this, for the next page. */
+  readonly after?: string;
+  /** 1 to 1000; 1000 when absent. */
+  readonly limit?: number;
+  /** Only ledgers that said since then that rows are waiting. */
+  readonly activeSince?: number;
+}
+
+/** The one object of `DIRECTORY`. */
+export const DIRECTORY_NAME = 'directory';
+
+/** What may be asked of the directory by RPC. */
+export interface DirectoryRpc {
+  register(entry: Pick<DirectoryEntry, 'ledger' | 'kind' | 'agent'>): Promise<void>;
+  markActive(ledger: string): Promise<void>;
+  list(query?: DirectoryQuery): Promise<DirectoryEntry[]>;
 }

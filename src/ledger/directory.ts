@@ -1,35 +1,12 @@
 import { DurableObject } from 'cloudflare:workers';
+import type { DirectoryEntry, DirectoryQuery, DirectoryRpc } from './contract.ts';
 import type { LedgerKind } from './name.ts';
-
-/** One ledger that was ever used. */
-export interface DirectoryEntry {
-  /** Name of its Durable Object, and the `ledger` column of its rows. */
-  readonly ledger: string;
-  readonly kind: LedgerKind;
-  readonly agent: string | null;
-  /** Unix ms. */
-  readonly createdAt: number;
-  /** Unix ms at which it last said that rows are waiting; told at most every ten seconds, so allow for that. */
-  readonly activeAt: number;
-}
-
-export interface DirectoryQuery {
-  /** Names greater than this, for the next page. */
-  readonly after?: string;
-  /** 1 to 1000; 1000 when absent. */
-  readonly limit?: number;
-  /** Only ledgers that said since then that rows are waiting. */
-  readonly activeSince?: number;
-}
-
-/** The one object of `DIRECTORY`. */
-export const DIRECTORY_NAME = 'directory';
 
 /**
  * Knows every ledger ever used, apart from D1, so that a ledger all of whose rows were dropped from D1 is missed.
  * An entry is made before the ledger's first row, and never removed.
  */
-export class LedgerDirectory extends DurableObject<unknown> {
+export class LedgerDirectory extends DurableObject<unknown> implements DirectoryRpc {
   readonly #sql: SqlStorage;
 
   constructor(ctx: DurableObjectState, env: unknown) {

@@ -11,6 +11,7 @@ import type {
   LedgerEvents,
   LedgerNote,
   LedgerPrincipal,
+  LedgerRpc,
   NamedLimit,
   PruneAnswer,
   RecordAnswer,
@@ -56,7 +57,7 @@ const LATE_OUTCOME_KEPT_MS = 86_400_000;
  * chained hashes. No answer leaves before they are durable: the object's output gate holds every message until what was written
  * before it is on disk, and breaks the object when that fails (docs/decisions/0009).
  */
-export class Ledger extends DurableObject<LedgerEnv> {
+export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
   readonly #log: LedgerLog;
   readonly #commits: CommitQueue;
   readonly #pusher: Pusher;

@@ -1,5 +1,5 @@
 import type { Env } from '../env.ts';
-import { DIRECTORY_NAME } from './directory.ts';
+import { DIRECTORY_NAME } from './contract.ts';
 import { type LedgerKey, ledgerNameOf } from './name.ts';
 
 const MARK_EVERY_MS = 10_000;

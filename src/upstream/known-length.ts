@@ -4,6 +4,7 @@
  * as it is, and the caller's Content-Length field has to say it.
  */
 export function ofKnownLength(stream: ReadableStream<Uint8Array>, length: number): ReadableStream<Uint8Array> {
-  const Fixed = (globalThis as { FixedLengthStream?: typeof FixedLengthStream }).FixedLengthStream;
+  const Fixed = (globalThis as { FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array> })
+    .FixedLengthStream;
   return Fixed === undefined ? stream : stream.pipeThrough(new Fixed(length));
 }
