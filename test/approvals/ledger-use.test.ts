@@ -35,6 +35,7 @@ const call = (requestId: string, approval: GrantedApproval | null, limits: Admit
     policyHash: 'p'.repeat(64),
   },
   outcomes: [],
+  inFlight: 0,
 });
 
 /** A ledger as its commits leave it; a commit that is lost (a crash) leaves what was before. */

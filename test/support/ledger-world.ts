@@ -38,6 +38,7 @@ export function callOf(over: Partial<AdmitCall> & { agent?: string } = {}): Admi
     denial: null,
     limits: [],
     outcomes: [],
+    inFlight: 0,
     principal: { agent, session: 'session-1', tokenId: 'token-1', issuedAtMs: 1_000_000, expiresAtMs: 9e15 },
     call: {
       agent,
