@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Miniflare } from 'miniflare';
 import { awaitHealth } from '../runner/src/edge/health.ts';
-import { applyMigrations, type Database } from '../runner/src/edge/migrations.ts';
+import { applyMigrations } from '../runner/src/edge/migrations.ts';
 import { bundleWorker } from '../runner/src/edge/worker-bundle.ts';
 import { readWorkerSettings } from '../runner/src/edge/worker-settings.ts';
 import { compileDirectory } from '../runner/src/policy/compile.ts';
@@ -84,11 +84,7 @@ export async function startKeywarden(
   });
   try {
     for (const { binding, migrations, migrationsTable } of settings.databases) {
-      await applyMigrations(
-        (await worker.miniflare.getD1Database(binding)) as unknown as Database,
-        migrations,
-        migrationsTable,
-      );
+      await applyMigrations(await worker.miniflare.getD1Database(binding), migrations, migrationsTable);
     }
     await awaitHealth(worker.url);
     const token = await mint(worker.url, built.capabilities);

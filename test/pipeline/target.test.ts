@@ -22,7 +22,7 @@ const principal = (...capabilities: string[]): Principal => ({
   capabilities: new Set(capabilities),
 });
 
-function callOf(line: string, who: Principal, more: { headers?: HeadersInit; policy?: ServicePolicy } = {}) {
+function callOf(line: string, who: Principal, more: { headers?: Record<string, string>; policy?: ServicePolicy } = {}) {
   const [method = '', target = ''] = line.split(' ');
   const [rawPath = '', query = ''] = target.split('?');
   const request = new Request(`http://edge.test/proxy/pay${target}`, { method, headers: more.headers ?? {} });

@@ -223,7 +223,7 @@ describe('what is read', () => {
         for (const [one, value] of new URLSearchParams(text)) {
           let there: Nested | string | undefined = nested;
           for (const key of one.replaceAll(']', '').split('[')) {
-            const at = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
+            const at: string = nested === there ? key.replace(/[ .]/g, '_').toLowerCase() : key || '0';
             there = typeof there === 'object' ? there[at] : undefined;
           }
           // Nothing is left of a list whose name came later.

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Miniflare, type MiniflareOptions } from 'miniflare';
-import { applyMigrations, type Database } from '../../runner/src/edge/migrations.ts';
+import { applyMigrations } from '../../runner/src/edge/migrations.ts';
 import { bundleWorker } from '../../runner/src/edge/worker-bundle.ts';
 import { readWorkerSettings } from '../../runner/src/edge/worker-settings.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../runner/src/state/keys.ts';
@@ -14,7 +14,7 @@ import { freePort, until } from '../support/process.ts';
 export interface BareWorker {
   readonly url: string;
   readonly operatorKey: string;
-  readonly db: () => Promise<Database>;
+  readonly db: () => ReturnType<Miniflare['getD1Database']>;
   readonly migrate: () => Promise<void>;
   /** What the Worker logged. */
   readonly logs: () => string;
@@ -83,7 +83,7 @@ export async function startBareWorker(
     ],
   });
   await miniflare.ready;
-  const db = async (): Promise<Database> => (await miniflare.getD1Database('DB')) as unknown as Database;
+  const db = () => miniflare.getD1Database('DB');
   const migrate = async (): Promise<void> => {
     for (const { migrations, migrationsTable } of settings.databases)
       await applyMigrations(await db(), migrations, migrationsTable);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { CanonicalPath } from '../../src/access.ts';
 import { AwsChunkedDecoder, awsChunkedStream, MAX_LINE_BYTES } from '../../src/upstream/aws-chunked.ts';
 import { decodeAwsChunkedBody } from '../../src/upstream/aws-chunked-body.ts';
 
@@ -168,7 +169,7 @@ describe('a request whose body is aws-chunked', () => {
     decodeAwsChunkedBody({
       method: 'PUT',
       origin: 'https://s3.test',
-      path: '/bucket/key',
+      path: '/bucket/key' as CanonicalPath,
       query: '',
       fields: new Map([
         ['x-amz-content-sha256', payload],

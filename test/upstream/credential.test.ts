@@ -126,7 +126,7 @@ describe('reading secrets', () => {
   for (const [what, value] of Object.entries({
     missing: undefined,
     null: null,
-    'not text': { toString: () => VALUE },
+    'not text': { toString: (): string => VALUE },
     empty: '',
     'a space before': ` ${VALUE}`,
     'a line end after': `${VALUE}\n`,

@@ -1,6 +1,6 @@
 import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DIRECTORY_NAME } from '../../../src/ledger/directory.ts';
+import { DIRECTORY_NAME } from '../../../src/ledger/contract.ts';
 import { ledgerNameOf } from '../../../src/ledger/name.ts';
 import {
   callOf,

@@ -2,7 +2,7 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { listLedgers } from '../../../src/ledger/client.ts';
 import type { AdmitCall } from '../../../src/ledger/contract.ts';
-import { DIRECTORY_NAME } from '../../../src/ledger/directory.ts';
+import { DIRECTORY_NAME } from '../../../src/ledger/contract.ts';
 import { Ledger } from '../../../src/ledger/ledger.ts';
 import { callOf, env, ledgerOf, migrate, outcomeOf, perHour, stored } from '../../support/ledger-world.ts';
 

@@ -1,6 +1,7 @@
 import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AdmitAnswer } from '../../../src/ledger/contract.ts';
+import type { Ledger } from '../../../src/ledger/ledger.ts';
 import {
   breakD1,
   callOf,
@@ -34,6 +35,7 @@ const kept = (): Promise<number> =>
     ledgerOf(),
     (_, state) => state.storage.sql.exec('SELECT count(*) AS n FROM log').one()['n'] as number,
   );
+const alarm = (): Promise<void> => runInDurableObject(ledgerOf(), (ledger: Ledger) => ledger.alarm());
 const until = async (holds: () => Promise<boolean>): Promise<void> => {
   for (let round = 0; round < 160 && !(await holds()); round++) await scheduler.wait(50);
 };
@@ -75,7 +77,7 @@ describe('rows reach D1', () => {
     await ledgerOf().record({ attempt: 0, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
     await ledgerOf().flush();
     await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
-    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await alarm();
     // The last group stays, for the chain's head is in it.
     expect(await kept()).toBe(1);
   });
@@ -86,7 +88,7 @@ describe('rows reach D1', () => {
     await ledgerOf().admit(callOf());
     await ledgerOf().flush();
     await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
-    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await alarm();
     expect(await kept()).toBe(1);
     await evictDurableObject(ledgerOf());
     for (const attempt of [0, 1])
@@ -129,7 +131,7 @@ describe('while D1 is down', () => {
     for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
     for (let round = 0; round < 2; round++) {
       await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
-      await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+      await alarm();
     }
     expect(await waiting()).toBe(3);
     await evictDurableObject(ledgerOf());
@@ -141,7 +143,7 @@ describe('while D1 is down', () => {
   it('the alarm tries again by itself', async () => {
     await breakD1();
     await ledgerOf().admit(callOf());
-    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await alarm();
     await mendD1();
     await until(async () => (await stored()).length === 1);
     expect(await stored()).toHaveLength(1);
@@ -152,7 +154,7 @@ describe('while D1 is down', () => {
     await ledgerOf().admit(callOf());
     const waits: number[] = [];
     for (let i = 0; i < 4; i++) {
-      const next = await runInDurableObject(ledgerOf(), async (ledger, { storage }) => {
+      const next = await runInDurableObject(ledgerOf(), async (ledger: Ledger, { storage }) => {
         await ledger.alarm();
         return storage.getAlarm();
       });
@@ -199,7 +201,6 @@ describe('an intent whose outcome never comes', () => {
     );
     await evictDurableObject(ledgerOf());
   };
-  const alarm = (): Promise<void> => runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
 
   it('is closed as unknown, once', async () => {
     await ledgerOf().admit(callOf());
@@ -326,7 +327,7 @@ describe("a row that was planted in D1 where the ledger's own shall stand", () =
     await ledgerOf().admit(callOf());
     await ledgerOf().flush();
     await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
-    await runInDurableObject(ledgerOf(), (ledger) => ledger.alarm());
+    await alarm();
     await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
     expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
     expect((await stored()).map((row) => [row.seq, row.agent])).toEqual([1, 2, 3].map((seq) => [seq, 'agent-1']));
