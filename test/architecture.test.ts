@@ -1,4 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
+import { dirname, relative } from 'node:path';
+import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -38,5 +40,28 @@ describe('fences', () => {
     expect(
       filesWith(/Date\.now\(|Math\.random\(|crypto\.(randomUUID|getRandomValues)/).filter((f) => pure.test(f)),
     ).toEqual([]);
+  });
+});
+
+/** The projects that `npm run check:types` runs, each with the files that it names itself. */
+function projects(): { name: string; files: string[] }[] {
+  const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { scripts: Record<string, string> };
+  return [...(scripts['check:types'] ?? '').matchAll(/tsc -p (\S+)/g)].map(([, name = '']) => {
+    const { config } = ts.readConfigFile(root + name, ts.sys.readFile);
+    const { fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, dirname(root + name));
+    return { name, files: fileNames.map((file) => relative(root, file)) };
+  });
+}
+
+describe('types', () => {
+  it('of every file are checked, in one project', () => {
+    const found = Map.groupBy(
+      projects().flatMap(({ name, files }) => files.map((file) => ({ name, file }))),
+      ({ file }) => file,
+    );
+    const all = globSync('**/*.{ts,tsx,mts,cts}', { cwd: root, exclude: ['**/node_modules', '**/.*/**', '**/dist'] });
+    expect(all.length).toBeGreaterThan(600);
+    expect(all.filter((file) => !found.has(file))).toEqual([]);
+    expect([...found].filter(([, where]) => where.length > 1)).toEqual([]);
   });
 });

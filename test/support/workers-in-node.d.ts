@@ -1,0 +1,15 @@
+/**
+ * Names of the Workers runtime that Node lacks, for those modules of `src` that tests in Node import. Types alone, as
+ * workerd's own package has them: nothing here can be made in Node, and all else (`URL`, `Response`, …) is Node's.
+ */
+type CryptoKey = import('node:crypto').webcrypto.CryptoKey;
+type D1Database = import('@cloudflare/workers-types').D1Database;
+type DurableObjectNamespace<T extends Rpc.DurableObjectBranded> =
+  import('@cloudflare/workers-types').DurableObjectNamespace<T>;
+type ExecutionContext = import('@cloudflare/workers-types').ExecutionContext;
+type Fetcher = import('@cloudflare/workers-types').Fetcher;
+type SqlStorage = import('@cloudflare/workers-types').SqlStorage;
+
+declare namespace Rpc {
+  type DurableObjectBranded = import('@cloudflare/workers-types').Rpc.DurableObjectBranded;
+}
