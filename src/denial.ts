@@ -92,5 +92,3 @@ export type BodyRefusal =
   | 'semicolon_separator'
   | 'method_override'
   | 'too_many_fields';
-
-export type DenialKind = Denial['kind'];

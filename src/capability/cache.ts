@@ -29,8 +29,4 @@ export class VerifiedTokens {
     }
     this.#byToken.set(token, principal);
   }
-
-  clear(): void {
-    this.#byToken.clear();
-  }
 }

@@ -3,8 +3,6 @@ import { AgentId, CapabilityName, SessionId } from './ids.ts';
 
 export const MAX_TTL_SECONDS = 86_400;
 
-export const DEFAULT_TTL_SECONDS = 900;
-
 export const MintRequest = z.strictObject({
   agent_id: AgentId,
   capabilities: z

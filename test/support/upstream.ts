@@ -231,8 +231,6 @@ export function garbage(bytes: string | Uint8Array, { keepOpen = false } = {}): 
 export const gzip = (body: string, headers: Readonly<Record<string, string>> = {}): Handler =>
   answer(200, gzipSync(body), { 'content-type': 'text/plain', 'content-encoding': 'gzip', ...headers });
 
-export const redirect = (location: string, status = 302): Handler => answer(status, '', { location });
-
 /** So many bytes, as fast as they are taken, none held in memory. */
 export function download(bytes: number, headers: Readonly<Record<string, string>> = {}): Handler {
   const chunk = Buffer.alloc(64 * 1024, 'keywarden ');

@@ -5,7 +5,7 @@ import type { SigningJwk } from '../state/keys.ts';
 import { type Absence, removeAndProve } from './absence.ts';
 import { bootId } from './boot-clock.ts';
 import type { Ending, Lease, LeaseFile } from './lease.ts';
-import { hasReceipt, markSent, receiptOf, signReceipt, writeReceipt } from './receipt.ts';
+import { markSent, receiptOf, signReceipt, writeReceipt } from './receipt.ts';
 import type { RunnerState } from './runner-state.ts';
 import type { SessionEdge } from './session-edge.ts';
 import type { Observer } from './steps.ts';
@@ -87,9 +87,6 @@ export function meaningfulTraces(lease: Lease): Lease['traces'] {
   if (lease.runner.bootId === bootId()) return lease.traces;
   return lease.traces.filter((trace) => trace.kind === 'container');
 }
-
-/** Whether this lease's receipt was written before: the runner died between that and giving the lease back. */
-export const isReceipted = (state: RunnerState, lease: Lease): boolean => hasReceipt(state, lease.session);
 
 type Revocation = 'done' | 'refused' | Away;
 /** What is not answered now will not be a moment later: nobody waits twice. */

@@ -96,10 +96,6 @@ export class Cgroups {
     );
   }
 
-  pids(): number[] {
-    return [...new Set(this.paths.flatMap((path) => pidsIn(path)))];
-  }
-
   async remove(): Promise<void> {
     for (const path of this.paths) await removeCgroup(path);
   }
