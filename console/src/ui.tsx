@@ -56,11 +56,11 @@ export const Empty = ({ title, children }: { title: string; children?: Component
 );
 
 const pad = (n: number): string => String(n).padStart(2, '0');
-export function clockTime(iso: string): string {
+function clockTime(iso: string): string {
   const at = new Date(iso);
   return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
 }
-export function dayTime(iso: string): string {
+function dayTime(iso: string): string {
   const at = new Date(iso);
   const same = at.toDateString() === new Date().toDateString();
   return same ? clockTime(iso) : `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${clockTime(iso)}`;

@@ -11,7 +11,7 @@ export const inPackage = (...path: string[]): string => join(PACKAGE, ...path);
 const IS_PUBLISHED = !existsSync(inPackage('src/project.ts'));
 
 /** Where the Worker's wrangler.toml, policies/ and migrations/ are: the root above runner/. */
-export const PROJECT_ROOT = inPackage(IS_PUBLISHED ? 'edge/' : '../');
+const PROJECT_ROOT = inPackage(IS_PUBLISHED ? 'edge/' : '../');
 
 export const inProject = (...path: string[]): string => join(PROJECT_ROOT, ...path);
 

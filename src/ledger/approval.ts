@@ -10,7 +10,7 @@ import { noteRow, type RowContent } from './rows.ts';
  */
 const MARGIN_MS = 3_600_000;
 
-export const limitOfApproval = ({ id, uses, goodForMs }: GrantedApproval): NamedLimit => ({
+const limitOfApproval = ({ id, uses, goodForMs }: GrantedApproval): NamedLimit => ({
   name: `approval:${id}`,
   spec: { count: 1, periodMs: goodForMs + MARGIN_MS, burst: uses },
 });

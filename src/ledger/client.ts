@@ -106,7 +106,7 @@ export function prune(env: Bindings, ledger: string, before: number): Promise<Re
 }
 
 /** Pushes one ledger's waiting rows to D1 and tells its head. */
-export function flush(env: Bindings, ledger: string): Promise<Result<FlushAnswer, Fault>> {
+function flush(env: Bindings, ledger: string): Promise<Result<FlushAnswer, Fault>> {
   return ask(env, ledger, (stub) => stub.flush() as Promise<FlushAnswer>);
 }
 

@@ -88,7 +88,7 @@ export function pruneRate(state: RateState): RateState {
 }
 
 /** Milliseconds between two calls at the steady rate; infinite for a spec that allows none. */
-export function intervalMs(spec: RateSpec): number {
+function intervalMs(spec: RateSpec): number {
   if (!(spec.count >= 1) || !(spec.burst >= 1) || !(spec.periodMs > 0)) return Number.POSITIVE_INFINITY;
   return Math.ceil((spec.periodMs / spec.count) * GRID) / GRID;
 }

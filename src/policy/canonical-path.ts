@@ -3,9 +3,9 @@ import type { PathRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /** Most bytes of a whole path, of one segment (an S3 key's 1,024 bytes, all escaped, fit), and most segments. */
-export const MAX_PATH_BYTES = 8192;
-export const MAX_SEGMENT_BYTES = 3072;
-export const MAX_SEGMENTS = 128;
+const MAX_PATH_BYTES = 8192;
+const MAX_SEGMENT_BYTES = 3072;
+const MAX_SEGMENTS = 128;
 
 const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
 /** `pchar` of RFC 3986 §3.3 without `;` (refused: path parameters) and without `%` (handled before). */

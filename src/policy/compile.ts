@@ -198,7 +198,7 @@ export const unreadProblem = ({ name, why, fix }: UnreadFile): PolicyProblem => 
 });
 
 /** SHA-256 (hex) of the canonical JSON of services and agents: what audit rows name as the policy in force. */
-export function hashOf(services: PolicyBundle['services'], agents: AgentsPolicy): string {
+function hashOf(services: PolicyBundle['services'], agents: AgentsPolicy): string {
   return sha256Hex(JSON.stringify(canonical({ services, agents })));
 }
 

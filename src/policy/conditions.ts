@@ -19,7 +19,7 @@ import { type Facts, isCredentialField } from './facts.ts';
 import { problemOfPattern } from './pattern.ts';
 import { closestOf } from './spelling.ts';
 
-export const VARIABLES = ['method', 'path', 'params', 'query', 'headers', 'body', 'agent', 'session', 'now'] as const;
+const VARIABLES = ['method', 'path', 'params', 'query', 'headers', 'body', 'agent', 'session', 'now'] as const;
 export type VariableName = (typeof VARIABLES)[number];
 
 /** What is wrong with a condition as written. `offset` counts UTF-16 units from the expression's start. */

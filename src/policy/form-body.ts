@@ -3,7 +3,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { caseless } from './caseless.ts';
 
 /** Most fields of a form: by default PHP and Express overlook those after the thousandth. */
-export const MAX_FORM_FIELDS = 1000;
+const MAX_FORM_FIELDS = 1000;
 
 /**
  * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are

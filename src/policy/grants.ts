@@ -2,7 +2,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { AgentGrant, AgentsPolicy, RateSpec } from './ruled.ts';
 
 /** No token lives longer, whatever a policy says. */
-export const MAX_TTL_SECONDS = 24 * 60 * 60;
+const MAX_TTL_SECONDS = 24 * 60 * 60;
 export const DEFAULT_TTL_SECONDS = 15 * 60;
 
 export interface MintRequest {

@@ -4,7 +4,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { caseless } from './caseless.ts';
 
 /** Deepest nesting of arrays and objects that a body may have. */
-export const MAX_JSON_DEPTH = 64;
+const MAX_JSON_DEPTH = 64;
 
 /**
  * Reads RFC 8259 JSON whose reading no two parsers can disagree about: keys are unique, whatever their case.

@@ -39,7 +39,7 @@ export function millisecondsOf(text: string): number | null {
 }
 
 const SIZE_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1000, MB: 1_000_000, KiB: 1024, MiB: 1_048_576 };
-export const SIZE_PATTERN = /^([1-9][0-9]{0,8}) ?(B|KB|MB|KiB|MiB)$/;
+const SIZE_PATTERN = /^([1-9][0-9]{0,8}) ?(B|KB|MB|KiB|MiB)$/;
 
 /** `1MiB`, `64KiB`, `500KB` or a number of bytes; null when it is no size. */
 export function bytesOf(size: string | number): number | null {

@@ -65,9 +65,7 @@ function badMethod(method: string): Result<never, TemplateProblem> {
 }
 
 /** Reads the path part: literals, `{id}`, `{repo}.git`, and a last `{path+}`. */
-export function templateOf(
-  path: string,
-): Result<{ segments: TemplateSegment[]; trailingSlash: boolean }, TemplateProblem> {
+function templateOf(path: string): Result<{ segments: TemplateSegment[]; trailingSlash: boolean }, TemplateProblem> {
   if (!path.startsWith('/')) return no(`the path '${path}' does not begin with '/'`, `write '/${path}'`);
   if (/[?#]/.test(path)) {
     return no(`'${path}' has a query`, 'leave it out and test it in \'when\', for example query.expand == "data"');

@@ -31,8 +31,8 @@ const patterned = (pattern: RegExp, message: string, fix: string) =>
 const spelt = (pattern: RegExp, what: string, fix: string) =>
   z.string().regex(pattern, { error: ({ input }) => `'${String(input).slice(0, 60)}' is ${what}\n${fix}` });
 
-export const SERVICE_ID = /^[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
-export const CAPABILITY_NAME = /^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*$/;
+const SERVICE_ID = /^[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
+const CAPABILITY_NAME = /^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*$/;
 const AGENT_PATTERN = /^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}\*?|\*)$/;
 const MAY_HOLD = /^(\*|[a-z][a-z0-9_:.-]*:(\*|[a-z0-9_-]+))$/;
 
@@ -269,7 +269,7 @@ const credential = z
   ])
   .describe('How the real credential is put into the request. Holds names of secrets, never secrets.');
 
-export const ERROR_SHAPES = [
+const ERROR_SHAPES = [
   'problem',
   'stripe',
   'openai',

@@ -77,7 +77,7 @@ export async function authenticateOperator(c: ApiContext): Promise<Authenticated
 }
 
 /** The hash by which the database knows the cookie's session. */
-export function sessionOf(c: ApiContext): string | null {
+function sessionOf(c: ApiContext): string | null {
   const code = codeOf(c.req.header('cookie'), c.req.url);
   return code === null ? null : sha256Hex(code);
 }

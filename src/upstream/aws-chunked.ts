@@ -3,7 +3,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 /** Most bytes of a chunk's header or trailer line, without CR LF. */
 export const MAX_LINE_BYTES = 1024;
 /** Most trailer fields. */
-export const MAX_TRAILERS = 16;
+const MAX_TRAILERS = 16;
 
 const CHUNK = /^([0-9a-fA-F]{1,12})(?:;chunk-signature=[0-9a-f]{64})?$/;
 const TRAILER = /^(x-amz-[a-z0-9-]{1,64}):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/i;

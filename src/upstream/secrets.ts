@@ -11,7 +11,7 @@ import { valueAsSent } from './schemes/query.ts';
  */
 
 /** A longer one does not fit into a header field that servers accept (RFC 9110 §5.4 leaves the bound to them). */
-export const MAX_SECRET_LENGTH = 4096;
+const MAX_SECRET_LENGTH = 4096;
 
 const PLACEHOLDER =
   /^(?:<.*>|\$\{.*\}|\{\{.*\}\}|\.{3,}|[x*_-]+|(?:change|replace|fill)[-_ ]?(?:me|this|in)?|todo|tbd|placeholder|example|secret|none|null|undefined|insert[-_ ].*|(?:your|my)[-_ ](?:.*[-_ ])?(?:key|token|secret|password|credentials?)(?:[-_ ]here)?|(?:.*[-_ ])?(?:key|token|secret|password|value|goes)[-_ ]here|.*\.\.\.)$/i;

@@ -5,7 +5,7 @@ import type { OutgoingRequest } from './outgoing.ts';
 /** Most bytes of a body that are gathered because a service other than S3 wants their hash signed. */
 export const MAX_SIGNED_BODY_BYTES = 8 * 1024 * 1024;
 
-export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
+const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 /**

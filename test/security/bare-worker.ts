@@ -22,7 +22,7 @@ export interface BareWorker {
 }
 
 /** Text bindings that make the Worker whole; a test takes away or breaks what it wants to. */
-export function wholeEnvironment(operatorKey: string): Record<string, string> {
+function wholeEnvironment(operatorKey: string): Record<string, string> {
   return {
     KEYWARDEN_ISSUER: 'https://keywarden.localhost',
     KEYWARDEN_AUDIENCE: 'https://keywarden.localhost',

@@ -182,7 +182,7 @@ export async function expectPassed(world: World, answer: RawResponse, status = 2
 }
 
 /** What `keywarden dev` calls itself. */
-export const ISSUER = 'https://keywarden.localhost';
+const ISSUER = 'https://keywarden.localhost';
 
 /** Claims that the edge would accept, changed as said. */
 export function claimsFor(can: readonly string[], change: JWTPayload = {}): JWTPayload {

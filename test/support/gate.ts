@@ -59,7 +59,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
 }
 
 /** Passes a request on byte for byte: the target and the fields as they came. */
-export function forward(req: IncomingMessage, res: ServerResponse, to: string): void {
+function forward(req: IncomingMessage, res: ServerResponse, to: string): void {
   const { hostname, port } = new URL(to);
   // A request without a body must not get the chunked coding that Node would add.
   const onward = request({
@@ -84,7 +84,7 @@ export function forward(req: IncomingMessage, res: ServerResponse, to: string): 
 const CAPABILITY_TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/;
 
 /** Whether a capability token stands in a text, plain, percent-encoded, or inside a base64 word (Basic). */
-export function holdsCapabilityToken(texts: readonly string[]): boolean {
+function holdsCapabilityToken(texts: readonly string[]): boolean {
   const words = texts.flatMap((text) => text.split(/[\s,;=&?]+/)).filter((word) => word.length > 40);
   const decoded = words.flatMap((word) => [
     Buffer.from(word, 'base64').toString('latin1'),

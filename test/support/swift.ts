@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { end, freePort, type Started, start, until } from './process.ts';
 
 /** What it takes, by apt-get; the CLI's `system-packages` step installs it. */
-export const SWIFT_PACKAGES = ['swift-proxy', 'swift-account', 'swift-container', 'swift-object', 'memcached'] as const;
+const SWIFT_PACKAGES = ['swift-proxy', 'swift-account', 'swift-container', 'swift-object', 'memcached'] as const;
 
 export interface Swift {
   /** The S3 API: `http://127.0.0.1:PORT`. */

@@ -1,5 +1,5 @@
 import { Transform } from 'node:stream';
-import { Credential, REDACTED, Scrubber } from '../../../src/offline.ts';
+import { Credential, Scrubber } from '../../../src/offline.ts';
 import { Failure } from '../failure.ts';
 
 /** Finds the injected secrets in what the agent prints, in all their spellings, and puts `[redacted]` in their place. */
@@ -56,5 +56,3 @@ export function maskerOf(secrets: ReadonlyMap<string, string>): Masker {
     },
   };
 }
-
-export { REDACTED };

@@ -28,7 +28,7 @@ export function makeSigningKey(): SigningJwk {
 }
 
 /** JWK thumbprint (RFC 7638 §3, RFC 8037 §2): the `kid` follows from the key, so that two keys never share one. */
-export function thumbprintOf(x: string): string {
+function thumbprintOf(x: string): string {
   return createHash('sha256').update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`).digest('base64url');
 }
 

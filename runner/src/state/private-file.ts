@@ -60,7 +60,7 @@ export function readPrivateFile(path: string): string | null {
  * Opens a file of ours to be read. In its place may stand what would keep us for ever: a pipe until somebody writes, a device
  * without an end.
  */
-export function openRegular(path: string): number {
+function openRegular(path: string): number {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);

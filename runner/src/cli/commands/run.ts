@@ -35,7 +35,7 @@ export interface RunOptions {
 const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
 /** `512m`, `2g`, or a number of bytes. */
-export function parseSize(text: string): number {
+function parseSize(text: string): number {
   const match = /^(\d{1,12})([kmg])?(?:i?b)?$/i.exec(text);
   const unit = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match?.[2]?.toLowerCase() ?? ''] ?? 1;
   const bytes = match === null ? 0 : Number(match[1]) * unit;

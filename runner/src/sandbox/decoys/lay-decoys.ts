@@ -9,7 +9,7 @@ export interface DecoyMounts {
   readonly readOnly: readonly { readonly source: string; readonly path: string }[];
 }
 
-export const makeCanary = (): string => `kwdecoy${randomBytes(16).toString('hex')}`;
+const makeCanary = (): string => `kwdecoy${randomBytes(16).toString('hex')}`;
 
 /** The mounts alone, for a plan: nothing is written. */
 export function decoyMounts(folder: string): DecoyMounts {

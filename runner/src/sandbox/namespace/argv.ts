@@ -59,7 +59,7 @@ function superviseArgv(layout: Layout): string[] {
   return [helper, 'supervise', placesIn(folder).control, home, settings, ...bwrapArgv(layout)];
 }
 
-export function bwrapArgv(layout: Layout): string[] {
+function bwrapArgv(layout: Layout): string[] {
   return [
     layout.bwrap,
     ...walls(layout.identity),

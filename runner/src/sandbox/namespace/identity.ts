@@ -20,7 +20,7 @@ export type Identity =
 const FIRST_UID = 1_900_000_000;
 const UIDS = 200_000_000;
 
-export const uidOfSession = (session: string): number =>
+const uidOfSession = (session: string): number =>
   FIRST_UID + (createHash('sha256').update(session).digest().readUInt32BE(0) % UIDS);
 
 /**

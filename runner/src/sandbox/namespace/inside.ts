@@ -1,6 +1,6 @@
 /** Where things stand inside the sandbox of the namespace backend. */
 export const HOME = '/home/agent';
-export const RUN = '/run/keywarden';
+const RUN = '/run/keywarden';
 
 /** The session's id is in these paths so that PID 1's command line names its session on the host (see `find.ts`). */
 export const insideOf = (session: string) => ({
