@@ -138,7 +138,9 @@ function running(
       for (const text of next.notes) options.say(text);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      options.say(`not reloaded, the edge goes on as before: ${[error.message, ...error.hints].join('\n')}`);
+      options.say(
+        `not reloaded, the edge goes on as before: ${[error.message, ...error.hints].join('\n').replaceAll('\n', '\n  ')}`,
+      );
     }
   };
   const vars = input.varsFile === null ? [] : [input.varsFile];
