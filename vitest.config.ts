@@ -52,7 +52,7 @@ export default defineConfig({
         ],
         test: {
           name: 'worker',
-          include: ['test/{ledger,approvals,sessions,signals}/worker/**/*.test.ts'],
+          include: ['test/{ledger,approvals,routes,sessions,signals}/worker/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },

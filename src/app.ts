@@ -115,6 +115,7 @@ function methodsAt(path: string): readonly string[] {
 
 const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
   pattern.length === path.length && pattern.every((part, i) => part === path[i] || (part.startsWith(':') && path[i]));
+
 app.onError((error, c) => {
   if (!isOfDatabase(error)) return bugResponse(error, c.get('requestId') ?? crypto.randomUUID(), c.req.method);
   console.error(`keywarden: error: ${c.get('requestId')}: D1 failed: ${databaseWords(error)}`);
