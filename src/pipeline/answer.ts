@@ -13,7 +13,7 @@ import { type BodyEnd, streamScrubbed } from './stream-scrubbed.ts';
 const BODILESS = new Set([204, 205, 304]);
 
 /**
- * Step 6: the upstream's answer, without the credential in any spelling, in status line, header fields or body.
+ * Step 7: the upstream's answer, without the credential in any spelling, in status line, header fields or body.
  *
  * A body that is whole in its first chunk is scrubbed and sent with its length; any other streams, chunk by chunk.
  *

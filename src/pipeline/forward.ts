@@ -7,7 +7,7 @@ import { Deadline } from './deadline.ts';
 import { uploadOf } from './upload.ts';
 
 /**
- * Step 5: the only fetch. Redirects are never followed (threat 6); the client's going away ends the exchange;
+ * Step 6: the only fetch with a credential. Redirects are never followed (threat 6); the client's going away ends the exchange;
  * a silent upstream is given up after the policy's timeout.
  */
 export async function forward(injected: Injected): Promise<Result<Forwarded, Fault>> {

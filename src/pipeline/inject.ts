@@ -5,7 +5,7 @@ import { readCredentials } from '../upstream/secrets.ts';
 import { parseSigV4Scope, presignedScopeOf } from '../upstream/sigv4-scope.ts';
 import type { Admitted, Injected } from './call.ts';
 
-/** Step 4: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */
+/** Step 5: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */
 export async function inject(admitted: Admitted): Promise<Result<Injected, Fault>> {
   const { call, policy, outgoing } = admitted.authorized;
   const credentials = readCredentials(call.env, policy.credential);

@@ -9,7 +9,7 @@ import { callFieldsOf } from './call-fields.ts';
 import type { BodyEnd } from './stream-scrubbed.ts';
 
 /**
- * Step 7, on the sad way: a no is recorded before it is said. The agent's ledger may overrule it: whoever was revoked
+ * Step 8, on the sad way: a no is recorded before it is said. The agent's ledger may overrule it: whoever was revoked
  * hears of that first, so that a revoked token learns nothing of the policies.
  *
  * @returns The denial to answer with.
