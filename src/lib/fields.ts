@@ -10,5 +10,11 @@ export interface Fields extends Iterable<[string, string]> {
 /** Copies the runtime's object in one walk: every call of it costs more than all that is done with the copy. */
 export const fieldsOf = (headers: Headers): FieldMap => new Map(headers);
 
+/** Bytes by Content-Length (RFC 9110 §8.6), or null when it is absent or no plain number. */
+export function lengthOf(fields: Pick<Fields, 'get'>): number | null {
+  const value = fields.get('content-length') ?? '';
+  return /^\d{1,15}$/.test(value) ? Number(value) : null;
+}
+
 /** For `fetch` and `Response`, which take fields at once quicker than one by one. */
 export const recordOf = (fields: FieldMap): Record<string, string> => Object.fromEntries(fields);

@@ -1,5 +1,5 @@
 import type { Fault } from '../fault.ts';
-import { type FieldMap, fieldsOf, recordOf } from '../lib/fields.ts';
+import { fieldsOf, lengthOf, recordOf } from '../lib/fields.ts';
 import { ok, type Result } from '../lib/result.ts';
 import { setRateLimitFields } from '../problem/rate-limit.ts';
 import { REQUEST_ID_FIELD } from '../problem/response.ts';
@@ -95,10 +95,4 @@ function askedUrlOf({ injected: { request, admitted } }: Forwarded): string {
 /** Nearly always `OK` or the like, in which no credential can be. */
 function scrubbedStatusText(text: string, scrubber: Scrubber | null): { readonly text: string; readonly hits: number } {
   return scrubber === null || text.length < MIN_SECRET_LENGTH ? { text, hits: 0 } : scrubber.text(text);
-}
-
-/** The body's exact length on the wire, or null when it is unknown. */
-function lengthOf(fields: FieldMap): number | null {
-  const length = fields.get('content-length');
-  return length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length);
 }

@@ -1,5 +1,5 @@
 import type { Denial } from '../denial.ts';
-import type { FieldMap } from '../lib/fields.ts';
+import { type FieldMap, lengthOf } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { decideAccess } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
@@ -53,7 +53,7 @@ export async function authorize(authenticated: Authenticated): Promise<Result<Au
     query: access.query,
     fields: fields.value,
     body: bytes ?? content,
-    bodyLength: bytes?.byteLength ?? declaredLength(call.fields),
+    bodyLength: bytes?.byteLength ?? lengthOf(call.fields),
   };
   return ok({
     call,
@@ -74,10 +74,4 @@ function bodyFactsOf(body: BodyRead | null): Pick<RequestFacts, 'body' | 'bodyRe
 
 const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';
 
-const hasBody = (fields: FieldMap): boolean => fields.has('transfer-encoding') || (declaredLength(fields) ?? 0) > 0;
-
-/** Bytes by Content-Length (RFC 9110 §8.6), or null when it is absent or no plain number. */
-function declaredLength(fields: FieldMap): number | null {
-  const value = fields.get('content-length');
-  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : null;
-}
+const hasBody = (fields: FieldMap): boolean => fields.has('transfer-encoding') || (lengthOf(fields) ?? 0) > 0;

@@ -4,6 +4,7 @@ import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
 import type { Fault } from '../fault.ts';
 import { admit, record, settle } from '../ledger/client.ts';
+import { lengthOf } from '../lib/fields.ts';
 import type { Call, Forwarded } from './call.ts';
 import { callFieldsOf } from './call-fields.ts';
 import type { BodyEnd } from './stream-scrubbed.ts';
@@ -100,11 +101,10 @@ function outcomeOf(
   end: Pick<CallOutcome, 'event' | 'status' | 'reason' | 'why' | 'responseBytes' | 'redactions'>,
 ): CallOutcome {
   const now = Date.now();
-  const length = call.fields.get('content-length');
   return {
     requestId: call.requestId,
     at: now,
-    requestBytes: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null,
+    requestBytes: lengthOf(call.fields),
     durationMs: now - call.startedAt,
     ...end,
   };
