@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
+import { positive } from '../lib/positive.ts';
 import type {
   Ask,
   AskAnswer,
@@ -323,8 +324,3 @@ const grantOf = (approval: Approval): GrantedApproval => ({
   goodForMs: approval.expiresAt - (approval.decidedAt ?? approval.createdAt),
   asker: { session: approval.session, tokenId: approval.tokenId, issuedAtMs: approval.tokenIssuedAtMs },
 });
-
-function positive(text: string | undefined, otherwise: number): number {
-  const value = Number(text);
-  return text !== undefined && Number.isFinite(value) && value > 0 ? value : otherwise;
-}

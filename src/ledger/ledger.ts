@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { Env } from '../env.ts';
+import { positive } from '../lib/positive.ts';
 import { err } from '../lib/result.ts';
 import { type Apply, CommitQueue } from './commit-queue.ts';
 import type {
@@ -344,9 +345,4 @@ const prunedNote = (cut: ChainCut, rows: number): LedgerNote => ({
 
 function headOf({ ledger, seq, hash }: LedgerHeadState): ChainHead {
   return { ledger, seq, hash };
-}
-
-function positive(text: string | undefined, otherwise: number): number {
-  const value = Number(text);
-  return text !== undefined && Number.isFinite(value) && value > 0 ? value : otherwise;
 }
