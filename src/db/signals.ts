@@ -1,4 +1,5 @@
 import type { SignalAlert, SignalName } from '../protocol.ts';
+import { LOST_AFTER_MS } from '../sessions/state.ts';
 import { type Breach, DURATION_BOUNDS, type Measure } from '../signals/settings.ts';
 
 /** Which time (Unix ms, both ends), and whose. */
@@ -72,7 +73,7 @@ export async function readFigures(
     ask(`SELECT COUNT(*) AS count ${SESSION_ROWS}`),
     d1
       .prepare(
-        `SELECT session, agent, started_at AS startedAt FROM sessions WHERE ended_at IS NULL AND deadline_at > ?1 - 60000
+        `SELECT session, agent, started_at AS startedAt FROM sessions WHERE ended_at IS NULL AND deadline_at > ?1 - ${LOST_AFTER_MS}
            AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY started_at LIMIT 1000`,
       )
       .bind(now, agent, session),
@@ -111,7 +112,7 @@ export async function readMeasures(d1: D1Database, since: number, now: number): 
     d1
       .prepare(
         `SELECT agent, CAST((?1 - MIN(started_at)) / 60000 AS INTEGER) AS value FROM sessions
-          WHERE ended_at IS NULL AND deadline_at > ?1 - 60000 GROUP BY 1`,
+          WHERE ended_at IS NULL AND deadline_at > ?1 - ${LOST_AFTER_MS} GROUP BY 1`,
       )
       .bind(now),
   ]);
@@ -167,7 +168,7 @@ export async function putAlerts(
   return fresh.filter(({ id }, index) => answers[index]?.results[0]?.id === id);
 }
 
-const ALERT = `SELECT id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt FROM signal_alerts`;
+const ALERT = 'id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt';
 interface AlertRow {
   readonly id: string;
   readonly signal: SignalName;
@@ -182,7 +183,7 @@ interface AlertRow {
 export async function listAlerts(d1: D1Database, since: number, agent: string | null): Promise<SignalAlert[]> {
   const { results } = await d1
     .prepare(
-      `${ALERT} WHERE (cleared_at IS NULL OR raised_at >= ?1) AND (?2 IS NULL OR agent = ?2) ORDER BY raised_at DESC LIMIT 100`,
+      `SELECT ${ALERT} FROM signal_alerts WHERE (cleared_at IS NULL OR raised_at >= ?1) AND (?2 IS NULL OR agent = ?2) ORDER BY raised_at DESC LIMIT 100`,
     )
     .bind(since, agent)
     .all<AlertRow>();
@@ -199,7 +200,7 @@ export async function takeUndelivered(d1: D1Database, now: number): Promise<Sign
       `UPDATE signal_alerts SET attempts = attempts + 1 WHERE id IN
          (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8
              AND raised_at + ((1 << attempts) - 1) * ${RETRY_MS} <= ?1 ORDER BY raised_at DESC LIMIT 20)
-       RETURNING id, signal, agent, value, threshold, raised_at AS raisedAt, last_at AS lastAt, cleared_at AS clearedAt`,
+       RETURNING ${ALERT}`,
     )
     .bind(now)
     .all<AlertRow>();
