@@ -1,9 +1,8 @@
 import { Hono } from 'hono';
 import { edgeOf } from './edge.ts';
-import { fault } from './fault.ts';
 import openapi from './openapi.generated.json' with { type: 'json' };
 import { bundle } from './policy/bundle.ts';
-import { problemResponse, REQUEST_ID_FIELD } from './problem/response.ts';
+import { REQUEST_ID_FIELD } from './problem/response.ts';
 import type { Health } from './protocol.ts';
 import { approvals } from './routes/approvals.ts';
 import { audit } from './routes/audit.ts';
@@ -11,6 +10,7 @@ import { bugResponse } from './routes/bug.ts';
 import { capabilities } from './routes/capabilities.ts';
 import { consoleApi, consolePages } from './routes/console.ts';
 import type { Api } from './routes/context.ts';
+import { brokenResponse } from './routes/own-problem.ts';
 import { policies } from './routes/policies.ts';
 import { refuse } from './routes/refuse.ts';
 import { sessions } from './routes/sessions.ts';
@@ -58,16 +58,7 @@ app.get('/openapi.json', (c) => c.json({ ...openapi, servers: [{ url: new URL(c.
 
 app.use('*', async (c, next) => {
   const edge = await edgeOf(c.env);
-  if (!edge.ok) {
-    const names = edge.error.map((p) => p.problem).join('; ');
-    console.error(`keywarden: error: refuses to serve: ${names}`);
-    return problemResponse(fault('environment_broken', names), {
-      requestId: c.get('requestId'),
-      shape: 'problem',
-      limits: [],
-      method: c.req.method,
-    });
-  }
+  if (!edge.ok) return brokenResponse(edge.error, c.get('requestId'), c.req.method);
   c.set('edge', edge.value);
   return next();
 });

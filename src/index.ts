@@ -1,10 +1,9 @@
 import { app } from './app.ts';
 import { edgeOf } from './edge.ts';
 import type { Env } from './env.ts';
-import { fault } from './fault.ts';
-import { problemResponse } from './problem/response.ts';
 import { bugResponse } from './routes/bug.ts';
 import { withDrain } from './routes/drain.ts';
+import { brokenResponse } from './routes/own-problem.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
 import { tellOfAlerts, watchSignals } from './signals/watch.ts';
@@ -26,18 +25,7 @@ export default {
     }
     const edge = await edgeOf(env);
     const requestId = crypto.randomUUID();
-    const shape = 'problem';
-    if (!edge.ok) {
-      const names = edge.error.map((p) => p.problem).join('; ');
-      console.error(`keywarden: error: refuses to serve: ${names}`);
-      const refusal = problemResponse(fault('environment_broken', names), {
-        requestId,
-        shape,
-        limits: [],
-        method: request.method,
-      });
-      return withDrain(request, refusal, ctx);
-    }
+    if (!edge.ok) return withDrain(request, brokenResponse(edge.error, requestId, request.method), ctx);
     try {
       return await proxy(request, env, ctx, edge.value, parts);
     } catch (bug) {

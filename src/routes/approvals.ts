@@ -12,7 +12,6 @@ import { minterOfToken } from '../db/tokens.ts';
 import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import { flushAgent, peek } from '../ledger/client.ts';
-import { problemResponse } from '../problem/response.ts';
 import {
   type ApprovalDetail,
   ApprovalId,
@@ -23,6 +22,7 @@ import {
 } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
+import { ownProblem } from './own-problem.ts';
 import { refuse } from './refuse.ts';
 import { queryOf, requestOf } from './request.ts';
 import { rowTime } from './row-time.ts';
@@ -241,8 +241,7 @@ const unknown = (c: ApiContext): Response =>
 const faulty = (c: ApiContext, { code }: Fault): Response =>
   refuse(c, 503, code, 'The approvals desk or a ledger is not available. Try again.');
 
-const problem = (c: ApiContext, reason: Denial): Response =>
-  problemResponse(reason, { requestId: c.get('requestId'), shape: 'problem', limits: [], method: c.req.method });
+const problem = (c: ApiContext, reason: Denial): Response => ownProblem(reason, c.get('requestId'), c.req.method);
 
 const cursorOf = ({ createdAt, id }: { createdAt: number; id: string }): string =>
   btoa(JSON.stringify([createdAt, id])).replaceAll('=', '');

@@ -7,9 +7,9 @@ import { peek } from '../ledger/client.ts';
 import type { LimitState, NamedLimit } from '../ledger/contract.ts';
 import { grantOf } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
-import { problemResponse } from '../problem/response.ts';
 import { BASE_FIELD, type CapabilitiesResponse, publicOriginOf } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
+import { ownProblem } from './own-problem.ts';
 
 export const capabilities = new Hono<Api>();
 
@@ -68,8 +68,7 @@ capabilities.get('/', async (c) => {
   return c.json(body);
 });
 
-const no = (c: ApiContext, reason: Denial | Fault): Response =>
-  problemResponse(reason, { requestId: c.get('requestId'), shape: 'problem', limits: [], method: c.req.method });
+const no = (c: ApiContext, reason: Denial | Fault): Response => ownProblem(reason, c.get('requestId'), c.req.method);
 
 const limitJson = (l: LimitState) => ({
   name: l.name,

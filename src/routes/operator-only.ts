@@ -1,13 +1,13 @@
 import { createMiddleware } from 'hono/factory';
 import { codeOf, isForeign, type RequestOrigin } from '../console/cookie.ts';
 import { findConsoleSession } from '../db/console.ts';
-import { record } from '../ledger/client.ts';
 import { sha256Hex } from '../lib/digest.ts';
 import { operatorByAccess } from '../operator/access.ts';
 import { operatorOf } from '../operator/operator-keys.ts';
 import { mayAct, type Operator, type Role } from '../operator/roles.ts';
 import { CONSOLE_FIELD } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
+import { noteOperator } from './operator-note.ts';
 import { refuse } from './refuse.ts';
 
 /** Lets only operators with this role, or one of these, on. Refusals are recorded in the operators' own ledger. */
@@ -91,24 +91,6 @@ export const originOf = (c: ApiContext): RequestOrigin => ({
 });
 
 async function recordRefusal(c: ApiContext, role: string, operator: Operator | null, reason: string): Promise<void> {
-  await record(
-    c.env,
-    { kind: 'operators' },
-    {
-      notes: [
-        {
-          event: 'operator.denied',
-          requestId: c.get('requestId'),
-          agent: null,
-          session: null,
-          tokenId: null,
-          capability: null,
-          service: null,
-          operator: operator?.id ?? null,
-          reason,
-          detail: { role, method: c.req.method, path: c.req.path.slice(0, 128) },
-        },
-      ],
-    },
-  );
+  const detail = { role, method: c.req.method, path: c.req.path.slice(0, 128) };
+  await noteOperator(c, { event: 'operator.denied', operator: operator?.id ?? null, reason, detail });
 }
