@@ -22,6 +22,20 @@ export class Failure extends Error {
   }
 }
 
+/** The edge said no. The code is for deciding, the words are for people. */
+export class Refusal extends Failure {
+  /** Of its problem; null when what it answered was none. */
+  readonly code: string | null;
+
+  constructor(code: string | null, message: string, hint: string | readonly string[] = []) {
+    super(message, hint);
+    this.code = code;
+  }
+}
+
+/** The edge did not answer in time, and will not a moment later. */
+export class NoAnswer extends Failure {}
+
 /** The command line asks for something that does not exist or makes no sense. */
 export const usage = (message: string, hint: string | readonly string[] = []): Failure =>
   new Failure(message, hint, EXIT.usage);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type * as z from 'zod/mini';
 import { Problem } from '../../../src/protocol.ts';
-import { Failure } from '../failure.ts';
+import { Failure, Refusal } from '../failure.ts';
 import { Connection } from './connection.ts';
 import type { EdgeAddress } from './edge-address.ts';
 
@@ -128,13 +128,13 @@ const HINTS: Readonly<Record<string, string>> = {
   ttl_too_long: 'policies/agents.yaml says for how long (max_ttl)',
 };
 
-async function refusalOf(status: number, answer: IncomingMessage): Promise<Failure> {
+async function refusalOf(status: number, answer: IncomingMessage): Promise<Refusal> {
   const parsed = Problem.safeParse(
     await text(answer)
       .then(JSON.parse)
       .catch(() => null),
   );
   const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${status}`;
-  const hint = parsed.success ? HINTS[parsed.data.code] : undefined;
-  return new Failure(`the edge refuses: ${said}`, hint === undefined ? [] : [hint]);
+  const code = parsed.success ? parsed.data.code : null;
+  return new Refusal(code, `the edge refuses: ${said}`, HINTS[code ?? ''] ?? []);
 }

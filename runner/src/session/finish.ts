@@ -1,5 +1,5 @@
 import type { SessionReceipt } from '../../../src/protocol.ts';
-import { Failure } from '../failure.ts';
+import { NoAnswer } from '../failure.ts';
 import type { Backend } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { type Absence, removeAndProve } from './absence.ts';
@@ -88,9 +88,8 @@ export function meaningfulTraces(lease: Lease): Lease['traces'] {
   return lease.traces.filter((trace) => trace.kind === 'container');
 }
 
-type Revocation = 'done' | 'refused' | Away;
 /** What is not answered now will not be a moment later: nobody waits twice. */
-class Away extends Failure {}
+type Revocation = 'done' | 'refused' | NoAnswer;
 
 async function revoke(lease: Lease, edge: SessionEdge | null): Promise<Revocation> {
   // Minted and killed before the lease knew: so every session that an edge knows is revoked, whether it has a token or not.
@@ -99,8 +98,7 @@ async function revoke(lease: Lease, edge: SessionEdge | null): Promise<Revocatio
     await edge.revoke(lease.session);
     return 'done';
   } catch (error) {
-    const { message } = error as Error;
-    return /did not answer/.test(message) ? new Away(message) : 'refused';
+    return error instanceof NoAnswer ? error : 'refused';
   }
 }
 
@@ -112,7 +110,7 @@ async function send(
   say: (line: string) => void,
 ): Promise<boolean> {
   try {
-    if (revocation instanceof Away) throw revocation;
+    if (revocation instanceof NoAnswer) throw revocation;
     if (!(await edge.end(session, jws))) say(`the edge will not take the receipt of ${session}; it is kept here`);
     return true;
   } catch (error) {

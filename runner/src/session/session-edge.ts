@@ -8,7 +8,7 @@ import {
   type SessionStartRequest,
 } from '../../../src/protocol.ts';
 import type { EdgeClient } from '../client/edge-client.ts';
-import { Failure } from '../failure.ts';
+import { Failure, NoAnswer, Refusal } from '../failure.ts';
 
 /** What a session needs of the edge. */
 export interface SessionEdge {
@@ -57,22 +57,27 @@ export function sessionEdge(client: EdgeClient): SessionEdge {
         await within(END_TIMEOUT_MS, client.post(`/v1/sessions/${session}/end`, { receipt }, SessionJson));
         return true;
       } catch (error) {
-        // A refusal is the edge's last word; an edge that is away or cannot write will take it later.
-        if (error instanceof Failure && FINAL.test(error.message)) return false;
+        if (error instanceof Refusal && FINAL.has(error.code)) return false;
         throw error;
       }
     },
   };
 }
 
-const FINAL = /No such session|ended before, by another receipt|This is no receipt|announced by another operator/;
+/** The edge's last word on a receipt; one that is away or cannot write will take it later. */
+const FINAL: ReadonlySet<string | null> = new Set([
+  'session_unknown',
+  'session_foreign',
+  'session_ended',
+  'receipt_invalid',
+]);
 
 /** The client waits long enough for people; the end of a session does not. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   const cancel = new AbortController();
   const late = delay(ms, undefined, { signal: cancel.signal, ref: false }).then(
     () => {
-      throw new Failure(`the edge did not answer within ${ms / 1000} s`);
+      throw new NoAnswer(`the edge did not answer within ${ms / 1000} s`);
     },
     () => new Promise<never>(() => {}),
   );

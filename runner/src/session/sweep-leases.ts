@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { Refusal } from '../failure.ts';
 import type { Backend, BackendName } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
@@ -81,7 +82,7 @@ export async function sendPending(
       await edge.end(session, jws);
     } catch (error) {
       // What it does not like of this one it may of the next; but one that cannot be reached now will not be a moment later.
-      if (!/^the edge refuses/.test((error as Error).message)) break;
+      if (!(error instanceof Refusal)) break;
       say(`the receipt of ${session} waits: ${(error as Error).message}`);
       continue;
     }

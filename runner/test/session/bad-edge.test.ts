@@ -57,3 +57,29 @@ describe('a token', () => {
     await expect(sessionEdge(client).mint(grant)).rejects.toThrow(/a token that is none|a shape this keywarden/);
   });
 });
+
+describe('the edge does not take a receipt', () => {
+  const refusing = (status: number, code: string) =>
+    edgeThat((_request, response) => {
+      const words = 'whatever it says to people';
+      const problem = { type: 'x', title: 'x', status, detail: words, instance: 'x', code, message: words };
+      response.writeHead(status).end(JSON.stringify({ ...problem, error: { message: words, type: 'x', code } }));
+    });
+
+  it.each([
+    [404, 'session_unknown'],
+    [403, 'session_foreign'],
+    [409, 'session_ended'],
+    [400, 'receipt_invalid'],
+  ])('and never will: %s %s', async (status, code) => {
+    expect(await sessionEdge(await refusing(status, code)).end('ses_x', 'a.b.c')).toBe(false);
+  });
+
+  it.each([
+    [503, 'ledger_unavailable'],
+    [401, 'operator_key_invalid'],
+    [400, 'request_invalid'],
+  ])('and may another time: %s %s', async (status, code) => {
+    await expect(sessionEdge(await refusing(status, code)).end('ses_x', 'a.b.c')).rejects.toThrow('the edge refuses:');
+  });
+});

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { start } from '../../../test/support/process.ts';
-import { Failure } from '../../src/failure.ts';
+import { Failure, Refusal } from '../../src/failure.ts';
 import type { BackendName } from '../../src/sandbox/backend.ts';
 import { thisProcess } from '../../src/session/holder.ts';
 import { LeaseFile, listLeases } from '../../src/session/lease.ts';
@@ -47,12 +47,12 @@ const sweep = (edge: SessionEdge | null = null, state: RunnerState = world.state
     },
     say: (line) => said.push(line),
   });
-/** An edge that takes everything, or says why not. */
-const edgeThat = (refuses: (session: string) => string | null = () => null): SessionEdge & { ended: string[] } => {
+/** An edge that takes everything, or cannot. */
+const edgeThat = (fails: (session: string) => Failure | null = () => null): SessionEdge & { ended: string[] } => {
   const ended: string[] = [];
   const perhaps = async (session: string): Promise<void> => {
-    const why = refuses(session);
-    if (why !== null) throw new Failure(why);
+    const why = fails(session);
+    if (why !== null) throw why;
   };
   return {
     ended,
@@ -225,7 +225,7 @@ describe('a lease', () => {
 
 describe('receipts that wait', () => {
   const receipts = async (count: number): Promise<string[]> => {
-    const away = edgeThat(() => 'the edge cannot be reached');
+    const away = edgeThat(() => new Failure('the edge cannot be reached'));
     const plans = Array.from({ length: count }, () =>
       planOf(world.state, { backend: plainBackend(), argv: ['/bin/true'] }),
     );
@@ -234,7 +234,7 @@ describe('receipts that wait', () => {
   };
   const cut = (session: string): void => writeFileSync(join(world.state.receipts, `${session}.json`), '{"receipt":');
 
-  it.each<[string, (session: string) => void, (session: string) => string | null, RegExp]>([
+  it.each<[string, (session: string) => void, (session: string) => Failure | null, RegExp]>([
     ['a damaged one', cut, () => null, /cannot be sent: .* holds no receipt/],
     [
       'one open to others',
@@ -242,7 +242,12 @@ describe('receipts that wait', () => {
       () => null,
       /is open to others/,
     ],
-    ['one that the edge refuses', () => {}, (s) => `the edge refuses ${s}`, /waits: the edge refuses/],
+    [
+      'one that the edge refuses',
+      () => {},
+      (s) => new Refusal('receipt_odd', `the edge refuses ${s}`),
+      /waits: the edge refuses/,
+    ],
   ])('%s keeps none of the others, and is told', async (_, spoil, refuses, told) => {
     const [bad = '', good = ''] = (await receipts(2)).sort();
     spoil(bad);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { NoAnswer } from '../../src/failure.ts';
 import type { Backend } from '../../src/sandbox/backend.ts';
 import { finishSession } from '../../src/session/finish.ts';
 import { thisProcess } from '../../src/session/holder.ts';
@@ -44,7 +45,7 @@ const edgeWith = (more: Partial<SessionEdge> = {}): SessionEdge => ({
   end: async (session) => asked.push(`end ${session}`) > 0,
   ...more,
 });
-const away = async (): Promise<never> => Promise.reject(new Error('the edge did not answer within 10 s'));
+const away = async (): Promise<never> => Promise.reject(new NoAnswer('the edge did not answer within 10 s'));
 /** One of which nothing is left, and one of which something can never be removed. */
 const empty: Backend = { ...plainBackend(), sweep: async () => {}, leftovers: async () => [] };
 const stuck: Backend = { ...empty, leftovers: async () => [{ kind: 'process', name: 'one that stays' }] };
