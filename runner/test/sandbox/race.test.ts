@@ -6,7 +6,7 @@ import { countOf, Place } from './support/sandboxed.ts';
 
 const SECONDS = Number(process.env['KEYWARDEN_RACE_SECONDS'] ?? 60);
 
-/** One thread swaps the path under the open of another (threats.md, section C). Both backends at once: it takes a minute. */
+/** One thread swaps the path under the open of another. Both backends at once: it takes a minute. */
 describe('credential paths', () => {
   let dockerd: ReturnType<typeof startOwnDockerd>;
   const places = new Map<string, Place>();

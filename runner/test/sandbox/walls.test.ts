@@ -17,7 +17,7 @@ def call(n, *a):
     return ctypes.get_errno() if r < 0 else 0
 `;
 
-/** Rows of threats.md, section B, in the real sandbox of each backend; outside, the same probe works. */
+/** Rows of the table in docs/sandbox.md, in the real sandbox of each backend; outside, the same probe works. */
 describe.each(['namespace', 'docker'] as const)('%s:', (backend) => {
   let place: Place;
   let dockerd: ReturnType<typeof startOwnDockerd> | null = null;

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { SetExit } from '../program.ts';
 
-/** Of threats.md, section B. */
+/** Of the table in docs/sandbox.md. */
 const LAST_ROW = 69;
 
 export interface SelftestOptions {

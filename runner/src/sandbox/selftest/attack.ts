@@ -12,7 +12,7 @@ export interface Outcome {
 }
 
 export interface Probe {
-  /** Of threats.md, section B. */
+  /** Of the table in docs/sandbox.md. */
   readonly row: number;
   readonly name: string;
   readonly run: (world: World) => Promise<Outcome>;

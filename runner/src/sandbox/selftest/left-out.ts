@@ -1,4 +1,4 @@
-/** Rows of threats.md, section B, that have no probe here, and why. */
+/** Rows of the table in docs/sandbox.md that have no probe here, and why. */
 export const LEFT_OUT: readonly { readonly rows: string; readonly why: string }[] = [
   { rows: '12', why: 'image history: the tests of the docker backend; no secret is ever given to an image' },
   { rows: '20', why: 'nothing collects files out of a session; mounts are the caller’s own folders' },

@@ -1,4 +1,4 @@
-/* Attacks by system calls. Rows: threats.md, section B. */
+/* Attacks by system calls. Rows: docs/sandbox.md. */
 #include "probe.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

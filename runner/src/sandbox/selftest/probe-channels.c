@@ -1,4 +1,4 @@
-/* Attacks over sockets, and the other ends that the controls need. Rows: threats.md, section B. */
+/* Attacks over sockets, and the other ends that the controls need. Rows: docs/sandbox.md. */
 #include "probe.h"
 #include <arpa/inet.h>
 #include <ftw.h>

@@ -1,4 +1,4 @@
-/* Attacks on files and on /proc. Rows: threats.md, section B. */
+/* Attacks on files and on /proc. Rows: docs/sandbox.md. */
 #include "probe.h"
 #include <dirent.h>
 #include <limits.h>
