@@ -74,7 +74,11 @@ export function runCommand(setExit: SetExit): Command {
         .default([], 'nothing'),
     )
     .option('--agent <id>', 'whom its token speaks for', 'agent')
-    .option('--timeout <time>', 'the deadline: 90s (or 90), 15m, 2h; at most 24h', parseDuration, 900)
+    .addOption(
+      new Option('--timeout <time>', 'the deadline: 90s (or 90), 15m, 2h; at most 24h')
+        .argParser(parseDuration)
+        .default(900, '15m'),
+    )
     .addOption(
       new Option('--mount <src:dst[:rw]>', 'a folder of the host, read-only unless :rw; repeatable')
         .argParser(collect)
