@@ -14,6 +14,9 @@ import { printTable } from '../table.ts';
 import { coloured, harmless, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
 import type { Common, DecideOptions, ListOptions } from './approvals.ts';
 
+/** Of one page, as the edge has it. */
+const MOST = 200;
+
 export async function list(options: ListOptions): Promise<void> {
   const state = options.all ? undefined : (options.only ?? 'pending');
   if (state !== undefined && !ApprovalStateName.safeParse(state).success)
@@ -22,7 +25,7 @@ export async function list(options: ListOptions): Promise<void> {
     state,
     agent: options.agent,
     session: options.session,
-    limit: Math.min(options.limit, 200),
+    limit: Math.min(options.limit, MOST),
   });
   if (options.json) return printJson(page);
   if (page.approvals.length === 0) return note(state === 'pending' ? 'nothing waits for a decision' : 'none');
@@ -42,7 +45,8 @@ export async function list(options: ListOptions): Promise<void> {
   // One decides by these: the end of a call must not be hidden.
   const heading = ['ID', 'ASKED', 'STATE', 'AGENT', 'CAPABILITY', 'CALL', ''];
   printTable(rows, { heading, whole: heading.map((_, column) => column) });
-  if (page.next_cursor !== null) note('there are more: raise --limit, or narrow it');
+  if (page.next_cursor !== null)
+    note(options.limit < MOST ? 'there are more: raise --limit, or narrow it' : 'there are more: narrow it');
 }
 
 export async function decide(id: string, verdict: 'approve' | 'deny', options: DecideOptions): Promise<void> {
@@ -69,7 +73,7 @@ function outcomeOf(one: ApprovalJson): string {
 async function wholeId(client: EdgeClient, id: string): Promise<string> {
   if (ApprovalId.safeParse(id).success) return id;
   if (!/^[0-9a-f-]{4,36}$/.test(id)) throw usage(`'${id}' is no approval`, 'keywarden approvals list');
-  const { approvals } = await client.get('/v1/approvals', ApprovalListResponse, { state: 'pending', limit: 200 });
+  const { approvals } = await client.get('/v1/approvals', ApprovalListResponse, { state: 'pending', limit: MOST });
   const found = approvals.filter((one) => one.id.startsWith(id));
   if (found.length === 1) return (found[0] as ApprovalJson).id;
   throw new Failure(

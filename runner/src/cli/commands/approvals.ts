@@ -29,7 +29,7 @@ export function approvalsCommand(): Command {
     .option('--only <what>', 'in one state: pending, approved, denied, expired or used')
     .option('--agent <id>', 'of one agent')
     .option('--session <id>', 'of one session')
-    .option('--limit <n>', 'at most so many', parseCount, 50)
+    .option('--limit <n>', 'at most so many, 1 to 200', parseCount, 50)
     .addOption(stateOption())
     .option('--json', 'print { approvals, next_cursor }')
     .addHelpText('after', '\nExamples:\n  keywarden approvals list\n  keywarden approvals list --all --agent support')
