@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readVars } from '../../runner/src/edge/vars.ts';
+import { readWorkerSettings } from '../../runner/src/edge/worker-settings.ts';
 import { begin, type Ended, ended, keywarden, scratch, dev as serve } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
@@ -46,6 +47,16 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     const end = await dev('--vars', 'none.env');
     expect(refusal(end)).toEqual(REFUSED);
     expect(end.stderr).toMatch(/none\.env: it does not exist/);
+  });
+
+  it('the vars file sets any other binding of wrangler.toml', () => {
+    const { databases, durableObjects } = readWorkerSettings();
+    const names = ['ASSETS', ...databases.map(({ binding }) => binding), ...Object.keys(durableObjects)];
+    expect(names).toContain('APPROVALS');
+    for (const name of names)
+      expect(() => readVars(place.file('taken.env', `${name}=x`)), name).toThrow(
+        `sets ${name}, which keywarden dev sets`,
+      );
   });
 
   it('the vars file sets what the edge sets itself', async () => {

@@ -3,7 +3,7 @@ import { parseEnv } from 'node:util';
 import { Failure } from '../failure.ts';
 
 /** Names that the edge itself binds; a vars file may not take them. */
-const TAKEN = new Set(['DB', 'LEDGER', 'DIRECTORY', 'KEYWARDEN_MODE']);
+const TAKEN = new Set(['DB', 'LEDGER', 'DIRECTORY', 'APPROVALS', 'ASSETS', 'KEYWARDEN_MODE']);
 
 /**
  * Reads a file in `.dev.vars` form (dotenv): `NAME=value`, with `export` or quotes if wanted, blank lines and comments.
