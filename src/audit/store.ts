@@ -89,7 +89,7 @@ function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: 
   return err('The cursor is not one that this list gave.');
 }
 
-/** All rows of one ledger up to its head's number and beyond, in chain order, page by page. */
+/** All rows, ledger by ledger in the order of their chains, page by page. */
 async function* rowsInOrder(d1: D1Database): AsyncGenerator<AuditRow> {
   const db = drizzle(d1);
   let place: { ledger: string; seq: number } = { ledger: '', seq: 0 };
