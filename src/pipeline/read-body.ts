@@ -1,5 +1,6 @@
 import type { BodyValue } from '../access.ts';
 import type { BodyRefusal, Denial } from '../denial.ts';
+import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { parseBody } from '../policy/body.ts';
 import type { Call } from './call.ts';
@@ -43,11 +44,5 @@ async function collect(body: ReadableStream<Uint8Array> | null, maxBytes: number
   }
   const [only] = chunks;
   if (chunks.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joined(chunks);
 }

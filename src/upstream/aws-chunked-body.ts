@@ -1,4 +1,5 @@
 import { type Fault, fault, unsignable } from '../fault.ts';
+import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
 import { ofKnownLength } from './known-length.ts';
@@ -73,15 +74,11 @@ async function decodedWhole(
   coded: AsyncIterable<Uint8Array> | readonly Uint8Array[],
 ): Promise<Result<Uint8Array, Fault>> {
   const pieces: Uint8Array[] = [];
-  let length = 0;
   try {
     for await (const chunk of coded) {
       const decoded = decoder.push(chunk);
       if (!decoded.ok) return err(malformed(decoded.error));
-      for (const piece of decoded.value) {
-        pieces.push(piece);
-        length += piece.length;
-      }
+      for (const piece of decoded.value) pieces.push(piece);
     }
   } catch {
     return err(fault('client_cancelled', 'before its body had come whole'));
@@ -89,13 +86,7 @@ async function decodedWhole(
   const ended = decoder.end();
   if (!ended.ok) return err(malformed(ended.error));
   // Only now: before the end the length is but the client's word.
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return ok(bytes);
+  return ok(joined(pieces));
 }
 
 const malformed = (why: string): Fault => unsignable('body_malformed', `the aws-chunked body is malformed: ${why}`);

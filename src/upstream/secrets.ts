@@ -127,5 +127,3 @@ function cacheOf(env: object): Map<string, Credentials> {
   }
   return cache;
 }
-
-export type { Credentials } from './credential.ts';

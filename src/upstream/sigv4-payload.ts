@@ -1,4 +1,5 @@
 import { type Fault, fault, unsignable } from '../fault.ts';
+import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 
@@ -71,11 +72,5 @@ async function gathered(stream: ReadableStream<Uint8Array>, maxBytes: number): P
     }
     chunks.push(value);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return joined(chunks);
 }

@@ -1,3 +1,4 @@
+import { joined } from '../../lib/joined.ts';
 import type { Credential, Credentials } from '../credential.ts';
 import { Automaton } from './automaton.ts';
 import { Graph } from './graph.ts';
@@ -172,15 +173,5 @@ function filled(length: number): Uint8Array {
   if (length < REDACTED_BYTES.length) return new Uint8Array(length).fill(0x2a);
   const bytes = new Uint8Array(length).fill(0x20);
   bytes.set(REDACTED_BYTES);
-  return bytes;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
   return bytes;
 }
