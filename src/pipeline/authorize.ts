@@ -3,6 +3,7 @@ import { type FieldMap, lengthOf } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { decideAccess } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
+import { BODILESS } from '../policy/template.ts';
 import { requestFields } from '../upstream/fields.ts';
 import type { Authenticated, Authorized } from './call.ts';
 import { type BodyRead, readBody } from './read-body.ts';
@@ -23,7 +24,7 @@ export async function authorize(authenticated: Authenticated): Promise<Result<Au
   const { access, plan, bodilessHash } = target.value;
   const fields = requestFields(call.fields, { ...policy, ranges: policy.response.ranges, token });
   if (!fields.ok) return fields;
-  if (!mayHaveBody(request.method) && hasBody(call.fields)) {
+  if (BODILESS.has(request.method) && hasBody(call.fields)) {
     return err({ kind: 'header_refused', header: 'content-length', why: `a ${request.method} with a body` });
   }
 
@@ -44,7 +45,7 @@ export async function authorize(authenticated: Authenticated): Promise<Result<Au
   if (shown !== null && !shown.ok) return shown;
 
   // Without content, `Content-Length: 0` or a rule that reads bodies makes an empty one, with which no GET can be sent.
-  const content = mayHaveBody(request.method) ? request.body : null;
+  const content = BODILESS.has(request.method) ? null : request.body;
   const bytes = shown === null || content === null ? null : shown.value.bytes;
   const outgoing = {
     method: request.method,
@@ -71,7 +72,5 @@ function bodyFactsOf(body: BodyRead | null): Pick<RequestFacts, 'body' | 'bodyRe
   if (body === null) return {};
   return body.parsed.ok ? { body: body.parsed.value } : { bodyRefusal: body.parsed.error };
 }
-
-const mayHaveBody = (method: string): boolean => method !== 'GET' && method !== 'HEAD';
 
 const hasBody = (fields: FieldMap): boolean => fields.has('transfer-encoding') || (lengthOf(fields) ?? 0) > 0;
