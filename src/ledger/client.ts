@@ -155,7 +155,7 @@ export async function listLedgers(
 }
 
 /**
- * Makes D1 current for a reader: this isolate's outcomes, then the rows of all ledgers (or those active since). Returns one
+ * Makes D1 current for a verifier: this isolate's outcomes, then the rows of all ledgers (or those active since). Returns one
  * answer a ledger, the heads against which D1 is verified. The first ledger that cannot be asked is a Fault.
  */
 export async function flushAll(
@@ -175,6 +175,16 @@ export async function flushAll(
   }
   return ok(answers);
 }
+
+/** A ledger in which rows wait tells the directory so at least every minute, even while D1 does not take them. */
+const SURELY_TOLD_MS = 600_000;
+
+/**
+ * The same for a reader of rows who checks no chain: a ledger that was silent for longer than ten minutes has none waiting, and is
+ * left asleep, however many there are. A call that just woke one may be seen a little later.
+ */
+export const flushWaiting = (env: Bindings & Pick<Env, 'DIRECTORY'>): Promise<Result<FlushAnswer[], Fault>> =>
+  flushAll(env, Date.now() - SURELY_TOLD_MS);
 
 async function sweep(env: Bindings, number: number): Promise<void> {
   for (let round = 0; round < SWEEPER_ROUNDS && number === sweeperNumber; round += 1) {

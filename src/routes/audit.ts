@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { exportLines, listRows, verifyStored } from '../audit/store.ts';
 import { signCheckpoint } from '../capability/checkpoint.ts';
-import { flushAgent, flushAll } from '../ledger/client.ts';
+import { flushAgent, flushAll, flushWaiting } from '../ledger/client.ts';
 import type { FlushAnswer } from '../ledger/contract.ts';
 import { type AuditListResponse, AuditQuery, type AuditVerifyResponse } from '../protocol.ts';
 import { jsonOfRow } from './audit-row.ts';
@@ -21,7 +21,7 @@ audit.get('/', async (c) => {
   const parsed = queryOf(c, AuditQuery);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const { request_id: requestId, since, until, limit, cursor, ...same } = parsed.value;
-  const flushed = same.agent === undefined ? await flushAll(c.env) : await flushAgent(c.env, same.agent);
+  const flushed = same.agent === undefined ? await flushWaiting(c.env) : await flushAgent(c.env, same.agent);
   if (!flushed.ok)
     return refuse(c, 503, flushed.error.code, 'The rows that wait in the ledgers could not be written to D1.');
   const waiting = [flushed.value].flat().reduce((sum, answer) => sum + answer.waitingRows, 0);

@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { insertScreenAlert, listAlerts, readFigures, type SignalFilter } from '../db/signals.ts';
-import { flushAll } from '../ledger/client.ts';
+import { flushWaiting } from '../ledger/client.ts';
 import { ScreenReport, SignalsQuery, type SignalsResponse } from '../protocol.ts';
 import { addUp } from '../sessions/state.ts';
 import { findSession } from '../sessions/store.ts';
@@ -64,7 +64,7 @@ metrics.get('/', operatorOnly('audit'), async (c) => {
 async function figuresOf(c: ApiContext, filter: SignalFilter, now: number): Promise<SignalsResponse> {
   const { signals: settings } = c.get('edge');
   // What waits in the ledgers is counted too; a ledger that does not answer must not hide what is known.
-  await flushAll(c.env, filter.since);
+  await flushWaiting(c.env);
   await watchSignals(c.env, c.get('edge'), now);
   c.executionCtx.waitUntil(tellOfAlerts(c.env, c.get('edge'), now));
   const bucketSeconds = bucketSecondsOf(filter.since, filter.until);

@@ -1,4 +1,4 @@
-import { reset } from 'cloudflare:test';
+import { reset, runInDurableObject } from 'cloudflare:test';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Edge } from '../../../src/edge.ts';
@@ -6,7 +6,7 @@ import { sha256Hex } from '../../../src/lib/digest.ts';
 import type { AuditListResponse } from '../../../src/protocol.ts';
 import { audit } from '../../../src/routes/audit.ts';
 import type { Api } from '../../../src/routes/context.ts';
-import { callOf, env, ledgerOf, migrate } from '../../support/ledger-world.ts';
+import { callOf, env, ledgerName, ledgerOf, migrate } from '../../support/ledger-world.ts';
 
 const KEY = 'kwop_of-the-audit-list_0123456789';
 const edge = { operators: new Map([[sha256Hex(KEY), { id: 'ada', roles: new Set(['audit']) }]]), access: null };
@@ -17,9 +17,9 @@ app.use(async (c, next) => {
   await next();
 });
 app.route('/v1/audit', audit);
-const list = async (query: object = {}): Promise<AuditListResponse> => {
+const list = async (query: object = {}, bindings: object = env): Promise<AuditListResponse> => {
   const headers = { authorization: `Bearer ${KEY}` };
-  const response = await app.request(`/v1/audit?${new URLSearchParams({ ...query })}`, { headers }, env);
+  const response = await app.request(`/v1/audit?${new URLSearchParams({ ...query })}`, { headers }, bindings);
   expect(response.status).toBe(200);
   return (await response.json()) as AuditListResponse;
 };
@@ -59,4 +59,22 @@ it('unless it is told how many, a page has fifty rows', async () => {
   const page = await list();
   expect([page.rows.length, page.next_cursor]).toEqual([50, expect.any(String)]);
   expect((await list({ cursor: page.next_cursor ?? '' })).rows).toHaveLength(1);
+});
+
+it('the list wakes no ledger that has been silent for long, and lists its rows all the same', async () => {
+  await ledgerOf('busy').admit(callOf({ agent: 'busy' }));
+  await ledgerOf('silent').admit(callOf({ agent: 'silent' }));
+  await ledgerOf('silent').flush();
+  const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName('directory'));
+  await runInDurableObject(directory, (_, { storage }) => {
+    storage.sql.exec('UPDATE ledgers SET active_at = ? WHERE agent = ?', Date.now() - 3_600_000, 'silent');
+  });
+  const woken: (string | undefined)[] = [];
+  const get = (id: DurableObjectId) => {
+    woken.push(id.name);
+    return env.LEDGER.get(id);
+  };
+  const watched = { ...env, LEDGER: { idFromName: env.LEDGER.idFromName.bind(env.LEDGER), get } };
+  expect((await list({}, watched)).rows.map(({ agent }) => agent).sort()).toEqual(['busy', 'silent']);
+  expect(woken).toEqual([ledgerName('busy')]);
 });
