@@ -53,6 +53,14 @@ describe("threat 27: a broken upstream is a fault with an outcome row, in the se
     expect(await rowOf(world, response, 'call.failed')).toMatchObject({ reason });
   });
 
+  it('a tab in the status line (RFC 9112 §4) is none', async () => {
+    world.upstream.handle(garbage('HTTP/1.1 200 All\tright\r\ncontent-length: 2\r\n\r\nok'));
+    const response = await world.call('bank', 'GET', '/v1/balance', { token });
+    world.upstream.handle(json({ ok: true }));
+    expect([response.status, response.statusText, response.body.toString()]).toEqual([200, 'All right', 'ok']);
+    expect(await rowOf(world, response, 'call.completed')).toMatchObject({ status: 200 });
+  });
+
   it('an upstream that is not there', async () => {
     const response = await world.call('down', 'GET', '/x', { token });
     expect(response.status).toBe(502);
