@@ -25,7 +25,8 @@ export async function withDrain(request: Request, refusal: Response, ctx: Execut
   const writer = writable.getWriter();
   const send = async (): Promise<void> => {
     await writer.write(text);
-    await drain(upload);
+    // What breaks off, or is no body at all, ends the answer too: left open, it would be a hung Worker to the runtime.
+    await drain(upload).catch(() => undefined);
     await writer.close();
   };
   // A client that goes away ends both, and has nothing to be told.

@@ -158,6 +158,17 @@ describe('what is read of a refused upload', () => {
     expect(Date.now() - started).toBeLessThan(15_000);
   });
 
+  it('leaves nothing hanging when it breaks off, or is no body at all', async () => {
+    for (const body of ['5\r\nab', 'zz\r\n']) {
+      const socket = await begin({ ...refused, fields: ['Transfer-Encoding: chunked'] });
+      socket.write(body);
+      expect(await readUntil(socket, '}')).toMatch(/^HTTP\/1\.1 401 /);
+    }
+    // What hangs the runtime tells as soon as nothing is left to wait for.
+    await sleep(1_000);
+    expect(edge.logs()).not.toContain('had hung');
+  });
+
   it('is nothing when the client waits for leave to send it', async () => {
     const socket = await begin({ ...refused, fields: [...LENGTH, 'Expect: 100-continue'] });
     const started = Date.now();
