@@ -177,10 +177,10 @@ export async function flushAll(
 }
 
 /** A ledger in which rows wait tells the directory so at least every minute, even while D1 does not take them. */
-const SURELY_TOLD_MS = 600_000;
+const SURELY_TOLD_MS = 120_000;
 
 /**
- * The same for a reader of rows who checks no chain: a ledger that was silent for longer than ten minutes has none waiting, and is
+ * The same for a reader of rows who checks no chain: a ledger that was silent for longer than two minutes has none waiting, and is
  * left asleep, however many there are. A call that just woke one may be seen a little later.
  */
 export const flushWaiting = (env: Bindings & Pick<Env, 'DIRECTORY'>): Promise<Result<FlushAnswer[], Fault>> =>
