@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, lte, or, type SQL, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
@@ -56,12 +56,8 @@ export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Res
   }
   if (place !== null) {
     const { at, ledger, seq } = place.value;
-    conditions.push(
-      or(
-        lt(audit.at, at),
-        and(eq(audit.at, at), or(lt(audit.ledger, ledger), and(eq(audit.ledger, ledger), lt(audit.seq, seq)))),
-      ),
-    );
+    // One comparison of all three: a row of conditions joined by OR would read every newer row again, page after page.
+    conditions.push(sql`(${audit.at}, ${audit.ledger}, ${audit.seq}) < (${at}, ${ledger}, ${seq})`);
   }
   const rows = (await drizzle(d1)
     .select()
@@ -97,7 +93,7 @@ async function* rowsInOrder(d1: D1Database): AsyncGenerator<AuditRow> {
     const rows = (await db
       .select()
       .from(audit)
-      .where(or(gt(audit.ledger, place.ledger), and(eq(audit.ledger, place.ledger), gt(audit.seq, place.seq))))
+      .where(sql`(${audit.ledger}, ${audit.seq}) > (${place.ledger}, ${place.seq})`)
       .orderBy(asc(audit.ledger), asc(audit.seq))
       .limit(PAGE)) as AuditRow[];
     yield* rows;

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, isNotNull, isNull, lt, or, type SQL } from 'drizzle-orm';
+import { and, desc, eq, gte, isNotNull, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
 import { sessions } from '../db/schema.ts';
 import { err, ok, type Result } from '../lib/result.ts';
@@ -89,7 +89,7 @@ export async function listSessions(d1: D1Database, filter: SessionFilter): Promi
   if (filter.state !== undefined) conditions.push(conditionOf(filter.state, filter.now));
   if (place !== null) {
     const { at, session } = place.value;
-    conditions.push(or(lt(sessions.startedAt, at), and(eq(sessions.startedAt, at), lt(sessions.session, session))));
+    conditions.push(sql`(${sessions.startedAt}, ${sessions.session}) < (${at}, ${session})`);
   }
   const rows = await drizzle(d1)
     .select()

@@ -1,6 +1,7 @@
 import { reset, runInDurableObject } from 'cloudflare:test';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { exportLines } from '../../../src/audit/store.ts';
 import type { Edge } from '../../../src/edge.ts';
 import { sha256Hex } from '../../../src/lib/digest.ts';
 import type { AuditListResponse } from '../../../src/protocol.ts';
@@ -23,7 +24,8 @@ const list = async (query: object = {}, bindings: object = env): Promise<AuditLi
   expect(response.status).toBe(200);
   return (await response.json()) as AuditListResponse;
 };
-const seqs = async (query: object): Promise<number[]> => (await list(query)).rows.map(({ seq }) => seq);
+const seqs = async (query: object, bindings: object = env): Promise<number[]> =>
+  (await list(query, bindings)).rows.map(({ seq }) => seq);
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 beforeEach(migrate);
@@ -78,3 +80,30 @@ it('the list wakes no ledger that has been silent for long, and lists its rows a
   expect((await list({}, watched)).rows.map(({ agent }) => agent).sort()).toEqual(['busy', 'silent']);
   expect(woken).toEqual([ledgerName('busy')]);
 });
+
+it('a page is found by its place, however far on: neither the list nor a check of the chains reads again what went before', async () => {
+  for (let i = 0; i < 3; i += 1) await ledgerOf().admit(callOf());
+  await ledgerOf().flush();
+  const plans: Promise<string>[] = [];
+  const prepare = (text: string) => ({
+    bind: (...values: unknown[]) => {
+      plans.push(planOf(text, values));
+      return env.DB.prepare(text).bind(...values);
+    },
+  });
+  const { next_cursor: cursor } = await list({ limit: 2 });
+  const watched = { ...env, DB: { prepare } };
+  expect(await seqs({ cursor, limit: 2 }, watched)).toEqual([1]);
+  for await (const _ of exportLines(watched.DB as never, [], async () => '')) continue;
+  expect(await Promise.all(plans)).toEqual([
+    expect.stringMatching(/^SEARCH audit USING INDEX audit_by_time \(\(at,ledger,seq\)<\(/),
+    expect.stringMatching(/^SEARCH audit USING INDEX \S+ \(\(ledger,seq\)>\(/),
+  ]);
+});
+
+async function planOf(text: string, values: unknown[]): Promise<string> {
+  const { results } = await env.DB.prepare(`EXPLAIN QUERY PLAN ${text}`)
+    .bind(...values)
+    .all<{ detail: string }>();
+  return results.map(({ detail }) => detail).join('; ');
+}
