@@ -106,6 +106,7 @@ export const sessions = sqliteTable(
   (row) => [
     index('sessions_by_time').on(row.startedAt, row.session),
     index('sessions_by_agent').on(row.agent, row.startedAt),
+    index('sessions_by_report').on(row.lastSeenAt).where(isNotNull(row.counters)),
     index('sessions_open').on(row.deadlineAt).where(sql`ended_at is null`),
   ],
 );

@@ -11,6 +11,7 @@ export interface SignalFilter {
 }
 
 const MOST_ROWS = 200;
+// The sign + keeps SQLite from grouping or sorting by an index of all rows ever, where one finds those of the time.
 const CREDENTIAL_ROWS = `FROM sessions, json_each(sessions.counters, '$.denied') AS denied
   WHERE sessions.last_seen_at BETWEEN ?1 AND ?2 AND sessions.counters IS NOT NULL
     AND (?3 IS NULL OR sessions.agent = ?3) AND (?4 IS NULL OR sessions.session = ?4)`;
@@ -56,7 +57,7 @@ export async function readFigures(
   const answers = await d1.batch([
     ask(`SELECT ${bucket('sessions.last_seen_at')}, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1`),
     ask(
-      `SELECT sessions.session, sessions.agent, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1, 2 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
+      `SELECT sessions.session, sessions.agent, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY +sessions.session, 2 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
     ),
     ask(
       `SELECT denied.value ->> '$.path_class' AS path_class, ${DENIED_SUM} AS count ${CREDENTIAL_ROWS} GROUP BY 1 ORDER BY count DESC LIMIT ${MOST_ROWS}`,
@@ -74,7 +75,7 @@ export async function readFigures(
     d1
       .prepare(
         `SELECT session, agent, started_at AS startedAt FROM sessions WHERE ended_at IS NULL AND deadline_at > ?1 - ${LOST_AFTER_MS}
-           AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY started_at LIMIT 1000`,
+           AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY +started_at LIMIT 1000`,
       )
       .bind(now, agent, session),
   ]);
@@ -100,19 +101,19 @@ export async function readMeasures(d1: D1Database, since: number, now: number): 
       .prepare(
         `SELECT sessions.agent, ${DENIED_SUM} AS value
            FROM sessions, json_each(sessions.counters, '$.denied') AS denied
-          WHERE sessions.last_seen_at >= ?1 AND sessions.counters IS NOT NULL GROUP BY 1`,
+          WHERE sessions.last_seen_at >= ?1 AND sessions.counters IS NOT NULL GROUP BY +sessions.agent`,
       )
       .bind(since),
     d1
       .prepare(
-        `SELECT agent, COUNT(*) AS value FROM audit WHERE decision = 'deny' AND at >= ?1 AND agent IS NOT NULL GROUP BY 1`,
+        `SELECT agent, COUNT(*) AS value FROM audit WHERE decision = 'deny' AND at >= ?1 AND agent IS NOT NULL GROUP BY +agent`,
       )
       .bind(since),
     d1.prepare('SELECT agent, SUM(count) AS value FROM screen_alerts WHERE at >= ?1 GROUP BY 1').bind(since),
     d1
       .prepare(
         `SELECT agent, CAST((?1 - MIN(started_at)) / 60000 AS INTEGER) AS value FROM sessions
-          WHERE ended_at IS NULL AND deadline_at > ?1 - ${LOST_AFTER_MS} GROUP BY 1`,
+          WHERE ended_at IS NULL AND deadline_at > ?1 - ${LOST_AFTER_MS} GROUP BY +agent`,
       )
       .bind(now),
   ]);

@@ -4,6 +4,7 @@ import {
   insertScreenAlert,
   listAlerts,
   markDelivered,
+  readFigures,
   readMeasures,
   takeUndelivered,
 } from '../../../src/db/signals.ts';
@@ -90,4 +91,36 @@ describe('the webhook', () => {
     await markDelivered(env.DB, id, NOW);
     expect(await due(NOW + 86_400_000)).toBe(0);
   });
+});
+
+it('neither the watch, which looks every minute, nor the figures read what is older than their time', async () => {
+  const many = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)';
+  const counters = JSON.stringify({ denied: [{ path_class: 'ssh', syscall: 'openat', count: 1 }] });
+  await env.DB.exec(
+    `INSERT INTO sessions (session, agent, backend, host, program, capabilities, key, started_by, started_at, deadline_at,
+       last_seen_at, sequence, counters, ended_at, start_noted, end_noted)
+     ${many} SELECT 's' || i, 'a' || i, 'docker', 'h', 'p', '[]', '{}', 'op', i, i, i, 1, '${counters}', i, 1, 1 FROM n`.replaceAll(
+      '\n',
+      ' ',
+    ),
+  );
+  await env.DB.exec(
+    `INSERT INTO audit (ledger, seq, at, event, request_id, agent, decision, detail, prev_hash, hash)
+     ${many} SELECT 'l', i, i, 'call.denied', i, 'a' || i, 'deny', '{}', '', i FROM n`.replaceAll('\n', ' '),
+  );
+  let read = 0;
+  const batch = async (statements: D1PreparedStatement[]) => {
+    const answers = await env.DB.batch(statements);
+    read += answers.reduce((sum, { meta }) => sum + meta.rows_read, 0);
+    return answers;
+  };
+  const counted = { prepare: env.DB.prepare.bind(env.DB), batch } as unknown as D1Database;
+  expect(await readMeasures(counted, NOW - MINUTE, NOW)).toEqual([]);
+  const filter = { since: NOW - MINUTE, until: NOW, agent: null, session: null };
+  expect(await readFigures(counted, filter, 60, NOW)).toMatchObject({
+    rejectionSeries: [],
+    credentialSeries: [],
+    open: [],
+  });
+  expect(read).toBeLessThan(50);
 });

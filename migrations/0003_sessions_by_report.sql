@@ -1,0 +1,1 @@
+CREATE INDEX `sessions_by_report` ON `sessions` (`last_seen_at`) WHERE "sessions"."counters" is not null;
