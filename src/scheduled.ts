@@ -1,8 +1,9 @@
 import { retentionDaysOf } from './audit/retention.ts';
+import { ledgersPast } from './audit/store.ts';
 import type { Env } from './env.ts';
 import { listLedgers, prune } from './ledger/client.ts';
 
-/** Ledger calls in one run: the platform bounds a run's subrequests, and the next run goes on where this one ended. */
+/** Ledger calls in one run: the platform bounds a run's subrequests. */
 const MAX_CALLS = 500;
 const DAY_MS = 86_400_000;
 
@@ -18,7 +19,8 @@ export interface RetentionReport {
 
 /**
  * Removes audit rows older than the retention, ledger by ledger. Each ledger verifies what it lets go, and keeps the hash
- * that the next row is chained to.
+ * that the next row is chained to. The ledgers with the oldest rows come first, so that with more of them than a run bears none
+ * is passed by for ever.
  *
  * @param now Unix ms.
  */
@@ -30,12 +32,17 @@ export async function prunePastRetention(env: Env, now: number): Promise<Retenti
     throw new Error('KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days: nothing is pruned');
   const ledgers = await listLedgers(env);
   if (!ledgers.ok) throw new Error(`the directory of ledgers cannot be read: ${ledgers.error.detail}`);
+  const before = now - days * DAY_MS;
+  const known = new Set(ledgers.value.map(({ ledger }) => ledger));
+  const due = (await ledgersPast(env.DB, before)).filter((ledger) => known.has(ledger));
+  // Of the others some may hold old rows that D1 does not have yet.
+  const asked = [...new Set([...due, ...known])].slice(0, Math.max(due.length, MAX_CALLS));
   let calls = 0;
-  for (const { ledger } of ledgers.value) {
+  for (const ledger of asked) {
     report.ledgers += 1;
     for (let more = true; more; ) {
       if (++calls > MAX_CALLS) return { ...report, finished: false };
-      const answer = await prune(env, ledger, now - days * DAY_MS);
+      const answer = await prune(env, ledger, before);
       if (!answer.ok) {
         report.unreachable += 1;
         break;

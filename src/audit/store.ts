@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gte, lte, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, lt, lte, min, or, type SQL, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
@@ -101,6 +101,19 @@ async function* rowsInOrder(d1: D1Database): AsyncGenerator<AuditRow> {
     if (last === undefined || rows.length < PAGE) return;
     place = { ledger: last.ledger, seq: last.seq };
   }
+}
+
+/** Ledgers with rows older than `before` (Unix ms), those with the oldest first, a thousand at most. */
+export async function ledgersPast(d1: D1Database, before: number): Promise<string[]> {
+  const rows = await drizzle(d1)
+    .select({ ledger: audit.ledger })
+    .from(audit)
+    .where(lt(audit.at, before))
+    // The sign keeps SQLite from the index by ledger, in which it would read all that is not old, too.
+    .groupBy(sql`+${audit.ledger}`)
+    .orderBy(min(audit.at))
+    .limit(PAGE);
+  return rows.map(({ ledger }) => ledger);
 }
 
 export interface StoredVerification {

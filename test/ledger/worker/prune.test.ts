@@ -257,6 +257,29 @@ describe('the scheduled job', () => {
     expect(await answers(() => true)).toMatchObject({ rows: 500, finished: false });
   });
 
+  it('of more ledgers than one run bears asks first those with the oldest rows, whatever their names', async () => {
+    const names = Array.from({ length: 600 }, (_, i) => String(i).padStart(64, '0'));
+    const at = (days: number): number => Date.now() - days * 86_400_000;
+    for (const [name, days] of [[names[598], 5] as const, [names[599], 9] as const])
+      await run(
+        `INSERT INTO audit (ledger, seq, at, event, request_id, detail, prev_hash, hash) VALUES ('${name}', 1, ${at(days)}, '', '', '', '', '')`,
+      );
+    const asked: (string | undefined)[] = [];
+    const stub = { prune: async () => ({ rows: 0, more: false, refused: null }) };
+    const get = (id: DurableObjectId) => {
+      asked.push(id.name);
+      return stub;
+    };
+    const LEDGER = { idFromName: env.LEDGER.idFromName.bind(env.LEDGER), get };
+    const DIRECTORY = {
+      idFromName: () => null,
+      get: () => ({ list: async () => names.map((ledger) => ({ ledger })) }),
+    };
+    const report = await prunePastRetention({ ...withDays('3'), LEDGER, DIRECTORY } as unknown as Env, Date.now());
+    expect(asked.slice(0, 3)).toEqual([names[599], names[598], names[0]]);
+    expect(report).toMatchObject({ ledgers: 500, finished: true });
+  });
+
   it('fails rather than say that it is done when it does not learn which ledgers there are', async () => {
     const DIRECTORY = { idFromName: () => null, get: () => ({ list: () => Promise.reject(new Error('away')) }) };
     const blind = { ...withDays('1'), DIRECTORY } as unknown as Env;
