@@ -1,5 +1,6 @@
 import { retentionDaysOf } from './audit/retention.ts';
 import { ledgersPast } from './audit/store.ts';
+import { forgetPast } from './db/retention.ts';
 import type { Env } from './env.ts';
 import { listLedgers, prune } from './ledger/client.ts';
 
@@ -20,16 +21,17 @@ export interface RetentionReport {
 /**
  * Removes audit rows older than the retention, ledger by ledger. Each ledger verifies what it lets go, and keeps the hash
  * that the next row is chained to. The ledgers with the oldest rows come first, so that with more of them than a run bears none
- * is passed by for ever.
+ * is passed by for ever. Tokens, sessions and alerts are forgotten before.
  *
  * @param now Unix ms.
  */
 export async function prunePastRetention(env: Env, now: number): Promise<RetentionReport> {
   const report = { ledgers: 0, rows: 0, refused: 0, unreachable: 0, finished: true };
   const days = retentionDaysOf(env);
-  if (days === null) return report;
   if (days === 'unreadable')
     throw new Error('KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days: nothing is pruned');
+  await forgetPast(env.DB, now, days === null ? null : now - days * DAY_MS);
+  if (days === null) return report;
   const ledgers = await listLedgers(env);
   if (!ledgers.ok) throw new Error(`the directory of ledgers cannot be read: ${ledgers.error.detail}`);
   const before = now - days * DAY_MS;

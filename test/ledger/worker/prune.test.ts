@@ -280,6 +280,42 @@ describe('the scheduled job', () => {
     expect(report).toMatchObject({ ledgers: 500, finished: true });
   });
 
+  it('forgets tokens a day after they expired, and what has ended of sessions and alerts with the rows that tell of it', async () => {
+    const at = (days: number): number => Date.now() - days * 86_400_000;
+    const ages = [1, 5, 20];
+    for (const days of ages) {
+      await run(
+        `INSERT INTO tokens (token_id, agent, capabilities, issued_at, expires_at, minted_by)
+         VALUES ('t${days}', 'a', '[]', ${at(days)}, ${at(days - 0.5)}, 'op')`,
+      );
+      for (const ended of [at(days - 0.5), null])
+        await run(
+          `INSERT INTO sessions (session, agent, backend, host, program, capabilities, key, started_by, started_at, deadline_at,
+             last_seen_at, sequence, ended_at, start_noted, end_noted)
+           VALUES ('s${days} ${ended === null ? 'open' : 'ended'}', 'a', 'docker', 'h', 'p', '[]', '{}', 'op', ${at(days)}, ${at(days - 1)}, 0, 1, ${ended}, 1, 1)`,
+        );
+      await run(`INSERT INTO screen_alerts VALUES ('s', 'r${days}', 'a', 'r', 1, ${at(days)})`);
+      for (const cleared of [at(days), null])
+        await run(
+          `INSERT INTO signal_alerts (id, signal, agent, value, threshold, raised_at, last_at, cleared_at, attempts)
+           VALUES ('al${days} ${cleared === null ? 'open' : 'over'}', 'x', 'a${days}', 1, 1, ${at(days)}, 0, ${cleared}, 0)`,
+        );
+    }
+    const left = async (): Promise<string> => {
+      const { results } = await env.DB.prepare(
+        `SELECT token_id AS id FROM tokens UNION ALL SELECT session FROM sessions
+         UNION ALL SELECT report FROM screen_alerts UNION ALL SELECT id FROM signal_alerts ORDER BY 1`,
+      ).all<{ id: string }>();
+      return results.map(({ id }) => id).join(', ');
+    };
+    const all = (days: number) => [`al${days} open`, `al${days} over`, `r${days}`, `s${days} ended`, `s${days} open`];
+    const sorted = (ids: string[]): string => ids.sort().join(', ');
+    await prunePastRetention(withDays(), Date.now());
+    expect(await left()).toBe(sorted(['t1', ...ages.flatMap(all)]));
+    await prunePastRetention(withDays('10'), Date.now());
+    expect(await left()).toBe(sorted(['t1', ...all(1), ...all(5), 'al20 open']));
+  });
+
   it('fails rather than say that it is done when it does not learn which ledgers there are', async () => {
     const DIRECTORY = { idFromName: () => null, get: () => ({ list: () => Promise.reject(new Error('away')) }) };
     const blind = { ...withDays('1'), DIRECTORY } as unknown as Env;
