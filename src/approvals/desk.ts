@@ -307,7 +307,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
   }
 
   #schedule(by: number | null = null): void {
-    const next = this.#store.nextAt();
+    const next = this.#store.nextAt(this.#webhook !== null);
     const at = by === null ? next : next === null ? by : Math.min(by, next);
     if (at === null || (this.#alarmAt !== null && this.#alarmAt <= at)) return;
     this.#alarmAt = at;

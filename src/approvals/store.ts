@@ -187,13 +187,18 @@ export class ApprovalStore {
     return this.#count('SELECT count(*) AS n FROM burnt_links WHERE nonce = ?', nonce) > 0;
   }
 
-  /** Unix ms of the next thing to do by itself, or null. */
-  nextAt(): number | null {
+  /**
+   * Unix ms of the next thing to do by itself, or null.
+   *
+   * @param delivers Whether there is a webhook: without it, what was to be delivered by an earlier one is never done.
+   */
+  nextAt(delivers: boolean): number | null {
     return this.#sql
       .exec<{ at: number | null }>(
         `SELECT min(at) AS at FROM (
            SELECT min(expires_at) AS at FROM approvals WHERE state IN ('pending', 'approved')
-           UNION ALL SELECT min(at) AS at FROM deliveries)`,
+           UNION ALL SELECT min(at) AS at FROM deliveries WHERE ?)`,
+        delivers ? 1 : 0,
       )
       .one().at;
   }

@@ -212,6 +212,16 @@ it('what was decided long ago is forgotten, and an open question is not', async 
   expect([await stateOf(open), await stateOf(done)]).toEqual(['pending', undefined]);
 });
 
+it('what was to be delivered by a webhook that is no more keeps the desk from no sleep', async () => {
+  const id = await pending();
+  await runInDurableObject(desk(), (_, { storage }) => {
+    storage.sql.exec('INSERT INTO deliveries VALUES (?, ?, 0, ?)', id, 'nonce', Date.now());
+  });
+  await runDurableObjectAlarm(desk());
+  const alarm = await runInDurableObject(desk(), (_, { storage }) => storage.getAlarm());
+  expect(alarm).toBe((await desk().get(id))?.approval.expiresAt);
+});
+
 it('only a WebSocket may listen', async () => {
   expect((await desk().fetch('https://desk/live')).status).toBe(426);
 });
