@@ -194,12 +194,15 @@ export async function listAlerts(d1: D1Database, since: number, agent: string | 
 /** Longer than an attempt takes, so that there are no two at once. */
 const RETRY_MS = 15_000;
 
+/** Twice as long as all attempts take: a webhook that is set up later is not told of all that ever was, nor is all of it read. */
+const NEWS_MS = 3_600_000;
+
 /** Alerts that nobody was told of yet, each taken by one attempt alone: after 0, 15, 45, 105 … seconds; given up after 8, or half an hour. */
 export async function takeUndelivered(d1: D1Database, now: number): Promise<SignalAlert[]> {
   const { results } = await d1
     .prepare(
       `UPDATE signal_alerts SET attempts = attempts + 1 WHERE id IN
-         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8
+         (SELECT id FROM signal_alerts WHERE delivered_at IS NULL AND attempts < 8 AND raised_at > ?1 - ${NEWS_MS}
              AND raised_at + ((1 << attempts) - 1) * ${RETRY_MS} <= ?1 ORDER BY raised_at DESC LIMIT 20)
        RETURNING ${ALERT}`,
     )

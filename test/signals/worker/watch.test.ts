@@ -85,6 +85,12 @@ describe('the webhook', () => {
     expect(await due(NOW + 86_400_000)).toBe(0);
   });
 
+  it('that is set up later is not told of what is long past', async () => {
+    await raised();
+    expect(await due(NOW + 60 * MINUTE)).toBe(0);
+    expect(await due(NOW + 59 * MINUTE)).toBe(1);
+  });
+
   it('is told no more once it took the message', async () => {
     const id = await raised();
     expect(await due(NOW)).toBe(1);
