@@ -198,6 +198,8 @@ describe('properties', () => {
     (_, code) => `\\u00${hex(code)}`,
     (_, code) => `&#${code};`,
     (_, code) => `&#x${hex(code)};`,
+    (_, code) => `&#0000${code}`,
+    (_, code) => `&#x000000${hex(code)}`,
   ];
 
   it('no mixture of spellings survives, however the body is cut', () => {

@@ -6,7 +6,8 @@ import type { ByteSet, Graph, Spelling } from './graph.ts';
  */
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const MAX_ENTITY_ZEROS = 3;
+/** Enough for entities that are all written eight digits wide. */
+const MAX_ENTITY_ZEROS = 7;
 /** A bit of a neighbour. */
 const ANY = '?';
 
@@ -85,8 +86,11 @@ const textSpellings = once((char): readonly Spelling[] => {
   ];
   for (let zeros = 0; zeros <= MAX_ENTITY_ZEROS; zeros++) {
     const pad = '0'.repeat(zeros);
-    spellings.push(bytes(`&#${pad}${code};`));
-    spellings.push([...bytes('&#'), [0x78, 0x58], ...bytes(pad), ...pair, ...bytes(';')]);
+    // HTML reads a numeric reference without its semicolon, too.
+    for (const end of ['', ';']) {
+      spellings.push(bytes(`&#${pad}${code}${end}`));
+      spellings.push([...bytes('&#'), [0x78, 0x58], ...bytes(pad), ...pair, ...bytes(end)]);
+    }
   }
   if (char === '"' || char === '\\' || char === '/' || char === "'") {
     for (const escapes of char === '\\' ? ['\\', '\\\\\\'] : ['\\', '\\\\', '\\\\\\'])
