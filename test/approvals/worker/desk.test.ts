@@ -2,6 +2,7 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { linkOf } from '../../../src/approvals/link.ts';
 import type { Question } from '../../../src/approvals/state.ts';
+import { ApprovalStore } from '../../../src/approvals/store.ts';
 import { ask, askOf, decide, desk, inLedger, pending, stateOf } from '../../support/ledger-desk.ts';
 import { env, fillLedger, ledgerOf, migrate } from '../../support/ledger-world.ts';
 
@@ -220,6 +221,26 @@ it('what was to be delivered by a webhook that is no more keeps the desk from no
   await runDurableObjectAlarm(desk());
   const alarm = await runInDurableObject(desk(), (_, { storage }) => storage.getAlarm());
   expect(alarm).toBe((await desk().get(id))?.approval.expiresAt);
+});
+
+it('what an agent asks now is counted without reading all that it ever asked', async () => {
+  await pending();
+  const read = await runInDurableObject(desk(), (_, { storage }) => {
+    storage.sql.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+      INSERT INTO approvals SELECT 'old' || i, agent, session, binding || i, NULL, 'denied', i, i, approval, shown
+        FROM n, (SELECT * FROM approvals LIMIT 1)`);
+    const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+    const exec = (query: string, ...values: SqlStorageValue[]) => {
+      const cursor = storage.sql.exec(query, ...values);
+      cursors.push(cursor);
+      return cursor;
+    };
+    const store = new ApprovalStore({ exec } as unknown as SqlStorage);
+    const made = cursors.length;
+    expect(store.pendingCount('agent-1')).toBe(1);
+    return cursors.slice(made).reduce((sum, { rowsRead }) => sum + rowsRead, 0);
+  });
+  expect(read).toBeLessThan(10);
 });
 
 it('only a WebSocket may listen', async () => {
