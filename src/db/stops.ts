@@ -82,10 +82,12 @@ export interface OpenSession {
   readonly agent: string;
 }
 
-/** Sandboxed runs that have not ended. */
+/** Sandboxed runs that have not ended, those that may run longest first: the lost ones, of which nobody ever heard again, keep none out. */
 export async function openSessions(d1: D1Database): Promise<OpenSession[]> {
   const { results } = await d1
-    .prepare('SELECT session, agent FROM sessions WHERE ended_at IS NULL AND stop_requested_at IS NULL LIMIT 10000')
+    .prepare(
+      'SELECT session, agent FROM sessions WHERE ended_at IS NULL AND stop_requested_at IS NULL ORDER BY deadline_at DESC LIMIT 10000',
+    )
     .all<OpenSession>();
   return results;
 }

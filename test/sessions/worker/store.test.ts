@@ -1,5 +1,6 @@
 import { reset } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openSessions } from '../../../src/db/stops.ts';
 import { stateOf } from '../../../src/sessions/state.ts';
 import {
   endSession,
@@ -110,4 +111,16 @@ describe('what was first is kept', () => {
     expect(await endSession(env.DB, 'ses_1', { ...END, receipt: 'other', counters: '{}' })).toBe(false);
     expect(await findSession(env.DB, 'ses_1')).toMatchObject({ receipt: 'r', counters: '{"a":1}' });
   });
+});
+
+it('who stops everything reaches what runs, however many were lost before', async () => {
+  await put('lost', { deadlineAt: NOW - 86_400_000 });
+  await env.DB.exec(
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+     INSERT INTO sessions SELECT 'lost' || i, agent, backend, host, program, capabilities, key, started_by, started_at, deadline_at,
+       last_seen_at, sequence, counters, stop_requested_at, stop_requested_by, ended_at, reason, exit_code, absence_proven, receipt,
+       receipt_sha256, start_noted, end_noted FROM n, sessions`.replaceAll(/\s+/g, ' '),
+  );
+  await put('runs');
+  expect(await openSessions(env.DB)).toContainEqual({ session: 'runs', agent: 'worker' });
 });
