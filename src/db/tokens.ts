@@ -33,9 +33,14 @@ export async function isSessionRevoked(d1: D1Database, session: string): Promise
   return rows.length > 0;
 }
 
-/** From now on no token is minted for the session. */
-export async function revokeSession(d1: D1Database, session: string, now: number): Promise<void> {
-  await drizzle(d1).insert(revokedSessions).values({ session, revokedAt: now }).onConflictDoNothing();
+/** From now on no token is minted for these sessions. One statement, however many they are: the platform bounds their number. */
+export async function revokeSessions(d1: D1Database, sessions: readonly string[], now: number): Promise<void> {
+  await d1
+    .prepare(
+      'INSERT INTO revoked_sessions (session, revoked_at) SELECT value, ?1 FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING',
+    )
+    .bind(now, JSON.stringify(sessions))
+    .run();
 }
 
 /** The operator who minted a token, or null. */

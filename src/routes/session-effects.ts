@@ -1,4 +1,4 @@
-import { agentsOfSession, revokeSession } from '../db/tokens.ts';
+import { agentsOfSession, revokeSessions } from '../db/tokens.ts';
 import type { Fault } from '../fault.ts';
 import { record, revoke } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
@@ -9,7 +9,7 @@ import type { ApiContext } from './context.ts';
 
 /** No token of the session works from the next call on, and none is minted for it any more. Repeating it changes nothing. */
 export async function revokeAll(c: ApiContext, session: SessionRow, now: number): Promise<Result<null, Fault>> {
-  await revokeSession(c.env.DB, session.session, now);
+  await revokeSessions(c.env.DB, [session.session], now);
   const agents = new Set([session.agent, ...(await agentsOfSession(c.env.DB, session.session))]);
   let answer: Result<null, Fault> = { ok: true, value: null };
   for (const agent of agents) {

@@ -10,7 +10,7 @@ import {
   stopSessions,
   type TokensOf,
 } from '../db/stops.ts';
-import { revokeSession } from '../db/tokens.ts';
+import { revokeSessions } from '../db/tokens.ts';
 import type { Fault } from '../fault.ts';
 import { revoke } from '../ledger/client.ts';
 import type { Revocation } from '../ledger/contract.ts';
@@ -99,8 +99,10 @@ stops.post('/', operatorOnly('approve'), async (c) => {
   // A stopped service ends no sandbox: it may have other work.
   const open = service === null ? (await openSessions(c.env.DB)).map(({ session }) => session) : [];
   const done = await revokeTokens(c, tokens, service === null ? 'everything' : 'service', now);
-  for (const session of open) await revokeSession(c.env.DB, session, now);
-  if (open.length > 0) await stopSessions(c.env.DB, open, operator, now);
+  if (open.length > 0) {
+    await revokeSessions(c.env.DB, open, now);
+    await stopSessions(c.env.DB, open, operator, now);
+  }
   // Not before the sessions: one ledger that does not answer keeps nobody's sandbox running.
   if (!done.ok)
     return refuse(c, 503, done.error.code, 'A ledger is not available; the stop is NOT complete. Send it again.');

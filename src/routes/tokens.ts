@@ -2,7 +2,7 @@ import { Hono } from 'hono';
 import { mintToken } from '../capability/mint.ts';
 import { verifySignature } from '../capability/verify.ts';
 import { stopFor } from '../db/stops.ts';
-import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSession } from '../db/tokens.ts';
+import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSessions } from '../db/tokens.ts';
 import { record, revoke } from '../ledger/client.ts';
 import type { LedgerNote } from '../ledger/contract.ts';
 import { decideMint } from '../policy/grants.ts';
@@ -124,7 +124,7 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
   const now = Date.now();
   const until = now + MAX_TTL_SECONDS * 1000;
   if ('session_id' in request) {
-    await revokeSession(c.env.DB, request.session_id, now);
+    await revokeSessions(c.env.DB, [request.session_id], now);
     const agents = await agentsOfSession(c.env.DB, request.session_id);
     return revokeAt(
       c,

@@ -2,7 +2,7 @@ import { reset } from 'cloudflare:test';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listStops } from '../../../src/db/stops.ts';
-import { insertToken } from '../../../src/db/tokens.ts';
+import { insertToken, isSessionRevoked } from '../../../src/db/tokens.ts';
 import type { Edge } from '../../../src/edge.ts';
 import type { Env } from '../../../src/env.ts';
 import { ledgerNameOf } from '../../../src/ledger/name.ts';
@@ -29,14 +29,14 @@ app.use(async (c, next) => {
 app.route('/v1/sessions', sessions).route('/v1/stops', stops).route('/v1/tokens', tokens);
 
 let away: string | null;
-const post = async (path: string, body: object = {}) => {
+const post = async (path: string, body: object = {}, DB = env.DB) => {
   const get = (id: DurableObjectId) => {
     if (away !== null && id.equals(env.LEDGER.idFromName(ledgerName(away)))) throw new Error('away');
     return env.LEDGER.get(id);
   };
   const LEDGER = { idFromName: env.LEDGER.idFromName.bind(env.LEDGER), get };
   const init = { method: 'POST', headers: { authorization: `Bearer ${KEY}` }, body: JSON.stringify(body) };
-  const response = await app.request(path, init, { ...env, LEDGER } as unknown as Env);
+  const response = await app.request(path, init, { ...env, LEDGER, DB } as unknown as Env);
   return [response.status, (await response.json()) as Record<string, unknown>] as const;
 };
 const given = (agent: string, session: string): Promise<void> => {
@@ -133,4 +133,17 @@ describe('with a ledger that does not answer', () => {
     ]);
     expect(await revokedBy('gone')).toBe('token');
   });
+});
+
+it('to stop everything takes as many statements with many sessions as with one', async () => {
+  const all = await Promise.all(['one', 'two', 'three', 'four'].map(announced));
+  const said: string[] = [];
+  const prepare = (text: string) => {
+    said.push(text);
+    return env.DB.prepare(text);
+  };
+  const answer = await post('/v1/stops', { scope: 'everything' }, { prepare } as unknown as D1Database);
+  expect(answer).toMatchObject([200, { sessions: 4 }]);
+  expect(said.filter((text) => /insert into .?revoked_sessions/i.test(text))).toHaveLength(1);
+  for (const session of all) expect(await isSessionRevoked(env.DB, session)).toBe(true);
 });
