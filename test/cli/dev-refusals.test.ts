@@ -169,6 +169,22 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     await (await serve(args, state, { cwd: place.path })).stop();
   });
 
+  it('a file of the local storage cannot be opened: workerd does not even start, and that is told the same way', async () => {
+    const args = ['--policies', 'policies', '--vars', 'vars.env'];
+    const state = join(place.path, 'state');
+    await (await serve(args, state, { cwd: place.path })).stop();
+    const file = join(state, 'storage/do/keywarden-Ledger/metadata.sqlite');
+    for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+    mkdirSync(file);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toContain(
+      `error: the local database in ${join(state, 'storage')} cannot be read: SQLITE_CANTOPEN`,
+    );
+    expect(end.stderr).toContain(`mv ${join(state, 'storage')} `);
+    expect(end.stderr).not.toContain('bug of keywarden');
+  });
+
   it('the address is not one of this machine', async () => {
     expect(refusal(await dev('--host', '192.0.2.1'))).toEqual(REFUSED);
   });

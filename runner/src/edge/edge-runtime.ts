@@ -89,7 +89,8 @@ export class EdgeRuntime {
 
   async stop(): Promise<void> {
     this.#changing = true;
-    await this.#miniflare?.dispose();
+    // It rejects once more with what kept it from starting, which was told before.
+    await this.#miniflare?.dispose().catch(() => undefined);
     this.#watch.stop();
   }
 
@@ -97,10 +98,10 @@ export class EdgeRuntime {
     try {
       await begin();
     } catch (error) {
-      throw new Failure(
-        `workerd does not start: ${(error as Error).message}`,
-        'keywarden doctor tells what this machine lacks',
-      );
+      const { message } = error as Error;
+      const ofStorage = /SQLITE_\w+/.exec(message)?.[0];
+      if (ofStorage !== undefined) throw this.#unreadable(ofStorage);
+      throw new Failure(`workerd does not start: ${message}`, 'keywarden doctor tells what this machine lacks');
     }
   }
 
@@ -112,7 +113,7 @@ export class EdgeRuntime {
         database.migrations,
         database.migrationsTable,
       ).catch((error: unknown) => {
-        throw error instanceof Failure ? error : this.#unreadable(error as Error);
+        throw error instanceof Failure ? error : this.#unreadable((error as Error).message);
       });
       if (applied.length > 0)
         this.#options.say(`applied ${counted(applied.length, 'migration')} to ${database.binding}`);
@@ -120,9 +121,9 @@ export class EdgeRuntime {
   }
 
   /** D1 tells no more than `internal error` about a damaged file. */
-  #unreadable(error: Error): Failure {
+  #unreadable(why: string): Failure {
     const { storage } = this.#options;
-    return new Failure(`the local database in ${storage} cannot be read: ${error.message}`, [
+    return new Failure(`the local database in ${storage} cannot be read: ${why}`, [
       // All of it: ledgers without the database that they were written to would not fit the new one.
       `if it is damaged, move it away: mv ${storage} ${storage}.damaged; a new one is made at the next start, and the keys stay`,
     ]);
