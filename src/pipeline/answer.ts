@@ -35,8 +35,10 @@ export async function answer(
   // Some servers label an empty answer like any other; the runtime would look for the coding's own bytes in it.
   const empty = upstream.get('content-length') === '0';
   const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
+  // What nobody looks into passes in a coding that nobody can take off, too.
+  const opaque = coding.ok || scrubber === null ? null : coding.error;
   // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.
-  const decoded = !coding.ok || coding.value.decoded;
+  const decoded = coding.ok ? coding.value.decoded : opaque !== null;
   const fields = responseFields(upstream, {
     service: policy.service,
     origin: policy.origin,
@@ -76,7 +78,7 @@ export async function answer(
     redactions,
     length: decoded ? null : lengthOf(upstream),
     coded: decoded,
-    opaque: coding.ok ? null : coding.error,
+    opaque,
     onEnd,
   });
   if (!body.ok) return body;

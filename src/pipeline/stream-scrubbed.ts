@@ -21,7 +21,7 @@ export interface BodyOptions {
   readonly length: number | null;
   /** A coding is undone on the way: what is no such coding must become a fault, not a broken 200. */
   readonly coded: boolean;
-  /** The fault that any content is, when nobody can take its coding off: only if there is none, the answer may pass. */
+  /** The fault that any content is, when it must be scrubbed and nobody can take its coding off: only if there is none, the answer may pass. */
   readonly opaque: Fault | null;
   readonly onEnd: (end: BodyEnd) => void;
 }

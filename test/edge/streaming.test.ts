@@ -274,6 +274,17 @@ describe('an answer without content', () => {
   });
 });
 
+describe('an answer that nobody scrubs', () => {
+  it.each(['zstd', 'x-own'])('passes in %s, which nobody here can take off, as it came', async (coding) => {
+    for (const length of [{ 'content-length': '5' }, {}]) {
+      upstream.handle((_, res) => void res.writeHead(200, { 'content-encoding': coding, ...length }).end('coded'));
+      const response = await rawCall(edge.port, 'GET', '/proxy/brief/x', { token });
+      expect(response).toMatchObject({ status: 200, headers: { 'content-encoding': coding, ...length } });
+      expect(response?.body.toString()).toBe('coded');
+    }
+  });
+});
+
 describe('a GET without content', () => {
   it.each(['GET', 'HEAD'])('is sent as such, though the client says %s with Content-Length: 0', async (method) => {
     upstream.handle(echo());
