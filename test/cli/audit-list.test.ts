@@ -75,6 +75,16 @@ const inTerminal = (columns: number, ...args: string[]): Promise<string[]> =>
     );
   });
 
+it('lists oldest first, with --json newest first as the edge does, and its help says both', async () => {
+  answer([row(1), row(2)]);
+  expect([...(await list()).stdout.matchAll(/T03:44:(\d\d)/g)].map((match) => match[1])).toEqual(['01', '02']);
+  const { rows } = JSON.parse((await list('--json')).stdout) as AuditListResponse;
+  expect(rows.map(({ seq }) => seq)).toEqual([2, 1]);
+  const help = (await list('--help')).stdout.replaceAll(/\s+/g, ' ');
+  expect(help).toContain('the newest rows, oldest first');
+  expect(help).toContain('print { rows, next_cursor }, newest first');
+});
+
 describe('the table', () => {
   const wide = row(2, {
     agent: 'a'.repeat(128),

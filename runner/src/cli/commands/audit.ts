@@ -27,7 +27,7 @@ function listCommand(): Command {
     .option('--limit <n>', 'at most so many rows, 1 to 1000', parseCount, 50)
     .option('--follow', 'go on with new rows as they come')
     .addOption(stateOption())
-    .option('--json', 'print { rows, next_cursor }; with --follow one row a line')
+    .option('--json', 'print { rows, next_cursor }, newest first; with --follow one row a line, oldest first')
     .addHelpText(
       'after',
       `
