@@ -59,7 +59,7 @@ export function readCredentials(env: object, spec: CredentialSpec): Result<Crede
   const before = cache.get(key);
   if (before !== undefined && holds(before, values)) return ok(before);
   for (const [i, name] of names.entries()) {
-    const problem = problemWith(name, values[i]);
+    const problem = problemWith(name, values[i], spec);
     if (problem !== null) return err(fault('environment_broken', problem));
   }
   const credentials = credentialsOf(spec, values as string[]);
@@ -76,7 +76,7 @@ export function missingSecrets(env: object, bundle: PolicyBundle): readonly Secr
   const problems = new Map<string, SecretProblem>();
   for (const policy of Object.values(bundle.services)) {
     for (const secret of secretNamesOf(policy.credential)) {
-      const detail = problemWith(secret, read(env, secret));
+      const detail = problemWith(secret, read(env, secret), policy.credential);
       if (detail !== null && !problems.has(secret)) problems.set(secret, { secret, detail });
     }
   }
@@ -87,7 +87,7 @@ function read(env: object, name: string): unknown {
   return Object.hasOwn(env, name) ? (env as Record<string, unknown>)[name] : undefined;
 }
 
-function problemWith(name: string, value: unknown): string | null {
+function problemWith(name: string, value: unknown, spec: CredentialSpec): string | null {
   const mend = `set it with \`wrangler secret put ${name}\`, or as ${name}=… in the file given to \`keywarden dev --vars\``;
   const say = (what: string): string => `secret ${name} ${what}: ${mend}`;
   if (value === undefined || value === null) return say('is missing');
@@ -100,6 +100,10 @@ function problemWith(name: string, value: unknown): string | null {
   if (value.length < MIN_SECRET_LENGTH)
     return say(`is shorter than ${MIN_SECRET_LENGTH} characters and could not be scrubbed`);
   if (value.length > MAX_SECRET_LENGTH) return say(`is longer than ${MAX_SECRET_LENGTH} characters`);
+  if (spec.scheme === 'basic' && spec.username === null && value.includes(':')) {
+    // RFC 7617 §2: the server would take what follows for the password.
+    return say('holds a colon, but is sent as a user name; a password wants its `username` in the policy');
+  }
   return null;
 }
 

@@ -156,6 +156,19 @@ describe('reading secrets', () => {
         expect(read.error.detail).not.toContain(value);
     });
   }
+  it('refuses a colon where the secret is the user name, which would end there (RFC 7617 §2)', () => {
+    const env = { VENDOR_KEY: 'account:password1' };
+    const basic = (username: string | null): CredentialSpec => ({ scheme: 'basic', secret: 'VENDOR_KEY', username });
+    const read = readCredentials(env, basic(null));
+    expect(read).toMatchObject({ ok: false, error: { code: 'environment_broken' } });
+    expect(read.ok ? '' : read.error.detail).toMatch(/^secret VENDOR_KEY holds a colon.*`username`/);
+    expect(read.ok ? '' : read.error.detail).not.toContain('password1');
+    const bundle = { services: { a: { credential: basic(null) } } } as unknown as PolicyBundle;
+    expect(missingSecrets(env, bundle).map((problem) => problem.secret)).toEqual(['VENDOR_KEY']);
+    expect(readCredentials(env, basic('robot')).ok).toBe(true);
+    expect(readCredentials(env, bearer).ok).toBe(true);
+  });
+
   it('reads own bindings only', () => {
     expect(readCredentials({}, { scheme: 'bearer', secret: 'constructor' }).ok).toBe(false);
     expect(readCredentials({}, { scheme: 'bearer', secret: '__proto__' }).ok).toBe(false);
