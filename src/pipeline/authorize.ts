@@ -4,7 +4,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { decideAccess } from '../policy/decide.ts';
 import type { RequestFacts } from '../policy/facts.ts';
 import { BODILESS } from '../policy/template.ts';
-import { requestFields } from '../upstream/fields.ts';
+import { judgedFields, requestFields } from '../upstream/fields.ts';
 import type { Authenticated, Authorized } from './call.ts';
 import { type BodyRead, readBody } from './read-body.ts';
 import { requestHashOf } from './request-hash.ts';
@@ -12,7 +12,7 @@ import { targetOf } from './target.ts';
 
 /**
  * Step 2: may this be done? Token and policy may each only say no; what nobody forbade and a rule allows, happens.
- * What is judged here is what goes on the wire: one canonical path, one query, one body.
+ * What is judged here is what goes on the wire: one canonical path, one query, one body, and the fields that say what it is.
  */
 export async function authorize(authenticated: Authenticated): Promise<Result<Authorized, Denial>> {
   const { call, principal, token } = authenticated;
@@ -28,11 +28,12 @@ export async function authorize(authenticated: Authenticated): Promise<Result<Au
     return err({ kind: 'header_refused', header: 'content-length', why: `a ${request.method} with a body` });
   }
 
-  const body = plan.needsBody ? await readBody(call, policy.maxBodyBytes) : null;
+  const judged = { request, fields: judgedFields(call.fields, token) };
+  const body = plan.needsBody ? await readBody(judged, policy.maxBodyBytes) : null;
   if (body !== null && !body.ok) return body;
   const decision = decideAccess(plan, {
     query: access.query,
-    headers: call.fields,
+    headers: judged.fields,
     ...bodyFactsOf(body === null ? null : body.value),
     agent: principal.agent,
     session: principal.session,
@@ -41,7 +42,7 @@ export async function authorize(authenticated: Authenticated): Promise<Result<Au
   if (!decision.ok) return decision;
   // A person agrees to exactly one body: it is read even if no rule needs it.
   const spec = decision.value.approval;
-  const shown = spec === null || body !== null ? body : await readBody(call, policy.maxBodyBytes);
+  const shown = spec === null || body !== null ? body : await readBody(judged, policy.maxBodyBytes);
   if (shown !== null && !shown.ok) return shown;
 
   // Without content, `Content-Length: 0` or a rule that reads bodies makes an empty one, with which no GET can be sent.

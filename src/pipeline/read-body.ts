@@ -15,7 +15,10 @@ export interface BodyRead {
  * Reads a body whole, within a bound, and parses it strictly. A body over the bound is denied,
  * never judged by its first part (threat 16).
  */
-export async function readBody({ request, fields }: Call, maxBytes: number): Promise<Result<BodyRead, Denial>> {
+export async function readBody(
+  { request, fields }: Pick<Call, 'request' | 'fields'>,
+  maxBytes: number,
+): Promise<Result<BodyRead, Denial>> {
   const declared = Number(fields.get('content-length') ?? '0');
   if (declared > maxBytes) return err({ kind: 'body_refused', why: 'too_large' });
   let bytes: Uint8Array | null;

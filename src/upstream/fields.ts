@@ -4,7 +4,7 @@ import type { FieldMap, Fields } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
 import { isClientOnly, METHOD_OVERRIDES, RANGES } from './client-fields.ts';
-import { hopByHopOf } from './hop-by-hop.ts';
+import { hopByHopOf, namedBy } from './hop-by-hop.ts';
 import { linkOf, locationOf, type PublicPlace, referenceOf } from './redirect.ts';
 
 /** Most fields, and most bytes of names and values together, that go to the upstream. */
@@ -69,6 +69,21 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
   }
   passed.set('accept-encoding', 'identity');
   return ok(passed);
+}
+
+/**
+ * What rules may judge of the client's header section: not what the client itself keeps from being sent, by naming it in
+ * `Connection` or by putting the token into it. Otherwise a body would be judged by a `Content-Type` that is then taken off,
+ * and the upstream would read it as something else.
+ *
+ * What never travels, whoever sends it, stays: rules may ask whether it is there.
+ */
+export function judgedFields(incoming: FieldMap, token: string): FieldMap {
+  const named = namedBy(incoming.get('connection') ?? null);
+  const withheld = ([name, value]: readonly [string, string]): boolean =>
+    (named.has(name) || value.includes(token)) && !isClientOnly(name);
+  const judged = [...incoming].filter((field) => !withheld(field));
+  return judged.length === incoming.size ? incoming : new Map(judged);
 }
 
 /**

@@ -38,6 +38,37 @@ describe('threat 12: hop-by-hop fields of the client end at the edge', () => {
   });
 });
 
+describe('threats 12 and 15: what the client takes off its own request is not judged either', () => {
+  const refund = (fields: readonly string[]) =>
+    world.call('bank', 'POST', '/v1/refunds', {
+      token,
+      fields,
+      // JSON of a small amount; to a server that takes what has no type for a form (Rack does), of a large one.
+      body: '{"amount":1,"note":"&amount=999999&x="}',
+    });
+
+  it.each([
+    ['named in Connection', ['Connection: close, Content-Type', 'Content-Type: application/json']],
+    [
+      'named in a second Connection',
+      ['Connection: close', 'Connection: content-type', 'Content-Type: application/json'],
+    ],
+  ])('a Content-Type that is %s', async (_, fields) => {
+    await expectRefused(world, await refund(fields), 415, 'body_refused');
+  });
+
+  it('a field that a rule wants: named in Connection, or with the token in it, which goes no further', async () => {
+    const can = await world.token(['bank:safe', 'bank:marked']);
+    const ask = (path: string, ...fields: string[]) => world.call('bank', 'GET', path, { token: can, fields });
+    await expectPassed(world, await ask('/safe', 'X-Mode: safe'));
+    world.upstream.forget();
+    const named = await ask('/safe', 'X-Mode: safe', 'Connection: close, x-mode');
+    await expectRefused(world, named, 403, 'condition_unevaluable');
+    await expectRefused(world, await ask('/marked', `X-Mark: ${can}`), 403, 'condition_unmet');
+    await expectPassed(world, await ask('/marked', 'X-Mark: 1'));
+  });
+});
+
 describe('threat 13: no request smuggling', () => {
   const own = (): string[] => [`Host: 127.0.0.1:${world.edge.port}`, `Authorization: Bearer ${token}`];
   const inner = 'GET /proxy/bank/v1/customers/smuggled HTTP/1.1\r\nHost: x\r\n\r\n';

@@ -84,6 +84,12 @@ capabilities:
   once:
     allow: GET /once
     limit: 1/day
+  safe:
+    allow: GET /safe
+    when: headers["x-mode"] == "safe"
+  marked:
+    allow: GET /marked
+    when: '"x-mark" in headers'
 `,
     'keyed.yaml': echoPolicy('keyed', origin, '{ scheme: header, header: X-Acme-Key, secret: KEYED_KEY }'),
     'pair.yaml': echoPolicy('pair', origin, '{ scheme: basic, username: robot, secret: PAIR_KEY }'),
