@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkpointLineOf, exportLineOf } from '../../src/audit/export-line.ts';
 import { chainOf, headOf } from '../support/audit-rows.ts';
-import { type Ended, keywarden, scratch } from './command-line.ts';
+import { BIN, type Ended, ended, keywarden, scratch } from './command-line.ts';
 
 /** `audit verify FILE`, without an edge: what somebody may do to a file, and what is said of it. */
 const LEDGER = 'c'.repeat(64);
@@ -42,6 +43,12 @@ describe('keywarden audit verify FILE', () => {
         'ok: nothing was altered, dropped, added or reordered\n',
       stderr: '',
     });
+  });
+
+  it('- is standard input, so that an export can be piped', async () => {
+    const child = spawn(process.execPath, [BIN, 'audit', 'verify', '-', '--jwks', jwks]);
+    child.stdin.end(text());
+    expect(await ended(child)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^-: 4 rows .*\nok: /) });
   });
 
   it.each<[string, () => string]>([

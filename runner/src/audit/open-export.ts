@@ -7,9 +7,11 @@ const MEND = 'make one: keywarden audit export --out FILE';
 /**
  * The bytes of an export in a file, or in a pipe, whose writer may be late: meanwhile signals are heard.
  *
+ * @param file  `-` is standard input.
  * @throws Failure when there is nothing to read.
  */
 export async function openExport(file: string): Promise<AsyncIterable<Uint8Array>> {
+  if (file === '-') return process.stdin;
   const handle = await opened(file);
   if ((await handle.stat()).isDirectory()) {
     await handle.close();

@@ -45,7 +45,10 @@ Examples:
 function verifyCommand(setExit: SetExit): Command {
   return new Command('verify')
     .description('check that no row was altered, dropped, added or reordered')
-    .argument('[file]', 'an export (NDJSON); without it the edge is asked for one, which is checked here')
+    .argument(
+      '[file]',
+      'an export (NDJSON), - for standard input; without it the edge is asked for one, which is checked here',
+    )
     .option('--jwks <file-or-url>', "the edge's public keys, to check an export's signed checkpoint with")
     .addOption(stateOption())
     .option(
