@@ -80,10 +80,13 @@ export function requestFields(incoming: Fields, options: RequestFieldOptions): R
  */
 export function judgedFields(incoming: FieldMap, token: string): FieldMap {
   const named = namedBy(incoming.get('connection') ?? null);
-  const withheld = ([name, value]: readonly [string, string]): boolean =>
-    (named.has(name) || value.includes(token)) && !isClientOnly(name);
-  const judged = [...incoming].filter((field) => !withheld(field));
-  return judged.length === incoming.size ? incoming : new Map(judged);
+  let judged = incoming;
+  for (const [name, value] of incoming) {
+    if (isClientOnly(name) || !(named.has(name) || value.includes(token))) continue;
+    if (judged === incoming) judged = new Map(incoming);
+    judged.delete(name);
+  }
+  return judged;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  judgedFields,
   MAX_REQUEST_FIELD_BYTES,
   MAX_REQUEST_FIELDS,
   type RequestFieldOptions,
@@ -477,5 +478,35 @@ describe('response fields', () => {
       link: '<http://127.0.0.1:8787/proxy/vendor/v1/%C3%A9>; rel="next"; title="é", <https://other.test/é>; rel="help"',
       location: 'http://127.0.0.1:8787/proxy/vendor/v1/%C3%A9',
     });
+  });
+});
+
+describe('request fields that are judged', () => {
+  const judged = (fields: Record<string, string>) =>
+    Object.fromEntries(judgedFields(new Map(Object.entries(fields)), 'T0KEN'));
+
+  it('are all, whatever the connection itself wants', () => {
+    const fields = { connection: 'close', 'content-type': 'application/json', 'x-mode': 'safe', te: 'trailers' };
+    expect(judged(fields)).toEqual(fields);
+  });
+
+  it('but those that Connection names, in any case and place, and those that hold the token', () => {
+    const fields = {
+      connection: 'Keep-Alive ,X-Mode,\tcontent-type',
+      'content-type': 'a/b',
+      'x-mode': 'safe',
+      'x-note': 'a T0KEN',
+    };
+    expect(judged(fields)).toEqual({ connection: fields.connection });
+  });
+
+  it('and of what never travels all, so that a rule can ask for it', () => {
+    const fields = {
+      connection: 'x-api-key, content-length',
+      'x-api-key': 'T0KEN',
+      authorization: 'Bearer T0KEN',
+      'content-length': '9',
+    };
+    expect(judged(fields)).toEqual(fields);
   });
 });
