@@ -8,7 +8,7 @@ export const FILES: readonly Probe[] = [
     row: 13,
     name: 'swapping the path under an open',
     probe: (world) => ['race', String(world.raceSeconds)],
-    control: ['race', '1'],
+    control: ['race', '30'],
     counted: { pathClass: 'ssh' },
   }),
   attack({ row: 14, name: 'openat2', probe: ['openat2'], counted: { pathClass: 'aws', atLeast: 3 } }),
