@@ -160,8 +160,8 @@ int supervise_main(char **argv) {
     }
   }
   unlink(control);
-  int killed = ending.type != MSG_EXIT && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  if (killed) ending = (struct message){MSG_EXIT, (unsigned char)(128 + killed), (uint16_t)killed, 0};
+  int killed = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128; /* bubblewrap tells of PID 1's so */
+  if (ending.type != MSG_EXIT && killed > 0) ending = (struct message){MSG_EXIT, (unsigned char)(128 + killed), (uint16_t)killed, 0};
   errno = EPIPE;
   if (ending.type != MSG_EXIT) die("the sandbox ended before it said how");
   dprintf(EVENTS, "{\"event\":\"exited\",\"code\":%d,\"signal\":%d}\n", ending.value, ending.more);

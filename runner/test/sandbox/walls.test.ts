@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dockerBackend } from '../../src/sandbox/docker/backend.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
+import { findProcesses } from '../../src/sandbox/namespace/find.ts';
 import { textOf } from '../../src/state/text-of.ts';
 import { startOwnDockerd } from './support/own-dockerd.ts';
 import { blockedOf, countOf, Place } from './support/sandboxed.ts';
@@ -404,6 +405,14 @@ print(living)
       const left = await place.backend.leftovers(started.session, started.traces, started.folder);
       expect(left.filter((one) => one.kind === 'process')).toEqual([]);
       await started.ended;
+    });
+    it('is told as the kill that it is when somebody outside ends PID 1 (B32)', async () => {
+      const started = await place.start(['sleep', '100']);
+      const first = findProcesses(started.session, []).find(({ pid }) =>
+        /^NSpid:.*\s1$/m.test(textOf(`/proc/${pid}/status`)),
+      );
+      process.kill(Number(first?.pid), 'SIGKILL');
+      expect(await started.ended).toMatchObject({ exit: { code: 137, signal: 'SIGKILL' }, left: [] });
     });
     it('of one session leaves its neighbour alone (B64)', async () => {
       const one = await place.start(['sleep', '100']);
