@@ -60,7 +60,7 @@ static int open_pty(int *slave, int owner) {
   struct termios raw = terminal;
   tcsetattr(*slave, TCSANOW, &terminal);
   cfmakeraw(&raw);
-  if (tcsetattr(0, TCSAFLUSH, &raw) == 0) atexit(restore_terminal);
+  if (tcsetattr(0, TCSADRAIN, &raw) == 0) atexit(restore_terminal); /* what was typed by now is for the agent */
   return master;
 }
 

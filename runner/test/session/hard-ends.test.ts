@@ -282,6 +282,14 @@ describe('at a terminal', () => {
     expect(ended).toMatchObject({ code: 0, restored: true, out: 'ready\nabc\nabc\n' });
   });
 
+  it.each([
+    ['masked', ['--secret', 'DB_PASSWORD']],
+    ['untouched', []],
+  ])('%s: what is typed while it starts comes to the agent', async (_, flags) => {
+    const said = await atTerminal(run(...flags, ...sh('read a; echo "got $a"')), { keys: [[0, 'early\n']] }, { env });
+    expect(said).toMatchObject({ code: 0, out: expect.stringContaining('got early\n'), restored: true });
+  });
+
   it('the deadline ends an agent that is deaf, and gives the terminal back', async () => {
     const said = await atTerminal(
       run('--timeout', '3s', ...sh('stty raw -echo; trap "" TERM HUP; while :; do sleep 1; done')),
