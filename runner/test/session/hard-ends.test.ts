@@ -290,6 +290,35 @@ describe('at a terminal', () => {
     expect(said).toMatchObject({ code: 0, out: expect.stringContaining('got early\n'), restored: true });
   });
 
+  it.each([
+    ['not wanted', '"$@"', ['--no-tty']],
+    ['cut off from its output', '"$@" | cat', []],
+    ['cut off from its input', '"$@" </dev/null', []],
+    ['left for errors alone', '"$@" </dev/null | cat', []],
+  ])('%s: the agent has none, nor ours', async (_, script, flags) => {
+    const agent = 'for fd in 0 1 2; do test -t $fd && echo "$fd is one"; done; echo said; echo erred >&2';
+    const command = [process.execPath, CLI, ...run(...flags, ...sh(agent))];
+    const said = await atTerminal(['sh', '-c', script, 'sh', ...command], {}, { env }, []);
+    expect(said).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^(said\nerred|erred\nsaid)\n$/),
+      restored: true,
+    });
+  });
+
+  it('in the background, the agent reads nothing of what is typed there, and runs', async () => {
+    const agent = 'echo started; echo "got <$(timeout 2 cat)>"';
+    const shell = 'set -m; "$@" | cat & wait; read -t 9 a; echo "shell got <$a>"';
+    const said = await atTerminal(
+      ['bash', '-c', shell, 'bash', process.execPath, CLI, ...run(...sh(agent))],
+      { keys: [['started', 'typed\n']] },
+      { env },
+      [],
+    );
+    expect(said.out).toContain('\ngot <>\n');
+    expect(said).toMatchObject({ code: 0, out: expect.stringMatching(/shell got <typed>\n$/) });
+  });
+
   it('the deadline ends an agent that is deaf, and gives the terminal back', async () => {
     const said = await atTerminal(
       run('--timeout', '3s', ...sh('stty raw -echo; trap "" TERM HUP; while :; do sleep 1; done')),

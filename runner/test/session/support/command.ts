@@ -38,9 +38,10 @@ export async function atTerminal(
   args: readonly string[],
   typed: Typed = {},
   options: CommandOptions = {},
+  program: readonly string[] = [process.execPath, CLI],
 ): Promise<Said & { readonly restored: boolean }> {
   const plan = JSON.stringify({ keys: typed.keys ?? [], size: typed.size ?? [24, 80] });
-  const ran = await said('python3', ['-c', TERMINAL, plan, process.execPath, CLI, ...args], options);
+  const ran = await said('python3', ['-c', TERMINAL, plan, ...program, ...args], options);
   const told = /\[code (-?\d+), (restored|changed)\]\s*$/.exec(ran.out);
   return {
     code: told === null ? null : Number(told[1]),
