@@ -167,6 +167,18 @@ for at, path in (home, b"/.aws/credentials"), (home, b"../../.aws/credentials"),
       expect(ran.counters.denied).toEqual([{ pathClass: 'aws', syscall: 'openat2', count: 1 }]);
       expect(ran.counters.dropped).toBe(2);
     });
+    it("are Keywarden's own keys, too, however deep in a mounted folder a state directory lies", async () => {
+      const ran = await place.shell(
+        'mkdir -p ~/work/a/state && cd ~/work/a/state && for key in operator.key signing.jwk runner.jwk; do echo x > $key; cat $key; done; echo end',
+      );
+      expect(ran.stdout).toBe('end\n');
+      expect(countOf(ran.counters, 'denied', 'keywarden')).toBe(6);
+    });
+    it("are the engine's socket by both of its names", async () => {
+      const ran = await place.shell('for at in /var/run /run; do cat $at/docker.sock; done; echo end');
+      expect(ran.stdout).toBe('end\n');
+      expect(countOf(ran.counters, 'denied', 'docker')).toBe(2);
+    });
     it('hold decoys, which outside of the sandbox can be read (control)', async () => {
       const started = await place.start(['sleep', '1']);
       expect(readFileSync(join(started.folder, 'decoys/.aws/credentials'), 'utf8')).toMatch(/kwdecoy[0-9a-f]{32}/);
