@@ -374,6 +374,10 @@ print(fd > 2, own)`);
       expect(ran.exit.code).not.toBe(0);
       expect(ran.exit.outOfMemory).toBe(true);
     });
+    it('whose child is killed for that, and that goes on and ends well, is not', async () => {
+      const ran = await place.shell('python3 -c "x = bytearray(900 << 20)"; echo $?; exit 0');
+      expect(ran).toMatchObject({ stdout: '137\n', exit: { code: 0, signal: null, outOfMemory: false } });
+    });
     it('cannot fork without end: it may have as many processes as are said, and no more (B62)', async () => {
       const ran = await place.python(`
 import os, time

@@ -186,7 +186,8 @@ function watch(
 const exitOf = ({ code, signal }: Ended, outOfMemory: boolean): Exit => ({
   code,
   signal: signal === null ? null : nameOfSignal(signal),
-  outOfMemory,
+  // A child of an agent that ends well was killed, and the agent went on without it.
+  outOfMemory: outOfMemory && code !== 0,
 });
 
 /** The supervisor itself was killed, and by its death everything in the sandbox. */
