@@ -192,6 +192,14 @@ const A_ROOT = 'a folder with a system of its own: mmdebstrap makes one';
 /** All of it can be read inside: never the host's own root, nor what holds homes or Keywarden's keys. */
 function rootOf({ root, state }: RunRequest): string | null {
   if (root === null) return null;
+  const path = rootFolder(root);
+  const why = reasonAgainstRoot(path, hostPaths(state.path, null));
+  if (why !== null) throw new Failure(`--root ${root}: ${why}`, A_ROOT);
+  return path;
+}
+
+/** @throws Failure when there is none. */
+export function rootFolder(root: string): string {
   let path: string;
   try {
     path = realpathSync(root);
@@ -202,8 +210,6 @@ function rootOf({ root, state }: RunRequest): string | null {
     );
   }
   if (!statSync(path).isDirectory()) throw new Failure(`--root ${root}: this is no folder`, A_ROOT);
-  const why = reasonAgainstRoot(path, hostPaths(state.path, null));
-  if (why !== null) throw new Failure(`--root ${root}: ${why}`, A_ROOT);
   return path;
 }
 

@@ -39,6 +39,13 @@ describe('the selftest of the namespace backend', () => {
     expect(probes.length).toBe(PROBES.length);
     expect(ok).toBe(true);
   });
+  it('of what cannot be started at all is refused, and told as no attack that got through', () => {
+    const ran = spawnSync(process.execPath, [CLI, 'selftest', '--root', '/usr/there-is-no-such-folder'], {
+      encoding: 'utf8',
+    });
+    expect(ran).toMatchObject({ status: 125, stdout: '' });
+    expect(ran.stderr).toMatch(/^keywarden: error: --root .*: there is no such folder/);
+  });
   it('has a probe for every row of threats B, or says why not', () => {
     const rows = new Set(PROBES.map(({ row }) => row));
     for (const { rows: text } of LEFT_OUT) {

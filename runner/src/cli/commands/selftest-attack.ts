@@ -3,6 +3,7 @@ import { EXIT } from '../../failure.ts';
 import { LEFT_OUT } from '../../sandbox/selftest/left-out.ts';
 import { type ProbeResult, selftest } from '../../sandbox/selftest/selftest.ts';
 import { chooseBackend, wantedBackend } from '../../session/choose-backend.ts';
+import { rootFolder } from '../../session/prepare.ts';
 import { coloured, harmlessLine, print, printJson } from '../terminal.ts';
 import type { SelftestOptions } from './selftest.ts';
 
@@ -10,11 +11,13 @@ export async function attack(options: SelftestOptions): Promise<number> {
   const { image = null, root: folder = null } = options;
   const { backend } = await chooseBackend(wantedBackend({ backend: options.backend, image, root: folder }));
   const probes: ProbeResult[] = [];
-  if (!options.json) print(`${'ROW'.padEnd(5)} ${'PROBE'.padEnd(50)} REFUSED  COUNTED  OUTSIDE  GONE`);
-  const root = folder ?? image;
+  const root = folder === null ? image : rootFolder(folder);
   for await (const probe of selftest(backend, root, options.row ?? null, options.raceSeconds)) {
+    if (!options.json) {
+      if (probes.length === 0) print(`${'ROW'.padEnd(5)} ${'PROBE'.padEnd(50)} REFUSED  COUNTED  OUTSIDE  GONE`);
+      printProbe(probe);
+    }
     probes.push(probe);
-    if (!options.json) printProbe(probe);
   }
   const ok = probes.length > 0 && probes.every((probe) => probe.ok);
   if (options.json) printJson({ ok, backend: backend.name, probes, left_out: LEFT_OUT });

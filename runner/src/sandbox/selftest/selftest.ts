@@ -29,6 +29,7 @@ const RACE_SECONDS = 5;
  *
  * @param root  A root folder or an image; null: the backend's default.
  * @param row  Only the probes of one row, `B5`; null: all.
+ * @throws what the backend throws when it cannot start one.
  */
 export async function* selftest(
   backend: Backend,
@@ -40,6 +41,8 @@ export async function* selftest(
   if (wanted.length === 0) return;
   const world = await World.open(backend, { root, raceSeconds });
   try {
+    // One that tries nothing: what cannot be started is told as that, not as attacks that nothing stopped.
+    await (await world.start([])).ended;
     for (const probe of wanted) yield await tried(world, probe);
   } finally {
     await world.close();
