@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -38,6 +38,14 @@ describe('the selftest of the namespace backend', () => {
     expect(probes.filter((probe) => !probe.ok)).toEqual([]);
     expect(probes.length).toBe(PROBES.length);
     expect(ok).toBe(true);
+  });
+  it('attacks a root folder, too, which has an /opt of its own', () => {
+    const root = mkdtempSync(join(tmpdir(), 'keywarden-root-'));
+    chmodSync(root, 0o755);
+    for (const name of ['usr', 'opt']) mkdirSync(join(root, name));
+    const ran = spawnSync(process.execPath, [CLI, 'selftest', '--root', root, '--row', 'B5'], { encoding: 'utf8' });
+    rmSync(root, { recursive: true });
+    expect(ran).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('held 1 attack') });
   });
   it('of what cannot be started at all is refused, and told as no attack that got through', () => {
     const ran = spawnSync(process.execPath, [CLI, 'selftest', '--root', '/usr/there-is-no-such-folder'], {

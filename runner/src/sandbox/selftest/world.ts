@@ -13,7 +13,7 @@ import { type Egress, openEgress } from '../egress/open-egress.ts';
 import { buildProbe } from './build-probe.ts';
 
 const MB = 1024 * 1024;
-const INSIDE = '/opt/keywarden-selftest';
+const INSIDE = '/keywarden-selftest';
 export const TMP_MEGABYTES = 16;
 export const PIDS = 96;
 
