@@ -1,4 +1,4 @@
-import { reset, runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { exportLines } from '../../../src/audit/store.ts';
@@ -81,6 +81,17 @@ it('the list wakes no ledger that has been silent for long, and lists its rows a
   expect(woken).toEqual([ledgerName('busy')]);
 });
 
+it('and one that a call has woken is asked again at once', async () => {
+  await ledgerOf().admit(callOf());
+  await ledgerOf().flush();
+  const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName('directory'));
+  await runInDurableObject(directory, (_, { storage }) => void storage.sql.exec('UPDATE ledgers SET active_at = 0'));
+  await evictDurableObject(ledgerOf());
+  expect((await list()).rows).toHaveLength(1);
+  await ledgerOf().admit(callOf());
+  expect((await list()).rows).toHaveLength(2);
+});
+
 it('a page is found by its place, however far on: neither the list nor a check of the chains reads again what went before', async () => {
   for (let i = 0; i < 3; i += 1) await ledgerOf().admit(callOf());
   await ledgerOf().flush();
@@ -94,7 +105,9 @@ it('a page is found by its place, however far on: neither the list nor a check o
   const { next_cursor: cursor } = await list({ limit: 2 });
   const watched = { ...env, DB: { prepare } };
   expect(await seqs({ cursor, limit: 2 }, watched)).toEqual([1]);
-  await Array.fromAsync(exportLines(watched.DB as never, [], async () => ''));
+  const lines: string[] = [];
+  for await (const line of exportLines(watched.DB as never, [], async () => '')) lines.push(line);
+  expect(lines).toHaveLength(4);
   expect(await Promise.all(plans)).toEqual([
     expect.stringMatching(/^SEARCH audit USING INDEX audit_by_time \(\(at,ledger,seq\)<\(/),
     expect.stringMatching(/^SEARCH audit USING INDEX \S+ \(\(ledger,seq\)>\(/),
