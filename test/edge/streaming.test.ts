@@ -320,16 +320,39 @@ describe('the client goes away', () => {
     expect(outcome?.detail).toEqual({ why: 'before the answer had been sent whole' });
   });
 
-  // workerd learns of a mere FIN only when it writes (a client may half-close and still read); a reset it sees at once.
-  it('before the upstream answers, with a reset: the upstream sees it, and the outcome says so', async () => {
-    upstream.handle(slow(['late'], { headMs: 10_000 }));
-    const socket = connect(edge.port, '127.0.0.1');
+  const late = (options: object = {}): Socket => {
+    const socket = connect({ port: edge.port, host: '127.0.0.1', ...options });
     socket.on('error', () => undefined);
     socket.write(`GET /proxy/bank/v1/late HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    return socket;
+  };
+
+  // Of a mere FIN workerd itself learns only when it writes; `keywarden dev` tells it that nobody is there to read.
+  it.each<[string, (socket: Socket) => unknown]>([
+    ['with a reset', (socket) => socket.resetAndDestroy()],
+    ['with a mere FIN', (socket) => socket.destroy()],
+  ])('before the upstream answers, %s: the upstream sees it, and the outcome says so', async (_, leave) => {
+    upstream.handle(slow(['late'], { headMs: 10_000 }));
+    const socket = late();
     await until('the call at the upstream', () => upstream.seen.length === 1);
-    socket.resetAndDestroy();
+    leave(socket);
     expect(await Promise.race([upstream.seen[0]?.closed, sleep(5_000).then(() => 'still open')])).toBe('cut');
     expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'client_cancelled' });
+  });
+
+  it('only halfway, and still reads: it has its answer', async () => {
+    upstream.handle(slow(['late'], { headMs: 3_000 }));
+    const socket = late({ allowHalfOpen: true });
+    await until('the call at the upstream', () => upstream.seen.length === 1);
+    socket.end();
+    let said = '';
+    for await (const chunk of socket) {
+      said += chunk;
+      if (said.endsWith('late\r\n0\r\n\r\n') || said.endsWith('\r\n\r\nlate')) break;
+    }
+    expect(said).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(said).toContain('late');
+    expect(await outcomeOfLast()).toMatchObject({ event: 'call.completed' });
   });
 });
 

@@ -78,6 +78,5 @@ bool hear(int socket, struct message *message, int *fd); /* false when the other
 int unix_socket(const char *path, int type, bool listens); /* or -1 */
 int signals_to_read(void); /* blocks them, too */
 
-int init_main(char **argv);
-int supervise_main(char **argv);
+int init_main(char **argv), supervise_main(char **argv);
 void forward(int port, const char *edge); /* forward.c; from now on, in a thread of its own */

@@ -32,10 +32,7 @@ static _Noreturn void become_agent(int control, bool count) {
   setsid();
   if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
   drop_privileges(o.uid, o.gid);
-  limit(RLIMIT_NOFILE, o.nofile);
-  limit(RLIMIT_FSIZE, o.fsize);
-  limit(RLIMIT_NPROC, o.nproc);
-  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_NOFILE, o.nofile), limit(RLIMIT_FSIZE, o.fsize), limit(RLIMIT_NPROC, o.nproc), limit(RLIMIT_CORE, 0);
   if (chdir(o.cwd) != 0) die(o.cwd);
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   int abi = landlock_abi();
@@ -66,10 +63,7 @@ static pid_t start(int source, int control, bool count) {
   close(source);
   pid_t agent = fork();
   if (agent < 0) die("fork");
-  if (agent == 0) {
-    environ = entries;
-    become_agent(control, count);
-  }
+  if (agent == 0) environ = entries, become_agent(control, count);
   explicit_bzero(text, size);
   return agent;
 }
@@ -84,8 +78,7 @@ static struct message watch(pid_t agent, int control, int timer, int signals) {
     poll(polled, 3, killing ? 20 : -1);
     uint64_t times;
     if (polled[1].revents && read(timer, &times, sizeof times) > 0 && agent > 0) {
-      if (late) killing = true;
-      late = true;
+      killing |= late, late = true;
       kill(-1, SIGTERM);
       arm(timer, o.grace_ms > 0 ? o.grace_ms : 1);
     }
@@ -132,6 +125,5 @@ int init_main(char **argv) {
   forward(o.port, argv[1]);
   pid_t agent = start(source, control, go.value);
   struct message ending = watch(agent, control, timer, signals);
-  tell(control, ending, -1);
-  return ending.value;
+  return tell(control, ending, -1), ending.value;
 }

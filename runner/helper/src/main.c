@@ -1,6 +1,7 @@
 #include "helper.h"
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 void die_with(int code, const char *what) {
@@ -48,11 +49,19 @@ int signals_to_read(void) {
   return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Shuts a connection of another process of ours, if that descriptor of its still is the one. */
+static bool hang_up(char **argv) {
+  int fd = (int)syscall(SYS_pidfd_getfd, (int)syscall(SYS_pidfd_open, atoi(argv[0]), 0), atoi(argv[1]), 0);
+  struct stat its;
+  return fd >= 0 && fstat(fd, &its) == 0 && its.st_ino == strtoul(argv[2], NULL, 10) && shutdown(fd, SHUT_RDWR) == 0;
+}
+
 int main(int argc, char **argv) {
   const char *face = argc > 1 ? argv[1] : "";
   if (!strcmp(face, "init") && argc > 6) return init_main(argv + 2);
   if (!strcmp(face, "supervise") && argc > 4) return supervise_main(argv + 2);
   if (!strcmp(face, "landlock")) return printf("%d\n", landlock_abi()) < 0;
-  fprintf(stderr, "usage: keywarden-helper supervise|init|landlock … (see runner/helper/README.md)\n");
+  if (!strcmp(face, "hangup") && argc > 4) return !hang_up(argv + 2);
+  fprintf(stderr, "usage: keywarden-helper supervise|init|landlock|hangup … (see runner/helper/README.md)\n");
   return 2;
 }

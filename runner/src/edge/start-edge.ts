@@ -15,6 +15,7 @@ import { isLoopback, offeredPort, urlOf } from './address.ts';
 import { startClock } from './cron.ts';
 import { type EdgePlan, type PlanInput, planEdge } from './edge-plan.ts';
 import { EdgeRuntime } from './edge-runtime.ts';
+import { watchGoneClients } from './gone-clients.ts';
 import { watchFiles } from './watch-files.ts';
 
 export interface EdgeOptions {
@@ -152,9 +153,11 @@ function running(
         options.say(`the job of "${cron}" failed: ${error instanceof Error ? error.message : error}`);
     }),
   );
+  const unwatchClients = watchGoneClients(options.host, Number(new URL(url).port), () => runtime.workerdPid);
   const end = async (): Promise<void> => {
     unwatch();
     stopClock();
+    unwatchClients();
     await runtime.stop();
     removeRecord(state.edgeFile);
     unlock();
