@@ -1,8 +1,8 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LEFTOVERS, type LeftoverKind, type SessionReceipt } from '../../../src/protocol.ts';
 import type { Backend, Leftover, Trace } from '../sandbox/backend.ts';
+import { emptyFolder, filesIn } from '../sandbox/session-folder.ts';
 
 export interface Absence {
   readonly stated: SessionReceipt['absence'];
@@ -36,7 +36,7 @@ export async function removeAndProve(
     removeFolder(folder);
     left = [];
     for (const backend of backends) left = [...left, ...(await look(backend, session, traces, folder))];
-    left = [...left, ...filesIn(folder)];
+    left = [...left, ...folderOrFiles(folder)];
     if (left.length === 0 || performance.now() - began > ENOUGH_MS) break;
   }
   const found = Object.fromEntries(LEFTOVERS.map((kind) => [kind, 0])) as Record<LeftoverKind, number>;
@@ -59,36 +59,17 @@ async function look(
   }
 }
 
-/** Removes the folder, unless something is mounted in it: then to remove would reach through, into what is not ours. */
 function removeFolder(folder: string): void {
-  if (mountsBelow(folder).length > 0) return;
   try {
+    emptyFolder(folder);
     rmSync(folder, { recursive: true, force: true });
   } catch {
     // What stays is found.
   }
 }
 
-export function mountsBelow(folder: string): string[] {
-  let table: string;
-  try {
-    table = readFileSync('/proc/self/mountinfo', 'utf8');
-  } catch {
-    return [];
-  }
-  return table
-    .split('\n')
-    .flatMap((line) => line.split(' ')[4] ?? [])
-    .map((path) => path.replaceAll(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8))))
-    .filter((path) => path === folder || path.startsWith(`${folder}/`));
-}
-
-function filesIn(folder: string): Leftover[] {
-  if (!existsSync(folder)) return [];
-  const names = readdirSync(folder);
-  if (names.length === 0) return [{ kind: 'file', name: folder }];
-  return names.map((name) => ({
-    kind: lstatSync(join(folder, name)).isSocket() ? 'socket' : 'file',
-    name: join(folder, name),
-  }));
+/** The folder itself is something left, too. */
+function folderOrFiles(folder: string): Leftover[] {
+  const files = filesIn(folder);
+  return files.length === 0 && existsSync(folder) ? [{ kind: 'file', name: folder }] : files;
 }

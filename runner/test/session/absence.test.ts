@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Backend, Leftover } from '../../src/sandbox/backend.ts';
-import { mountsBelow, removeAndProve } from '../../src/session/absence.ts';
+import { leftovers, sweep } from '../../src/sandbox/namespace/leftovers.ts';
+import { mountsBelow } from '../../src/sandbox/session-folder.ts';
+import { removeAndProve } from '../../src/session/absence.ts';
 
 // Between two looks nothing waits here: what is looked for is not of this machine.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
@@ -72,6 +74,15 @@ it.skipIf(process.getuid?.() !== 0)(
       const { stated } = await removeAndProve([], 'ses', [], folder);
       expect(stated).toMatchObject({ proven: false, found: { file: 2 } });
       expect(readdirSync(mounted)).toEqual(['theirs']);
+
+      const namespace = {
+        name: 'namespace',
+        leftovers: async () => leftovers('ses', [], folder),
+        sweep,
+      } as unknown as Backend;
+      const { left } = await removeAndProve([namespace], 'ses', [], folder);
+      expect(readdirSync(mounted)).toEqual(['theirs']);
+      expect(left).toContainEqual({ kind: 'mount', name: mounted });
     } finally {
       execFileSync('umount', [mounted]);
     }

@@ -1,9 +1,8 @@
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { Leftover, Trace } from '../backend.ts';
 import { findProcesses } from '../namespace/find.ts';
 import { endProcesses } from '../namespace/leftovers.ts';
+import { emptyFolder, filesIn } from '../session-folder.ts';
 import { engineAt, SESSION_LABEL, SHORT_PATIENCE_MS, statusOf } from './engine.ts';
 import { removeContainer } from './remove.ts';
 
@@ -23,10 +22,7 @@ export async function leftovers(
       ...networks.map((name): Leftover => ({ kind: 'network', name })),
     ]),
     ...findProcesses(session, traces).map(({ pid, name }): Leftover => ({ kind: 'process', name: `${pid} ${name}` })),
-    ...namesIn(folder).map((name): Leftover => {
-      const path = join(folder, name);
-      return { kind: lstatSync(path, { throwIfNoEntry: false })?.isSocket() ? 'socket' : 'file', name: path };
-    }),
+    ...filesIn(folder),
   ];
 }
 
@@ -45,7 +41,7 @@ export async function sweep(
     for (const id of networks) await engine.getNetwork(id).remove().catch(unlessGone);
   }
   await endProcesses(session, traces);
-  for (const name of namesIn(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+  emptyFolder(folder);
 }
 
 /** The engine of then, too: DOCKER_HOST may have changed since. */
@@ -76,12 +72,4 @@ async function labelled(
 
 function unlessGone(error: unknown): void {
   if (statusOf(error) !== 404) throw error;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -1,9 +1,8 @@
-import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
 import type { Leftover, Trace } from '../backend.ts';
+import { emptyFolder, filesIn, mountsBelow } from '../session-folder.ts';
 import { findCgroups, pidsIn, removeCgroup } from './cgroup.ts';
 import { type FoundProcess, findProcesses } from './find.ts';
 
@@ -14,6 +13,7 @@ export function leftovers(session: string, traces: readonly Trace[], folder: str
   return [
     ...processesOf(session, traces).map(({ pid, name }): Leftover => ({ kind: 'process', name: `${pid} ${name}` })),
     ...groups.map((name): Leftover => ({ kind: 'cgroup', name })),
+    // The sandbox's mounts are in its own namespace; one of ours in the folder would be a bug, and is told.
     ...mountsBelow(folder).map((name): Leftover => ({ kind: 'mount', name })),
     ...filesIn(folder),
   ];
@@ -23,7 +23,7 @@ export function leftovers(session: string, traces: readonly Trace[], folder: str
 export async function sweep(session: string, traces: readonly Trace[], folder: string): Promise<void> {
   await endProcesses(session, traces);
   for (const path of cgroupsOf(session, traces)) await removeCgroup(path);
-  for (const name of namesIn(folder)) removeTree(join(folder, name));
+  emptyFolder(folder);
 }
 
 /** SIGKILL until none lives: what is killed while it forks leaves a child that the next look finds. */
@@ -60,32 +60,4 @@ function end({ pid, startTime }: FoundProcess): void {
   } catch {
     // Gone, or not ours: the next look tells.
   }
-}
-
-/** The sandbox's mounts are in its own namespace; one of ours below the folder would be a bug, and is told. */
-function mountsBelow(folder: string): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .filter((at) => at.startsWith(`${folder}/`));
-}
-
-function filesIn(folder: string): Leftover[] {
-  return namesIn(folder).map((name) => {
-    const path = join(folder, name);
-    return { kind: lstatSync(path, { throwIfNoEntry: false })?.isSocket() ? 'socket' : 'file', name: path };
-  });
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function removeTree(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) chmodSync(path, 0o700);
-  rmSync(path, { recursive: true, force: true });
 }
