@@ -71,7 +71,11 @@ describe.each(['plain', 'namespace', 'docker'] as const)(
       return /^ses_\w{26}$/m.exec(program.output())?.[0] ?? '';
     };
     const left = async (session: string) =>
-      under.backend.leftovers(session, readLease(world.state, session)?.traces ?? [], '/nonexistent');
+      under.backend.leftovers(
+        session,
+        readLease(world.state, session)?.traces ?? [],
+        join(world.state.path, 'no-folder'),
+      );
     const running = async (program: Started): Promise<string> => {
       const session = await sessionOf(program);
       await until(
