@@ -218,11 +218,23 @@ export class LedgerLog {
       boundary,
     );
     const oldest = this.#sql.exec<{ first: number | null }>('SELECT min(first) AS first FROM log').one().first ?? 0;
-    this.#sql.exec('DELETE FROM stragglers');
-    for (const [requestId, { seq, at, unknown, intent }] of open) {
-      if (seq >= oldest) continue;
+    this.#keepApart([...open].filter(([, { seq }]) => seq < oldest));
+  }
+
+  /** Writes what differs from what is kept: this comes every second, and what is open long is the same each time. */
+  #keepApart(stragglers: readonly (readonly [string, OpenEntry])[]): void {
+    const kept = new Map(
+      this.#sql
+        .exec<{ request_id: string; unknown: number }>('SELECT request_id, unknown FROM stragglers')
+        .toArray()
+        .map(({ request_id, unknown }) => [request_id, unknown === 1]),
+    );
+    for (const [requestId, { seq, at, unknown, intent }] of stragglers) {
+      const same = kept.get(requestId) === unknown;
+      kept.delete(requestId);
+      if (same) continue;
       this.#sql.exec(
-        'INSERT INTO stragglers (request_id, seq, at, unknown, intent) VALUES (?, ?, ?, ?, ?)',
+        'INSERT OR REPLACE INTO stragglers (request_id, seq, at, unknown, intent) VALUES (?, ?, ?, ?, ?)',
         requestId,
         seq,
         at,
@@ -230,6 +242,7 @@ export class LedgerLog {
         JSON.stringify(intent),
       );
     }
+    for (const requestId of kept.keys()) this.#sql.exec('DELETE FROM stragglers WHERE request_id = ?', requestId);
   }
 
   /** Whether there is something that a later `forget` will remove. */

@@ -2,6 +2,7 @@ import { evictDurableObject, reset, runInDurableObject } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AdmitAnswer } from '../../../src/ledger/contract.ts';
 import type { Ledger } from '../../../src/ledger/ledger.ts';
+import { LedgerLog } from '../../../src/ledger/log.ts';
 import {
   breakD1,
   callOf,
@@ -95,6 +96,26 @@ describe('rows reach D1', () => {
       await ledgerOf().record({ attempt, outcomes: [outcomeOf(call.requestId)], refused: [], notes: [] });
     await ledgerOf().flush();
     expect((await events()).filter((event) => event === 'call.completed')).toHaveLength(1);
+  });
+
+  it('where it is written once, and not with every push', async () => {
+    for (let i = 0; i < 2; i++) await ledgerOf().admit(callOf());
+    await ledgerOf().flush();
+    const written = await runInDurableObject(ledgerOf(), (_, { storage }) => {
+      const said: string[] = [];
+      const exec = (query: string, ...values: SqlStorageValue[]) => {
+        said.push(query);
+        return storage.sql.exec(query, ...values);
+      };
+      const log = new LedgerLog({ exec } as unknown as SqlStorage);
+      const forget = (): string[] => {
+        said.splice(0);
+        log.forget(Date.now() + 1, log.readPushed(), log.openEntries());
+        return said.filter((query) => /^(INSERT|DELETE|UPDATE).*stragglers/s.test(query));
+      };
+      return [forget().length, forget().length];
+    });
+    expect(written).toEqual([1, 0]);
   });
 
   it('in several parts, when one group is larger than SQLite takes as one value', async () => {
