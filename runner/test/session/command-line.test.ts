@@ -343,7 +343,10 @@ describe('keywarden sessions', () => {
     expect((await sessions('verify', file)).code).toBe(0);
     const text = readFileSync(file, 'utf8');
     writeFileSync(join(folder, 'forged.json'), text.replace('"stopped"', '"exited"'));
-    expect((await sessions('verify', join(folder, 'forged.json'))).code).toBe(1);
+    const forged = await sessions('verify', join(folder, 'forged.json'));
+    expect(forged.code).toBe(1);
+    // By which key: who stands elsewhere may have asked with another runner's.
+    expect(forged.err).toMatch(/^keywarden: NOT valid: .*\n.*runner\.jwk: --state DIR or --key X names another\n$/);
   });
 
   it('show tells what was counted, by class and system call, and the receipt', async () => {

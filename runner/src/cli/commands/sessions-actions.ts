@@ -179,10 +179,9 @@ export async function stop(id: string, options: CommonOptions): Promise<void> {
 }
 
 export async function verify(file: string, options: CommonOptions & { key?: string }): Promise<number> {
-  const text = readReceiptFile(
-    isSessionId(file) && !existsSync(file) ? join(findRunnerState(options.state).receipts, `${file}.json`) : file,
-  );
-  const x = options.key ?? existingRunnerKey(findRunnerState(options.state))?.x;
+  const state = findRunnerState(options.state);
+  const text = readReceiptFile(isSessionId(file) && !existsSync(file) ? join(state.receipts, `${file}.json`) : file);
+  const x = options.key ?? existingRunnerKey(state)?.x;
   if (x === undefined)
     throw new Failure('whose signature should it be? the state directory holds no runner.jwk', [
       'give the public key that the runner announced: --key X',
@@ -193,7 +192,11 @@ export async function verify(file: string, options: CommonOptions & { key?: stri
   const checked = await verifyReceiptFile(text, file, x);
   if (options.json) printJson(checked);
   else if (checked.ok) printReceipt(checked.receipt);
-  else note(`NOT valid: ${checked.why}`);
+  else {
+    note(`NOT valid: ${checked.why}`);
+    // It may be another's who asks from elsewhere.
+    if (options.key === undefined) note(`the key is that of ${state.keyFile}: --state DIR or --key X names another`);
+  }
   return checked.ok ? EXIT.ok : EXIT.negative;
 }
 
