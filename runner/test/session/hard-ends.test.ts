@@ -131,6 +131,23 @@ describe('an edge', () => {
     }
   });
 
+  it('that cannot be reached hides nobody who lives on this host', async () => {
+    const env = {
+      KEYWARDEN_URL: 'http://127.0.0.1:9',
+      KEYWARDEN_OPERATOR_KEY: 'kwop_0123456789abcdef',
+      XDG_STATE_HOME: directory,
+    };
+    const state = join(directory, 'keywarden');
+    const lives = keywarden(['run', '--no-edge', '--quiet', ...sh('sleep 60')], { env });
+    await until('it to run', () => leaseText(state).includes('"runningAt":1'));
+    const [id = ''] = readdirSync(join(state, 'sessions'));
+    const said = await keywarden(['sessions', 'list'], { env });
+    expect(said).toMatchObject({ code: 125, out: expect.stringContaining(id) });
+    expect(said.err).toMatch(/^keywarden: error: .* cannot be reached/m);
+    expect(await keywarden(['sessions', 'stop', id], { env })).toMatchObject({ code: 0 });
+    expect((await lives).code).toBe(143);
+  });
+
   it('that dies in mid-life: the agent goes on, its code is kept, and the receipt reaches the edge that comes back', async () => {
     const options = {
       policies: {

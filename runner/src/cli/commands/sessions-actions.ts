@@ -54,10 +54,16 @@ export async function list(options: ListOptions): Promise<void> {
   const local = await localSessions(state, options.state);
   const { client, why } = edgeIfAny(options.state);
   let page: SessionListResponse = { sessions: [], next_cursor: null };
+  let unasked: unknown = null;
   if (client === null) note(`no edge is asked: ${why}`);
   else {
     const query = { agent: options.agent, state: options.only, limit: options.limit };
-    page = await client.get('/v1/sessions', SessionListResponse, query);
+    try {
+      page = await client.get('/v1/sessions', SessionListResponse, query);
+    } catch (error) {
+      if (options.json) throw error;
+      unasked = error;
+    }
   }
   const { sessions } = page;
   const known = new Set(sessions.map((session) => session.session_id));
@@ -66,6 +72,8 @@ export async function list(options: ListOptions): Promise<void> {
   if (sessions.length > 0) printSessions(sessions);
   for (const { session_id: id, agent_id: agent, runner_pid: pid } of client === null ? local : unknown)
     print(`${id}  ${harmlessLine(agent)}  on this host, runner ${pid}`);
+  // Half of the answer: an error, but none that hides who lives here.
+  if (unasked !== null) throw unasked;
   if (sessions.length + local.length === 0) note('no sessions');
   if (page.next_cursor !== null) note(`there are older sessions: raise --limit (${options.limit}), or narrow it`);
 }
