@@ -26,7 +26,7 @@ export interface Finished {
   readonly receipt: SessionReceipt;
   readonly jws: string;
   readonly left: Absence['left'];
-  /** Whether the edge has the receipt; null: there is no edge to send it to. */
+  /** Whether the edge has the receipt; null: no edge knows of the session. */
   readonly sent: boolean | null;
   readonly revoked: boolean;
 }
@@ -55,7 +55,8 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
   const receipt = receiptOf(file.lease, ending, stated, revoked, tools.writtenBy);
   const jws = signReceipt(receipt, tools.key);
   observe('receipt_signed');
-  const pending = edge !== null && file.lease.atEdge;
+  // Whoever ends it may know of no edge: one that announced it has a token to revoke and a receipt to get.
+  const pending = file.lease.atEdge;
   let written = true;
   try {
     writeReceipt(state, receipt, jws, pending);
@@ -64,7 +65,7 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
     say(`the receipt cannot be written to ${state.receipts}: ${(error as Error).message}`);
   }
   observe('receipt_written');
-  const sent = pending && edge !== null ? await send(edge, file.lease.session, jws, revocation, say) : null;
+  const sent = pending ? edge !== null && (await send(edge, file.lease.session, jws, revocation, say)) : null;
   if (sent === true && written) markSent(state, file.lease.session);
   observe('receipt_sent');
   // While something is left, or its receipt is nowhere, the lease stays for the next sweep.

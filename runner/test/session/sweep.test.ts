@@ -222,6 +222,14 @@ describe('the end of a session', () => {
     expect(said.join()).toMatch(/waits for the edge: the edge did not answer.*; keywarden sweep sends it/);
   });
 
+  it('by who knows of no edge, as a run without one: the next sweep that has one revokes, and sends the receipt', async () => {
+    const file = lay();
+    expect((await sweep(empty, null)).sessions).toMatchObject([{ session: file.lease.session, did: 'ended' }]);
+    expect([pendingReceipts(world.state), leases()]).toEqual([[file.lease.session], []]);
+    expect(await sweep()).toMatchObject({ sessions: [], receiptsSent: [file.lease.session], receiptsWaiting: [] });
+    expect(asked).toEqual([`revoke ${file.lease.session}`, `end ${file.lease.session}`]);
+  });
+
   it('leaves its lease to the next sweep while something may still come of it', async () => {
     const file = lay();
     expect(await finish(file, edgeWith(), true)).toMatchObject({ sent: true, receipt: { absence: { proven: true } } });
