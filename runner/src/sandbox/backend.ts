@@ -45,7 +45,8 @@ export type Streams =
   /** Through the runner, which masks or records them. */
   | {
       readonly kind: 'piped';
-      readonly stdin: NodeJS.ReadableStream | null;
+      /** `own`: the runner's. */
+      readonly stdin: NodeJS.ReadableStream | 'own' | null;
       readonly stdout: NodeJS.WritableStream;
       readonly stderr: NodeJS.WritableStream;
     };

@@ -23,7 +23,7 @@ export function outputOf(masker: ((token: string | null) => Masker) | null, tty:
   let restore = (): void => {};
   return {
     streams(token) {
-      const stdin = tty || !inBackground() ? process.stdin : null;
+      const stdin = tty || !inBackground() ? 'own' : null;
       if (masker === null) return { kind: 'piped', stdin, stdout: process.stdout, stderr: process.stderr };
       const made = masker(token);
       const [stdout, stderr] = [made.stream(process.stdout), made.stream(process.stderr)];

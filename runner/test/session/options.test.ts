@@ -96,6 +96,26 @@ describe('keywarden run', () => {
   );
 
   it.each(process.getuid?.() === 0 ? [undefined, NOBODY] : [undefined])(
+    'so can its input that nobody types, masked or at half a terminal (uid %s; undefined is ours)',
+    async (uid) => {
+      const home = mkdtempSync(join(tmpdir(), 'keywarden-input-'));
+      if (uid !== undefined) chownSync(home, uid, uid);
+      const options = {
+        cwd: home,
+        env: { HOME: home, NAME: 'canary-of-the-input' },
+        ...(uid === undefined ? {} : { uid }),
+      };
+      for (const flags of [[], ['--secret', 'NAME']]) {
+        const run = [process.execPath, CLI, 'run', '--no-edge', '--quiet', '--state', join(home, 'state'), ...flags];
+        const command = [...run, '--', 'sh', '-c', 'cat /dev/stdin; echo end'];
+        const said = await atTerminal(['sh', '-c', 'echo in | "$@"', 'sh', ...command], {}, options, []);
+        expect(said, String(flags)).toMatchObject({ code: 0, out: 'in\nend\n', restored: true });
+      }
+      rmSync(home, { recursive: true, force: true });
+    },
+  );
+
+  it.each(process.getuid?.() === 0 ? [undefined, NOBODY] : [undefined])(
     'so can its terminal, and by /dev/tty (uid %s; undefined is ours)',
     async (uid) => {
       const home = mkdtempSync(join(tmpdir(), 'keywarden-terminal-'));

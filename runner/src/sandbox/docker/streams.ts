@@ -20,7 +20,7 @@ export async function attach(socketPath: string, id: string, spec: SandboxSpec, 
   const { streams } = spec;
   const [out, err, input] =
     streams.kind === 'piped'
-      ? [streams.stdout, streams.stderr, streams.stdin]
+      ? [streams.stdout, streams.stderr, streams.stdin === 'own' ? process.stdin : streams.stdin]
       : [process.stdout, process.stderr, process.stdin];
   let progress = performance.now();
   // Told by events: Node gives the process's own streams no state that lasts.

@@ -16,8 +16,8 @@ export interface Outputs {
 
 /**
  * Outputs that can be opened by their names, as scripts do (`echo x > /dev/stderr`): Node gives its children sockets, which
- * nobody can open. A FIFO is a pipe to the agent; its path is gone at once, so that nobody else comes to it. Input stays a
- * socket: whoever opens a FIFO to read when its writers are gone waits for ever.
+ * nobody can open. A FIFO is a pipe to the agent; its path is gone at once, so that nobody else comes to it. What is
+ * typed comes by a socket: whoever opens a FIFO to read when its writers are gone waits for ever.
  *
  * @param folder  The session's.
  */

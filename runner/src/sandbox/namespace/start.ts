@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
 import { Failure } from '../../failure.ts';
 import { KILL_MESSAGE, resizeMessage, signalMessage } from '../../helper/message.ts';
 import { startTimeOf } from '../../state/process-identity.ts';
@@ -44,12 +45,14 @@ export async function startNamespace(
   const [program, ...argv] = startArgv(layout, groups.doors) as [string, ...string[]];
   const streams = spec.streams;
   const piped = streams.kind === 'piped';
-  if (!piped && layout.identity.kind === 'dropped') lendPipes();
+  // Input that nobody types is lent as it is, and so can be opened by its name.
+  const lent = !piped || (streams.stdin === 'own' && !isatty(0));
+  if (lent && layout.identity.kind === 'dropped') lendPipes(piped ? [0] : [0, 1, 2]);
   const outputs = piped ? openOutputs(spec.folder) : null;
   const child = spawn(program, argv, {
     env: {},
     stdio: [
-      piped ? (streams.stdin === null ? 'ignore' : 'pipe') : 'inherit',
+      lent ? 'inherit' : streams.stdin === null ? 'ignore' : 'pipe',
       ...(outputs?.theirs ?? (['inherit', 'inherit'] as const)),
       'pipe',
       'pipe',
@@ -107,8 +110,8 @@ export async function startNamespace(
  * Our own pipes belong to root, and who opens /dev/stdout asks for their mode as for a file's: the agent has another uid. A pipe
  * without a name can be reached by nobody but through a process that has it.
  */
-function lendPipes(): void {
-  for (const fd of [0, 1, 2]) if (/^pipe:/.test(readlinkSync(`/proc/self/fd/${fd}`))) fchmodSync(fd, 0o666);
+function lendPipes(fds: readonly number[]): void {
+  for (const fd of fds) if (/^pipe:/.test(readlinkSync(`/proc/self/fd/${fd}`))) fchmodSync(fd, 0o666);
 }
 
 /** Nobody takes the output of a killed agent any more: what is left of it is given up. */
@@ -210,8 +213,9 @@ function connect(
   if (streams.stdin !== null && stdin !== null) {
     // The agent may leave its input unread.
     stdin.on('error', () => {});
-    streams.stdin.pipe(stdin);
-    void finished(stdin).catch(() => streams.stdin?.unpipe());
+    const from = streams.stdin === 'own' ? process.stdin : streams.stdin;
+    from.pipe(stdin);
+    void finished(stdin).catch(() => from.unpipe());
   }
   for (const [from, to] of [
     [outputs.stdout, streams.stdout],
