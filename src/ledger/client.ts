@@ -181,7 +181,7 @@ const SURELY_TOLD_MS = 120_000;
 
 /**
  * The same for a reader of rows who checks no chain: a ledger that was silent for longer than two minutes has none waiting, and is
- * left asleep, however many there are.
+ * left asleep, however many there are. One that wakes just before its alarm rings may be read a second late.
  */
 export const flushWaiting = (env: Bindings & Pick<Env, 'DIRECTORY'>): Promise<Result<FlushAnswer[], Fault>> =>
   flushAll(env, Date.now() - SURELY_TOLD_MS);

@@ -323,11 +323,10 @@ export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
   }
 
   #scheduleBy(time: number): void {
-    if (this.#pusher.waitingRows > 0 && this.#registration.mustMark)
-      this.ctx.waitUntil(this.#registration.markActive(this.#name()));
     if (this.#alarmAt !== null && this.#alarmAt <= time) return;
     this.#alarmAt = time;
     void this.ctx.storage.setAlarm(time);
+    if (this.#pusher.waitingRows > 0) this.ctx.waitUntil(this.#registration.markActive(this.#name()));
   }
 }
 

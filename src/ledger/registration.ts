@@ -36,14 +36,11 @@ export class Registration {
     this.#belongsTo = agent;
   }
 
-  /** Whether it was not said just now. */
-  get mustMark(): boolean {
-    return Date.now() - this.#markedAt >= MARK_EVERY_MS;
-  }
-
   /** A reader should flush this ledger. One who misses it sees the rows a little later. */
   async markActive(ledger: string): Promise<void> {
-    this.#markedAt = Date.now();
+    const now = Date.now();
+    if (now - this.#markedAt < MARK_EVERY_MS) return;
+    this.#markedAt = now;
     await this.#entry()
       .markActive(ledger)
       .catch(() => undefined);
