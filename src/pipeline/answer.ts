@@ -34,7 +34,10 @@ export async function answer(
   const coding = decodable(upstream.get('content-encoding') ?? null);
   // Some servers label an empty answer like any other; the runtime would look for the coding's own bytes in it.
   const empty = upstream.get('content-length') === '0';
-  const bodiless = response.body === null || call.request.method === 'HEAD' || BODILESS.has(response.status);
+  const declared = lengthOf(upstream);
+  // The runtime makes a stream of a body that is asked for, a twentieth of a call's time: what has a length has a body.
+  const absent = !declared && response.body === null;
+  const bodiless = absent || call.request.method === 'HEAD' || BODILESS.has(response.status);
   // What nobody looks into passes in a coding that nobody can take off, too.
   const opaque = coding.ok || scrubber === null ? null : coding.error;
   // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.
@@ -76,7 +79,7 @@ export async function answer(
   const body = await streamScrubbed(forwarded, {
     scrubber,
     redactions,
-    length: decoded ? null : lengthOf(upstream),
+    length: decoded ? null : declared,
     coded: decoded,
     opaque,
     onEnd,
