@@ -20,8 +20,14 @@ consolePages.on(['GET', 'HEAD'], '/*', async (c) => {
   if (path === '/console') return c.redirect('/console/', 308);
   const name = path.slice('/console'.length);
   const file = name === '/' ? '/index.html' : name;
-  const found = await c.env.ASSETS?.fetch(new Request(new URL(file, 'https://assets.local'), { method: c.req.method }));
-  if (found === undefined || found.status !== 200) {
+  const known = c.req.header('if-none-match');
+  const found = await c.env.ASSETS?.fetch(
+    new Request(new URL(file, 'https://assets.local'), {
+      method: c.req.method,
+      ...(known === undefined ? {} : { headers: { 'if-none-match': known } }),
+    }),
+  );
+  if (found === undefined || !(found.status === 200 || found.status === 304)) {
     await found?.body?.cancel();
     const why =
       file === '/index.html' ? 'The console was not built: npm run build:console.' : 'There is no such file here.';
@@ -34,7 +40,7 @@ consolePages.on(['GET', 'HEAD'], '/*', async (c) => {
   }
   // Names of built files carry their hash.
   headers.set('cache-control', file.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
-  return new Response(found.body, { status: 200, headers });
+  return new Response(found.body, { status: found.status, headers });
 });
 
 /** Signing in and out. */

@@ -124,6 +124,23 @@ describe('each page, in both themes and on a phone', () => {
   }
 });
 
+it('what the browser has already is not sent again, and is still the same page with the same rules', async () => {
+  const page = `${world.edge.url}/console/`;
+  const first = await fetch(page);
+  const known = { 'if-none-match': first.headers.get('etag') ?? '' };
+  const again = await fetch(page, { headers: known });
+  expect([first.status, (await first.text()).length > 0, again.status, await again.text()]).toEqual([
+    200,
+    true,
+    304,
+    '',
+  ]);
+  for (const field of ['etag', 'cache-control', 'content-security-policy'])
+    expect(again.headers.get(field)).toBe(first.headers.get(field));
+  const other = await fetch(page, { headers: { 'if-none-match': '"another"' } });
+  expect([other.status, (await other.text()).length > 0]).toEqual([200, true]);
+});
+
 interface Box {
   readonly scrollWidth: number;
   readonly clientWidth: number;
