@@ -29,6 +29,13 @@ describe('a row of the audit holds no token', () => {
     expect(fieldsOf({}, authorized)).toMatchObject({ path: '/a/[token]' });
   });
 
+  it('and no more of a path than a row takes, whether the call was refused or went through', () => {
+    const long = `/${'x'.repeat(2_000)}`;
+    const authorized = { access: { path: long }, capability: { name: 's:c' }, requestHash: 'r' };
+    for (const { path } of [fieldsOf({ rawPath: long }), fieldsOf({}, authorized)])
+      expect([path?.length, long.startsWith(path ?? '-')]).toEqual([512, true]);
+  });
+
   it('and words as they are', () => {
     expect(fieldsOf({ rawPath: '/eyJ/eyJabc.x/a b', query: 'eyJ=1' })).toMatchObject({
       path: '/eyJ/eyJabc.x/a\\u0020b',

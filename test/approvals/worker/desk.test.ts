@@ -246,3 +246,17 @@ it('what an agent asks now is counted without reading all that it ever asked', a
 it('only a WebSocket may listen', async () => {
   expect((await desk().fetch('https://desk/live')).status).toBe(426);
 });
+
+it('as many listen as there is room for, and who leaves makes room', async () => {
+  const listen = () => desk().fetch('https://desk/live', { headers: { upgrade: 'websocket' } });
+  const seats: WebSocket[] = [];
+  for (let i = 0; i < 200; i += 1) {
+    const { status, webSocket } = await listen();
+    expect([i, status]).toEqual([i, 101]);
+    webSocket?.accept();
+    seats.push(webSocket as WebSocket);
+  }
+  expect((await listen()).status).toBe(503);
+  seats[0]?.close();
+  await expect.poll(async () => (await listen()).status).toBe(101);
+});

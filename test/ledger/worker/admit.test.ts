@@ -354,4 +354,19 @@ describe('the directory', () => {
     const second = await directory.list({ limit: 2, after: first[1]?.ledger ?? '' });
     expect([...first, ...second].map((entry) => entry.agent).sort()).toEqual(['a', 'b', 'c']);
   });
+
+  it('no page is endless or empty, whatever is asked for', async () => {
+    for (const agent of ['a', 'b']) await ledgerOf(agent).admit(callOf({ agent }));
+    const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName(DIRECTORY_NAME));
+    expect(await directory.list({ limit: 0 })).toHaveLength(1);
+    await runInDurableObject(directory, (_, { storage }) => {
+      for (let i = 0; i < 1_000; i += 1)
+        storage.sql.exec(
+          'INSERT INTO ledgers (ledger, kind, agent, created_at, active_at) VALUES (?, ?, NULL, 0, 0)',
+          `x${i}`,
+          'agent',
+        );
+    });
+    expect(await directory.list({ limit: 5_000 })).toHaveLength(1_000);
+  });
 });

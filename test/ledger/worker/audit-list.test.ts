@@ -56,6 +56,19 @@ it('a search for a text reads a week and says so, or as far back as it is told',
   expect((await list()).rows).toHaveLength(2);
 });
 
+it('rows that D1 does not take are missing from the list, which says how many they are', async () => {
+  await ledgerOf().admit(callOf());
+  expect(await list()).not.toHaveProperty('waiting_rows');
+  await env.DB.exec("CREATE TRIGGER shut BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'shut'); END");
+  for (let i = 0; i < 2; i += 1) await ledgerOf().admit(callOf());
+  await ledgerOf('other').admit(callOf({ agent: 'other' }));
+  expect(await list()).toMatchObject({ rows: [{ seq: 1 }], waiting_rows: 3 });
+  expect(await list({ agent: 'agent-1' })).toMatchObject({ rows: [{ seq: 1 }], waiting_rows: 2 });
+  await env.DB.exec('DROP TRIGGER shut');
+  expect((await list()).rows).toHaveLength(4);
+  expect(await list()).not.toHaveProperty('waiting_rows');
+});
+
 it('unless it is told how many, a page has fifty rows', async () => {
   await Promise.all(Array.from({ length: 51 }, () => ledgerOf().admit(callOf())));
   const page = await list();
