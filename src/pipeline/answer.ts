@@ -48,6 +48,7 @@ export async function answer(
     upstreamUrl: askedUrlOf(forwarded),
     publicBase: call.publicOrigin,
     redirects: policy.response.redirects,
+    samePathPages: policy.response.samePathPages === true,
     status: response.status,
     cache: policy.response.cache,
     ranges: policy.response.ranges,

@@ -21,15 +21,17 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * be read in two ways (dot segments, empty segments, escaped separators or percent signs, `;`, controls, bytes that are
  * no UTF-8) is refused, never resolved: a second reader behind us might resolve it otherwise.
  *
- * @param raw  What follows `/proxy/<service>` on the request line, without query; begins with `/`.
- * @returns    The path, or the first reason met. Never throws. Idempotent: a canonical path is its own canonical form.
+ * @param raw           What follows `/proxy/<service>` on the request line, without query; begins with `/`.
+ * @param escapedSlash  Whether `%2F` is a slash to the service. Then it becomes one here, before anything else: what is
+ *                      judged and what is sent have plain slashes alone.
+ * @returns             The path, or the first reason met. Never throws. Idempotent: a canonical path is its own canonical form.
  */
-export function canonicalPathOf(raw: string): Result<CanonicalPath, PathRefusal> {
+export function canonicalPathOf(raw: string, escapedSlash = false): Result<CanonicalPath, PathRefusal> {
   if (raw.length === 0) return err('empty');
   if (raw.length > MAX_PATH_BYTES) return err('too_long');
   if (raw[0] !== '/') return err('illegal_character');
 
-  const segments = raw.slice(1).split('/');
+  const segments = (escapedSlash ? raw.replace(/%2f/gi, '/') : raw).slice(1).split('/');
   if (segments.length > MAX_SEGMENTS + 1) return err('too_many_segments');
   const canonical: string[] = [];
   for (const [i, segment] of segments.entries()) {

@@ -42,8 +42,10 @@ export function servicePolicyOf(written: WrittenService): ServicePolicy {
       cache: written.response?.cache ?? false,
       ranges: written.response?.ranges ?? false,
       redirects: written.response?.redirects ?? [],
+      ...(written.response?.same_path_pages === true ? { samePathPages: true as const } : {}),
     },
     trailingSlash: written.trailing_slash ?? false,
+    ...(written.escaped_slash === true ? { escapedSlash: true as const } : {}),
     deny: rulesOf(written.deny),
     capabilities: Object.entries(written.capabilities).map(([name, one]) =>
       capabilityOf(`${prefix}:${name}`, name, one),

@@ -37,6 +37,8 @@ export interface ServicePolicy {
   readonly response: ResponsePolicy;
   /** True when `/x` and `/x/` are one resource at this service, so that a rule for either matches both. */
   readonly trailingSlash: boolean;
+  /** Set when `%2F` is a slash to this service: then a path is judged, and sent, with the slash itself. */
+  readonly escapedSlash?: true;
   /** What no capability of the service ever allows: stands above every `allow`. Absent means none. */
   readonly deny?: readonly OperationRule[];
   readonly capabilities: readonly CapabilityPolicy[];
@@ -51,6 +53,8 @@ export interface ResponsePolicy {
   readonly ranges: boolean;
   /** Origins besides our own to which a `Location` may point. */
   readonly redirects: readonly string[];
+  /** Set when the further pages of a list keep the path that was asked, whatever path their links name. */
+  readonly samePathPages?: true;
 }
 
 /** How the real credential is put into the request. `secret` & co. are names of Worker secrets, never values. */

@@ -312,6 +312,12 @@ const response = z
       .optional()
       .describe('Let Range requests pass; false if absent, since pieces of an echoed key cannot be recognised.'),
     redirects: z.array(redirect).optional().describe('Other origins that a redirect may name.'),
+    same_path_pages: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether links to further pages (Link with rel next, prev, first or last) keep the path that was asked; false if absent.',
+      ),
   })
   .describe('What happens to answers.');
 
@@ -351,6 +357,10 @@ export const serviceSchema = (allowLoopback: boolean) =>
         .describe('Request header fields.'),
       response: response.optional(),
       trailing_slash: z.boolean().optional().describe('Whether /x and /x/ are one resource; false if absent.'),
+      escaped_slash: z
+        .boolean()
+        .optional()
+        .describe('Whether %2F in a path is a slash to the service; false if absent, and then such a path is refused.'),
       deny: entries.optional().describe('Operations that nobody may do, whatever any capability allows.'),
       capabilities: z
         .record(

@@ -13,6 +13,8 @@ export interface PublicPlace {
   readonly publicBase: string;
   /** Origins besides the service's own to which a Location may point. */
   readonly redirects: readonly string[];
+  /** Whether further pages keep the path of `upstreamUrl`, whatever path their links name. */
+  readonly samePathPages?: boolean;
 }
 
 /**
@@ -41,11 +43,28 @@ export function referenceOf(value: string, place: PublicPlace): string {
   return typeof url !== 'string' && sameOrigin(url, place.origin) ? publicUrlOf(url, place) : value;
 }
 
-/** A Link field (RFC 8288 §3): every target as by {@link referenceOf}; parameters, quoted ones too, stay as they are. */
+/**
+ * A Link field (RFC 8288 §3): every target as by {@link referenceOf}; parameters, quoted ones too, stay as they are.
+ *
+ * Where the policy says so, a further page keeps the path that was asked: GitHub's links to the pages of `/repos/acme/site/issues`
+ * name `/repositories/8514/issues`, of which no rule could tell whose it is.
+ */
 export function linkOf(value: string, place: PublicPlace): string {
-  return value.replace(/"(?:[^"\\]|\\.)*"|<([^<>]*)>/g, (all, target: string | undefined) =>
-    target === undefined ? all : `<${referenceOf(target.trim(), place)}>`,
+  return value.replace(
+    /"(?:[^"\\]|\\.)*"|<([^<>]*)>((?:"(?:[^"\\]|\\.)*"|[^"<,])*)/g,
+    (all, target: string | undefined, params: string) =>
+      target === undefined ? all : `<${linkTargetOf(target.trim(), params, place)}>${params}`,
   );
+}
+
+const PAGE = /;\s*rel\s*=\s*(?:"(?:[^"]*\s)?(?:next|prev|first|last)(?:\s[^"]*)?"|(?:next|prev|first|last)(?![\w-]))/i;
+
+function linkTargetOf(target: string, params: string, place: PublicPlace): string {
+  if (place.samePathPages !== true || !PAGE.test(params)) return referenceOf(target, place);
+  const url = resolved(target, place.upstreamUrl);
+  if (typeof url === 'string' || !sameOrigin(url, place.origin)) return target;
+  url.pathname = new URL(place.upstreamUrl).pathname;
+  return publicUrlOf(url, place);
 }
 
 /** The absolute URL, or what is wrong with the reference. */

@@ -41,6 +41,26 @@ describe('what a service needs stays as it is', () => {
   });
 });
 
+describe('where %2F is a slash to the service', () => {
+  it.each([
+    ['/a%2Fb%2fc', '/a/b/c'],
+    ['/a/b', '/a/b'],
+    ['/a%2F', '/a/'],
+    ['/%2fa', 'empty_segment'],
+    ['/a%2F%2Fb', 'empty_segment'],
+    ['/a%2F..%2Fb', 'dot_segment'],
+    ['/a/..%2Fb', 'dot_segment'],
+    ['/a%2F%2E', 'dot_segment'],
+    ['/a%5Cb', 'encoded_separator'],
+    ['/a%252Fb', 'double_encoding'],
+    ['/a%25%32Fb', 'double_encoding'],
+    ['/a%%2Fb', 'bad_escape'],
+  ])('%s is judged as one: %s', (raw, becomes) => {
+    const canonical = canonicalPathOf(raw, true);
+    expect(canonical.ok ? canonical.value : canonical.error).toBe(becomes);
+  });
+});
+
 describe('each refusal says why', () => {
   it.each([
     ['', 'empty'],

@@ -104,6 +104,20 @@ describe('other references', () => {
       ),
     ).toBe(`<${BASE}/v1/c?page=2>; rel="next", <${BASE}/d>; title="a <b> c, \\"<e>", <https://other.test/x>; rel=help`);
   });
+  it('links to further pages keep the path that was asked where the policy says so, and no other link does', () => {
+    const asked = { ...place, samePathPages: true };
+    const by = (link: string): string => linkOf(link, asked);
+    const page = `<${BASE}/v1/a/b?page=2>`;
+    for (const rel of ['rel="next"', 'rel=last', 'rel="alternate first"', 'title="a, <b>"; rel="prev"', 'REL=Next'])
+      expect(by(`<https://api.vendor.test/by-number/8?page=2>; ${rel}`)).toBe(`${page}; ${rel}`);
+    expect(by('</8?page=2>; rel="next", </9>; rel="author", </8?page=7>; rel="last"')).toBe(
+      `${page}; rel="next", <${BASE}/9>; rel="author", <${BASE}/v1/a/b?page=7>; rel="last"`,
+    );
+    for (const rel of ['rel="author"', 'title="rel=next"', 'rel=next-archive', ''])
+      expect(by(`</c>; ${rel}`)).toBe(`<${BASE}/c>; ${rel}`);
+    for (const elsewhere of ['https://other.test/8?page=2', 'https://u@api.vendor.test/8', 'http://api.vendor.test/8'])
+      expect(by(`<${elsewhere}>; rel="next"`)).toBe(`<${elsewhere}>; rel="next"`);
+  });
   it('a Content-Location elsewhere stays', () => {
     expect(referenceOf('https://other.test/x', place)).toBe('https://other.test/x');
     expect(referenceOf('/x', place)).toBe(`${BASE}/x`);

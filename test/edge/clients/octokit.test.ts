@@ -30,6 +30,21 @@ describe('the official @octokit/rest client through the edge', () => {
       credential: { header: 'authorization', value: `Bearer ${KEY}` },
       unauthorized: json({ message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' }, 401),
       routes: {
+        ...Object.fromEntries(
+          ['contents/src/a%20b/index.ts', 'git/ref/heads/main', 'compare/main...fix/it'].map((path) => [
+            `GET /repos/octocat/hello-world/${path}`,
+            json({ path }),
+          ]),
+        ),
+        // emulate's links have the path that was asked; GitHub's have a number in the repository's place.
+        'GET /repos/octocat/hello-world/labels': (req, res, seen) => {
+          const page = Number(new URL(seen.target, gate.origin).searchParams.get('page') ?? 1);
+          const link = (to: number, rel: string): string =>
+            `<${gate.origin}/repositories/8514/labels?per_page=1&page=${to}>; rel="${rel}"`;
+          return json([{ name: ['one', 'two', 'three'][page - 1] }], 200, {
+            ...(page < 3 ? { link: `${link(page + 1, 'next')}, ${link(3, 'last')}` } : {}),
+          })(req, res, seen);
+        },
         // emulate has no GraphQL.
         'POST /graphql': async (req, res, seen) => {
           const { query } = JSON.parse((await bodyOf(req)).toString('utf8')) as { query: string };
@@ -78,6 +93,43 @@ describe('the official @octokit/rest client through the edge', () => {
     expect(data).toMatchObject({ type: 'file', name: 'README.md' });
   });
 
+  test.each([
+    ['a file in a folder', 'contents/src/a%20b/index.ts'],
+    ['a reference', 'git/ref/heads/main'],
+    ['a comparison with a branch that has a slash in its name', 'compare/main...fix/it'],
+  ])('reads %s, whose slashes the client escapes', async (_, path) => {
+    const octokit = client(token);
+    if (path.startsWith('contents/')) await octokit.repos.getContent({ ...REPO, path: 'src/a b/index.ts' });
+    else if (path.startsWith('git/')) await octokit.git.getRef({ ...REPO, ref: 'heads/main' });
+    else await octokit.repos.compareCommitsWithBasehead({ ...REPO, basehead: 'main...fix/it' });
+    expect(world.gate.seen.at(-1)?.target).toBe(`/repos/octocat/hello-world/${path}`);
+  });
+
+  test.each([
+    'contents/src%2F..%2F..%2F..%2Fother%2Frepo',
+    'contents/%2F..%2F',
+    'contents/src%252Findex.ts',
+    'contents/src%5Cindex.ts',
+    'contents/src%2F%2Findex.ts',
+    'contents%2F..%2Fhooks',
+  ])('what an escaped slash could hide is refused as without it: %s', async (path) => {
+    const before = world.gate.seen.length;
+    const error = await refused<RequestError>(() =>
+      client(token).request(`GET /repos/octocat/hello-world/${path}` as 'GET /user'),
+    );
+    expect(error.status).toBe(400);
+    expect(error.message).toContain('The path has no canonical form');
+    expect(world.gate.seen.length).toBe(before);
+  });
+
+  test('an escaped slash leads to no other rule than a plain one', async () => {
+    const error = await refused<RequestError>(() =>
+      client(token).request('GET /repos/octocat/hello-world%2Fhooks' as 'GET /user'),
+    );
+    expect(error.status).toBe(403);
+    expect((await world.edge.audit({ event: 'call.denied' }))[0]?.reason).toBe('rule_denied');
+  });
+
   test('opens an issue, comments on it, and closes it', async () => {
     const octokit = client(token);
     const { data: issue } = await octokit.issues.create({
@@ -100,6 +152,16 @@ describe('the official @octokit/rest client through the edge', () => {
     );
     expect(titles).toEqual(expect.arrayContaining(['It “breaks” – sometimes', 'two', 'three']));
     expect(world.gate.seen.length - before).toBeGreaterThanOrEqual(3);
+  });
+
+  test('pages through a list whose links name it by a number, as GitHub does, under the path that was asked', async () => {
+    const names = (await client(token).paginate(client(token).issues.listLabelsForRepo, { ...REPO, per_page: 1 })).map(
+      (label) => label.name,
+    );
+    expect(names).toEqual(['one', 'two', 'three']);
+    expect(world.gate.seen.slice(-3).map((s) => s.target)).toEqual(
+      ['per_page=1', 'per_page=1&page=2', 'per_page=1&page=3'].map((q) => `/repos/octocat/hello-world/labels?${q}`),
+    );
   });
 
   test('asks by GraphQL', async () => {
