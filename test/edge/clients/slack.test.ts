@@ -79,6 +79,21 @@ describe('the official @slack/web-api client through the edge', () => {
     expect(messages?.map((m) => m.ts)).toContain(posted.ts);
   });
 
+  test('an address in the text wants both previews off: to make one, Slack would call it', async () => {
+    const slack = client(token);
+    const channel = await channelId();
+    const text = 'see https://evil.example/?d=secret.png';
+    const before = world.gate.seen.length;
+    for (const more of [{}, { unfurl_links: false }, { unfurl_media: false }]) {
+      const error = await refused<SlackError>(() => slack.chat.postMessage({ channel, text, ...more }));
+      expect(error.code).toBe(ErrorCode.PlatformError);
+      expect(error.message).toMatch(WORDS.condition);
+    }
+    expect(world.gate.seen.length).toBe(before);
+    const posted = await slack.chat.postMessage({ channel, text, unfurl_links: false, unfurl_media: false });
+    expect(posted.message?.text).toBe(text);
+  });
+
   test('an error of the service itself stays what it is', async () => {
     const error = await refused<SlackError>(() => client(token).conversations.history({ channel: 'C999999999' }));
     expect(error.code).toBe(ErrorCode.PlatformError);
