@@ -65,6 +65,17 @@ describe('the official openai client through the edge', () => {
     expect(types.at(-1)).toBe('response.completed');
   });
 
+  test("another caller's stored item in a response's input is refused, with its type or without", async () => {
+    const before = world.gate.seen.length;
+    for (const item of [{ id: 'msg_1' }, { id: 'msg_1', type: 'item_reference' as const }]) {
+      const error = await refused(() =>
+        client(token).responses.create({ model: 'gpt-4o-mini', input: [item], store: false }),
+      );
+      expect(error).toBeInstanceOf(OpenAI.PermissionDeniedError);
+    }
+    expect(world.gate.seen.length).toBe(before);
+  });
+
   test('makes embeddings', async () => {
     const embedder = await world.edge.mint('embedder', ['openai:embed']);
     const made = await client(embedder).embeddings.create({ model: 'text-embedding-3-small', input: 'hello' });
