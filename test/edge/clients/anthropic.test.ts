@@ -89,6 +89,13 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
     expect(error.message).toMatch(WORDS.condition);
   });
 
+  test('another workspace of the same key, which the client asks for in a field, is refused', async () => {
+    const before = world.gate.seen.length;
+    const error = await refused(() => client(token).messages.create({ ...message, workspace_id: 'wrkspc_other' }));
+    expect(error).toBeInstanceOf(Anthropic.PermissionDeniedError);
+    expect(world.gate.seen.length).toBe(before);
+  });
+
   test('with the retries it comes with, a denial still surfaces at once and is asked for once', async () => {
     const before = (await world.edge.audit({ event: 'call.denied' })).length;
     const error = await refused(() => client(token, { retries: undefined }).models.list(), 5_000);
