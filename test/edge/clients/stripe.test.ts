@@ -97,6 +97,24 @@ describe('the official stripe client through the edge', () => {
     expect(world.gate.seen.at(-1)?.headers['idempotency-key']).toBe('order-17');
   });
 
+  test('an older version of the API, in which objects carry others along unasked, is refused', async () => {
+    const before = world.gate.seen.length;
+    const error = await refused<Stripe.errors.StripeError>(() =>
+      client(token).customers.retrieve('cus_1', {}, { apiVersion: '2019-12-03' }),
+    );
+    expect(error).toBeInstanceOf(Stripe.errors.StripePermissionError);
+    expect(world.gate.seen.length).toBe(before);
+  });
+
+  test('offers several means of payment', async () => {
+    const intent = await client(token).paymentIntents.create({
+      amount: 500,
+      currency: 'usd',
+      payment_method_types: ['card', 'link'],
+    });
+    expect(intent.object).toBe('payment_intent');
+  });
+
   test('reaches the edge with the path prefix in its host setting too, without any hook', async () => {
     const base = new URL(world.edge.proxy('stripe'));
     const stripe = new Stripe(token, {
