@@ -110,7 +110,7 @@ describe('the official stripe client through the edge', () => {
     const intent = await client(token).paymentIntents.create({
       amount: 500,
       currency: 'usd',
-      payment_method_types: ['card', 'link'],
+      allowed_payment_method_types: ['card', 'link'],
     });
     expect(intent.object).toBe('payment_intent');
   });
