@@ -31,10 +31,13 @@ describe('the official @octokit/rest client through the edge', () => {
       unauthorized: json({ message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' }, 401),
       routes: {
         ...Object.fromEntries(
-          ['contents/src/a%20b/index.ts', 'git/ref/heads/main', 'compare/main...fix/it'].map((path) => [
-            `GET /repos/octocat/hello-world/${path}`,
-            json({ path }),
-          ]),
+          [
+            'contents/src/a%20b/index.ts',
+            'git/ref/heads/main',
+            'branches/fix/it',
+            'commits/heads/fix/it',
+            'compare/main...fix/it',
+          ].map((path) => [`GET /repos/octocat/hello-world/${path}`, json({ path })]),
         ),
         // emulate's links have the path that was asked; GitHub's have a number in the repository's place.
         'GET /repos/octocat/hello-world/labels': (req, res, seen) => {
@@ -96,10 +99,14 @@ describe('the official @octokit/rest client through the edge', () => {
   test.each([
     ['a file in a folder', 'contents/src/a%20b/index.ts'],
     ['a reference', 'git/ref/heads/main'],
+    ['a branch', 'branches/fix/it'],
+    ['a commit', 'commits/heads/fix/it'],
     ['a comparison with a branch that has a slash in its name', 'compare/main...fix/it'],
   ])('reads %s, whose slashes the client escapes', async (_, path) => {
     const octokit = client(token);
     if (path.startsWith('contents/')) await octokit.repos.getContent({ ...REPO, path: 'src/a b/index.ts' });
+    else if (path.startsWith('branches/')) await octokit.repos.getBranch({ ...REPO, branch: 'fix/it' });
+    else if (path.startsWith('commits/')) await octokit.repos.getCommit({ ...REPO, ref: 'heads/fix/it' });
     else if (path.startsWith('git/')) await octokit.git.getRef({ ...REPO, ref: 'heads/main' });
     else await octokit.repos.compareCommitsWithBasehead({ ...REPO, basehead: 'main...fix/it' });
     expect(world.gate.seen.at(-1)?.target).toBe(`/repos/octocat/hello-world/${path}`);
