@@ -8,6 +8,16 @@ import { shapeOf } from './shapes.ts';
 
 export const REQUEST_ID_FIELD = 'keywarden-request-id';
 
+/** Where the service's SDK looks for the id of a call, which it shows with its error: by it the audit tells why. */
+const SERVICES_REQUEST_ID_FIELD: Partial<Readonly<Record<ErrorShape, string>>> = {
+  stripe: 'request-id',
+  openai: 'x-request-id',
+  anthropic: 'request-id',
+  github: 'x-github-request-id',
+  slack: 'x-slack-req-id',
+  s3: 'x-amz-request-id',
+};
+
 export interface ProblemContext {
   readonly requestId: string;
   readonly shape: ErrorShape;
@@ -29,6 +39,8 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
     [REQUEST_ID_FIELD]: context.requestId,
     'x-content-type-options': 'nosniff',
   });
+  const servicesField = SERVICES_REQUEST_ID_FIELD[context.shape];
+  if (servicesField !== undefined) headers.set(servicesField, context.requestId);
   if (p.retryAfterSeconds !== null) headers.set('retry-after', String(p.retryAfterSeconds));
   if (p.allow !== undefined) headers.set('allow', p.allow.join(', '));
   if (p.challenge !== null) setChallenges(headers, p.challenge.error, context.shape);

@@ -83,6 +83,12 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
     expect(error.message).toContain('anthropic:list_models');
   });
 
+  test('an error of ours names the row of the audit that tells why, where the client shows the id of a call', async () => {
+    const error = await refused<InstanceType<typeof Anthropic.APIError>>(() => client(token).models.list());
+    const [row] = await world.edge.audit({ request_id: error.requestID ?? 'none' });
+    expect(row).toMatchObject({ event: 'call.denied', reason: 'capability_missing' });
+  });
+
   test('more tokens than the policy grants are refused with the condition', async () => {
     const error = await refused(() => client(token).messages.create({ ...message, max_tokens: 64_000, stream: true }));
     expect(error).toBeInstanceOf(Anthropic.PermissionDeniedError);

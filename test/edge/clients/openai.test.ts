@@ -99,6 +99,12 @@ describe('the official openai client through the edge', () => {
     expect(error.code).toBe('capability_missing');
   });
 
+  test('an error of ours names the row of the audit that tells why, where the client shows the id of a call', async () => {
+    const error = await refused<InstanceType<typeof OpenAI.APIError>>(() => client(token).models.retrieve('a/b'));
+    const [row] = await world.edge.audit({ request_id: error.requestID ?? 'none' });
+    expect(row).toMatchObject({ event: 'call.denied', reason: 'path_refused' });
+  });
+
   test('a model that the policy does not name is refused with the condition', async () => {
     const error = await refused<InstanceType<typeof OpenAI.APIError>>(() =>
       client(token).chat.completions.create({ ...chat, model: 'gpt-dear' }),

@@ -284,6 +284,14 @@ describe('the official @aws-sdk/client-s3 client through the edge, before OpenSt
     expect(error.name).toBe('AccessDenied');
   });
 
+  test('an error of ours names the row of the audit that tells why, where the client shows the id of a call', async () => {
+    const error = await refused<S3ServiceException>(() =>
+      client(bySession(token)).send(new CreateBucketCommand({ Bucket: 'another-bucket' })),
+    );
+    const [row] = await world.edge.audit({ request_id: error.$metadata.requestId ?? 'none' });
+    expect(row).toMatchObject({ event: 'call.denied', reason: 'operation_unknown' });
+  });
+
   test('with the retries it comes with, a denial still surfaces at once and is asked for once', async () => {
     const before = (await world.edge.audit({ event: 'call.denied' })).length;
     const reader = new S3Client({

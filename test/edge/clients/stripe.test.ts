@@ -144,6 +144,12 @@ describe('the official stripe client through the edge', () => {
     expect(error.message).toContain('stripe:refund');
   });
 
+  test('an error of ours names the row of the audit that tells why, where the client shows the id of a call', async () => {
+    const error = await refused<Stripe.errors.StripeError>(() => client(token).refunds.list());
+    const [row] = await world.edge.audit({ request_id: error.requestId ?? 'none' });
+    expect(row).toMatchObject({ event: 'call.denied', reason: 'capability_missing' });
+  });
+
   test('a payment above the bound is refused with the condition', async () => {
     const error = await refused<Stripe.errors.StripeError>(() =>
       client(token).paymentIntents.create({ amount: 10_001, currency: 'usd' }),
