@@ -13,7 +13,11 @@ describe('one bucket by the origin, as policies/README.md pins it', () => {
   let s3: S3Client;
 
   beforeAll(async () => {
-    upstream = await startUpstream(answer(200, '', { etag: '"1"' }));
+    upstream = await startUpstream(async (req, res, seen) => {
+      req.resume();
+      await seen.received;
+      answer(200, '', { etag: '"1"' })(req, res, seen);
+    });
     const policy = parseDocument(readmeExample('service: reports-bucket'));
     policy.set('origin', upstream.origin);
     edge = await startTestEdge({
