@@ -6,6 +6,7 @@ import { canonicalPathOf } from './canonical-path.ts';
 import { canonicalQueryOf } from './canonical-query.ts';
 import { type AccessGrant, type AccessPlan, decideAccess, planAccess } from './decide.ts';
 import type { RequestFacts } from './facts.ts';
+import { methodOverrideIn } from './method-override.ts';
 import type { PolicyBundle } from './ruled.ts';
 import { compileService, serviceOf } from './service.ts';
 import { BODILESS } from './template.ts';
@@ -49,6 +50,8 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
   const access: Access = { service: policy.service, method: request.method, path: path.value, query: query.value };
   const plan = planAccess(compileService(policy), access, new Set(request.can));
   if (!plan.ok) return { ...nothing, access, decision: plan };
+  const override = methodOverrideIn(request.headers);
+  if (override !== null) return { ...nothing, access, decision: err(override) };
   if (BODILESS.has(request.method) && request.body !== null && request.body !== '') {
     const why = `a ${request.method} with a body`;
     return { ...nothing, access, decision: err({ kind: 'header_refused', header: 'content-length', why }) };

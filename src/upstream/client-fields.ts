@@ -1,15 +1,5 @@
 /** Which request fields a client may not send to the upstream, and why: tables, no decisions. Names in lower case. */
 
-/** They would change what the policy decided about: refused, so that the agent learns it. */
-export const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
-  'x-http-method-override',
-  'x-method-override',
-  'x-http-method',
-  'http-method-override',
-  'x-original-method',
-  'x-forwarded-method',
-]);
-
 /** Ours to say, or about the client's way to us. */
 const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
   'host',

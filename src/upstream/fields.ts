@@ -2,8 +2,9 @@ import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import type { FieldMap, Fields } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { methodOverrideIn } from '../policy/method-override.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
-import { isClientOnly, METHOD_OVERRIDES, RANGES } from './client-fields.ts';
+import { isClientOnly, RANGES } from './client-fields.ts';
 import { hopByHopOf, namedBy } from './hop-by-hop.ts';
 import { linkOf, locationOf, type PublicPlace, referenceOf } from './redirect.ts';
 
@@ -97,8 +98,9 @@ export function judgedFields(incoming: FieldMap, token: string): FieldMap {
 const isAlias = (name: string): boolean => /[^a-z0-9-]/.test(name) && !/^x-(?:amz|goog|ms)-meta-/.test(name);
 
 function refusalOf(incoming: Fields): Denial | null {
+  const override = methodOverrideIn(incoming);
+  if (override !== null) return override;
   for (const [name] of incoming) {
-    if (METHOD_OVERRIDES.has(name)) return refused(name, 'it would change the method that the policy decides about');
     if (name === 'upgrade' || name.startsWith('sec-websocket-')) {
       return refused('upgrade', 'protocol upgrades are not forwarded');
     }

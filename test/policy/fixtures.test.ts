@@ -22,6 +22,7 @@ describe('fixtures', () => {
     '- { name: x, can: [pay:refund], request: POST /refunds, body: { amount: 11 }, expect: approval }',
     '- { name: x, can: [pay:refund], request: POST /refunds, content_type: application/x-www-form-urlencoded, body: amount=51, expect: deny, reason: condition_unmet }',
     '- { name: x, can: [pay:read], request: "GET /a/../balance", expect: deny, reason: path_refused }',
+    '- { name: x, can: [pay:read], request: GET /balance, headers: { X-HTTP-Method-Override: POST }, expect: deny, reason: header_refused }',
   ])('%s passes', (text) => {
     expect(run(text)).toEqual([{ file: 'tests/pay.yaml', line: 3, name: 'x', passed: true, message: '' }]);
   });
