@@ -27,7 +27,13 @@ export type Denial =
   | { readonly kind: 'operation_unknown' }
   | { readonly kind: 'capability_missing'; readonly wouldAllow: readonly string[] }
   | { readonly kind: 'rule_denied'; readonly capability: string }
-  | { readonly kind: 'condition_unmet'; readonly capability: string; readonly condition: string }
+  | {
+      readonly kind: 'condition_unmet';
+      readonly capability: string;
+      readonly condition: string;
+      /** Other capabilities that the token holds, each as `<name> only when: <condition>`; absent when there are none. */
+      readonly others?: readonly string[];
+    }
   | {
       readonly kind: 'condition_unevaluable';
       readonly capability: string;

@@ -110,10 +110,12 @@ export function decideAccess(plan: AccessPlan, request: RequestFacts): Result<Ac
 
   let withApproval: AccessGrant | null = null;
   let nearest: Denial | null = null;
+  const unmet: ConditionUnmet[] = [];
   for (const match of plan.candidates) {
     const failed = firstFailure(match, ownerOf(match.tag, plan.service), context, request);
     if (failed !== null) {
       nearest = nearer(nearest, failed);
+      if (failed.kind === 'condition_unmet') unmet.push(failed);
       continue;
     }
     const grant = grantOf(match, context);
@@ -121,8 +123,19 @@ export function decideAccess(plan: AccessPlan, request: RequestFacts): Result<Ac
     withApproval ??= grant;
   }
   if (withApproval !== null) return ok(withApproval);
-  const missing = nearest?.kind === 'condition_unmet' ? missingCapability(plan, context, request) : null;
-  return err(missing ?? nearest ?? { kind: 'operation_unknown' });
+  if (nearest?.kind !== 'condition_unmet') return err(nearest ?? { kind: 'operation_unknown' });
+  return err(missingCapability(plan, context, request) ?? withOthers(nearest, unmet));
+}
+
+type ConditionUnmet = Extract<Denial, { readonly kind: 'condition_unmet' }>;
+
+/** Which of its rights a call was meant to fit in, nobody knows: each says what it wants, the nearest first. */
+function withOthers(nearest: ConditionUnmet, unmet: readonly ConditionUnmet[]): ConditionUnmet {
+  const others = unmet
+    .filter(({ capability }, i, all) => all.findIndex((one) => one.capability === capability) === i)
+    .filter(({ capability }) => capability !== nearest.capability)
+    .map(({ capability, condition }) => `${capability} only when: ${condition}`);
+  return others.length === 0 ? nearest : { ...nearest, others };
 }
 
 /**

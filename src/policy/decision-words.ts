@@ -24,7 +24,7 @@ export function denialWords(denial: Denial): string {
     case 'rule_denied':
       return `forbidden by ${denial.capability}`;
     case 'condition_unmet':
-      return `${denial.capability} wants ${denial.condition}`;
+      return [`${denial.capability} wants ${denial.condition}`, ...(denial.others ?? [])].join('; ');
     case 'condition_unevaluable':
       return `${denial.capability} wants ${denial.condition}, which cannot be evaluated (${denial.why})`;
     case 'body_refused':

@@ -85,7 +85,7 @@ export function denialProblem(reason: Denial): PublicProblem {
         403,
         'condition_unmet',
         'Condition not met',
-        `${reason.capability} allows this call only when: ${reason.condition}`,
+        [`${reason.capability} allows this call only when: ${reason.condition}`, ...(reason.others ?? [])].join('; '),
       );
     case 'condition_unevaluable':
       return problem(

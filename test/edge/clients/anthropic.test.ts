@@ -83,6 +83,20 @@ describe('the official @anthropic-ai/sdk client through the edge', () => {
     expect(error.message).toContain('anthropic:list_models');
   });
 
+  test('of several rights that a call fits in none, the conditions of each are told', async () => {
+    const both = await world.edge.mint('thinker', ['anthropic:create_message', 'anthropic:create_message_opus']);
+    const error = await refused(() =>
+      client(both).messages.create({ ...message, model: 'claude-opus-4-5', max_tokens: 16_001, stream: true }),
+    );
+    expect(error.message).toMatch(WORDS.condition);
+    expect(error.message).toContain('anthropic:create_message_opus only when: body.max_tokens <= 16000');
+    const [row] = await world.edge.audit({ agent: 'thinker', event: 'call.denied' });
+    expect(row?.detail).toMatchObject({
+      capability: 'anthropic:create_message',
+      others: expect.stringContaining('anthropic:create_message_opus only when: body.max_tokens <= 16000'),
+    });
+  });
+
   test('an error of ours names the row of the audit that tells why, where the client shows the id of a call', async () => {
     const error = await refused<InstanceType<typeof Anthropic.APIError>>(() => client(token).models.list());
     const [row] = await world.edge.audit({ request_id: error.requestID ?? 'none' });
