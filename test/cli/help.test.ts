@@ -4,6 +4,14 @@ import { BIN, keywarden, ROOT } from './command-line.ts';
 
 const COMMANDS = [
   ['dev'],
+  ['run'],
+  ['sessions'],
+  ['sessions', 'list'],
+  ['sessions', 'show'],
+  ['sessions', 'stop'],
+  ['sessions', 'verify'],
+  ['sweep'],
+  ['selftest'],
   ['token'],
   ['token', 'revoke'],
   ['approvals', 'list'],
@@ -21,7 +29,17 @@ const COMMANDS = [
   ['doctor'],
 ];
 
+const HEADS = [[], ['approvals'], ['audit'], ['policy'], ['keys']];
+
 describe('help', () => {
+  it.each([...HEADS, ...COMMANDS].map((c) => [c.join(' '), c] as const))(
+    'keywarden %s --help fits into 80 columns',
+    async (_name, command) => {
+      const { stdout } = await keywarden([...command, '--help']);
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+
   it.each(COMMANDS.map((c) => [c.join(' '), c] as const))(
     'keywarden %s --help shows an example and ends well',
     async (name, command) => {
@@ -48,6 +66,12 @@ describe('wrong usage', () => {
     [['token', '--agnet', 'x'], /unknown option '--agnet'/, /did you mean --agent\?/],
     [['tokn'], /unknown command 'tokn'/, /did you mean token\?/],
     [['audit', 'lst'], /unknown command 'lst'/, /did you mean list\?/],
+    [['audit', 'lst', '--help'], /unknown command 'lst'/, /did you mean list\?/],
+    [['tokn', '--help'], /unknown command 'tokn'/, /did you mean token\?/],
+    [['token', 'revok', '--help'], /revok/, /keywarden token --help/],
+    [['approvals', 'list', '--limit', '201'], /--limit.*1 to 200/, /keywarden approvals list --help/],
+    [['approvals', 'list', '--only', 'open'], /pending, approved, denied/, /keywarden approvals list --help/],
+    [['sessions', 'list', '--limit', '1001'], /--limit.*1 to 1000/, /keywarden sessions list --help/],
     [['audit', 'list', '--limit', '0'], /--limit.*1 to 1000/, /keywarden audit list --help/],
     [['audit', 'list', '--since', 'yesterday'], /--since.*2026-01-31T12:00:00Z/, /--help/],
     [['audit', 'list', '--decision', 'maybe'], /allow, deny/i, /--help/],

@@ -47,12 +47,15 @@ export function parsePort(text: string): number {
   return port;
 }
 
-export function parseCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d{1,4}$/.test(text) || count < 1 || count > 1000)
-    throw new InvalidArgumentError('Write a number from 1 to 1000.');
-  return count;
-}
+/** A number of rows: of one page, as the edge has it. */
+export const countUpTo =
+  (most: number): ((text: string) => number) =>
+  (text) => {
+    const count = Number(text);
+    if (!/^\d{1,4}$/.test(text) || count < 1 || count > most)
+      throw new InvalidArgumentError(`Write a number from 1 to ${most}.`);
+    return count;
+  };
 
 /** Collects `--can a,b --can c` into one list without repetitions. */
 export function collectNames(text: string, before: readonly string[] = []): string[] {

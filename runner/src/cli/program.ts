@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, InvalidArgumentError, type Option } from 'commander';
+import { type AddHelpTextContext, Command, InvalidArgumentError, type Option } from 'commander';
 import { inPackage } from '../project.ts';
 import { approvalsCommand } from './commands/approvals.ts';
 import { auditCommand } from './commands/audit.ts';
@@ -21,9 +21,9 @@ export function createProgram(setExit: SetExit): Command {
   const program = new Command('keywarden')
     .description('Agents use APIs without ever holding their keys.')
     .version(versionOf(), '--version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .enablePositionalOptions()
+    .addHelpText('beforeAll', refuseUnknown)
     .addHelpText('after', HELP);
   for (const make of [
     devCommand,
@@ -48,7 +48,8 @@ const HELP = `
 Examples:
   keywarden dev --policies policies --vars .dev.vars
   export TOKEN=$(keywarden token --agent demo --can stripe:read_balance)
-  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8787/proxy/stripe/v1/balance
+  curl -H "Authorization: Bearer $TOKEN" \\
+    http://127.0.0.1:8787/proxy/stripe/v1/balance
   keywarden run --can stripe:read_balance -- python3 agent.py
   keywarden audit list --since 1h
 
@@ -57,8 +58,18 @@ KEYWARDEN_OPERATOR_KEY, or else in the nearest .keywarden/ upwards.
 
 Exit codes: 0 done; 1 the answer is no; 2 wrong usage; 125 keywarden failed.`;
 
+/** `audit lst --help` asks for what is not there: commander would show the help of `audit`, as if all were well. */
+function refuseUnknown({ command }: AddHelpTextContext): string {
+  const [word] = command.args;
+  // Without --help, commander complains of it itself.
+  if (word !== undefined && !word.startsWith('-') && command.commands.length > 0)
+    command.parse([word], { from: 'user' });
+  return '';
+}
+
 /** Every command throws instead of exiting, and complains in our form. */
 function settle(command: Command): void {
+  command.helpOption('-h, --help', 'print this help');
   command.exitOverride().configureOutput({ outputError: (text) => complainAbout(text, command) });
   for (const option of command.options) if (option.required && !MAY_BE_EMPTY.has(option.name())) refuseEmpty(option);
   for (const sub of command.commands) {

@@ -4,7 +4,6 @@ import {
   ApprovalId,
   ApprovalJson,
   ApprovalListResponse,
-  ApprovalStateName,
 } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
@@ -14,18 +13,16 @@ import { printTable } from '../table.ts';
 import { coloured, harmless, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
 import type { Common, DecideOptions, ListOptions } from './approvals.ts';
 
-/** Of one page, as the edge has it. */
+/** Of one page, as the edge and `--limit` have it. */
 const MOST = 200;
 
 export async function list(options: ListOptions): Promise<void> {
   const state = options.all ? undefined : (options.only ?? 'pending');
-  if (state !== undefined && !ApprovalStateName.safeParse(state).success)
-    throw usage(`--only: there is no state '${state}'`, 'pending, approved, denied, expired or used');
   const page = await new EdgeClient(findEdge(options.state)).get('/v1/approvals', ApprovalListResponse, {
     state,
     agent: options.agent,
     session: options.session,
-    limit: Math.min(options.limit, MOST),
+    limit: options.limit,
   });
   if (options.json) return printJson(page);
   if (page.approvals.length === 0) return note(state === 'pending' ? 'nothing waits for a decision' : 'none');

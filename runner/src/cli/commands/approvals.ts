@@ -1,5 +1,6 @@
-import { Command } from 'commander';
-import { parseCount, stateOption } from '../arguments.ts';
+import { Command, Option } from 'commander';
+import type { ApprovalJson } from '../../../../src/protocol.ts';
+import { countUpTo, stateOption } from '../arguments.ts';
 
 export interface Common {
   readonly state?: string;
@@ -17,6 +18,8 @@ export interface DecideOptions extends Common {
   readonly alike?: boolean;
 }
 
+const STATES = ['pending', 'approved', 'denied', 'expired', 'used'] satisfies ApprovalJson['state'][];
+
 /** Loaded when asked for: other commands need not wait for it. */
 const actions = () => import('./approvals-actions.ts');
 
@@ -26,10 +29,10 @@ export function approvalsCommand(): Command {
     .command('list')
     .description('what waits for a decision, oldest first; with --all what was decided, too')
     .option('--all', 'in every state')
-    .option('--only <what>', 'in one state: pending, approved, denied, expired or used')
+    .addOption(new Option('--only <state>', 'in this state only').choices(STATES))
     .option('--agent <id>', 'of one agent')
     .option('--session <id>', 'of one session')
-    .option('--limit <n>', 'at most so many, 1 to 200', parseCount, 50)
+    .option('--limit <n>', 'at most so many, 1 to 200', countUpTo(200), 50)
     .addOption(stateOption())
     .option('--json', 'print { approvals, next_cursor }')
     .addHelpText('after', '\nExamples:\n  keywarden approvals list\n  keywarden approvals list --all --agent support')

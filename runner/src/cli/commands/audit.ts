@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { AgentId, AuditEvent, CapabilityName, SessionId } from '../../../../src/protocol.ts';
-import { parseAs, parseCount, parseInstant, stateOption } from '../arguments.ts';
+import { countUpTo, parseAs, parseInstant, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 import type { ExportOptions } from './audit-export.ts';
 import type { ListOptions } from './audit-list.ts';
@@ -24,15 +24,15 @@ function listCommand(): Command {
     .addOption(new Option('--decision <decision>', 'only what was allowed or denied').choices(['allow', 'deny']))
     .addOption(new Option('--event <event>', 'only this event').choices(AuditEvent.options))
     .option('--since <time>', 'only from then on: 1h ago, 2026-01-31, or 2026-01-31T12:00:00Z', parseInstant)
-    .option('--limit <n>', 'at most so many rows, 1 to 1000', parseCount, 50)
+    .option('--limit <n>', 'at most so many rows, 1 to 1000', countUpTo(1000), 50)
     .option('--follow', 'go on with new rows as they come')
     .addOption(stateOption())
     .option('--json', 'print { rows, next_cursor }, newest first; with --follow one row a line, oldest first')
     .addHelpText(
       'after',
       `
-A terminal that is too narrow shows wide columns cut, with … at their ends; into a pipe,
-and with --json, all is whole.
+A terminal that is too narrow shows wide columns cut, with … at their ends;
+into a pipe, and with --json, all is whole.
 
 Examples:
   keywarden audit list --since 1h --decision deny
@@ -53,18 +53,21 @@ function verifyCommand(setExit: SetExit): Command {
     .addOption(stateOption())
     .option(
       '--json',
-      'print { ok, rows, ledgers, checkpoint, issuer, issued_at, problems: [{ line, ledger, seq, problem }], … }',
+      'print { ok, rows, ledgers, checkpoint, issuer, issued_at, …, problems: [{ line, ledger, seq, problem }] }',
     )
     .addHelpText(
       'after',
       `
-Exit code 1 when anything is broken; each problem is named by its line, or by ledger and row.
-Without --jwks a file is only checked for fitting together: who changed it could have made
-the chain and the checkpoint anew. An older export is sound, too: look at the checkpoint's time.
+Exit code 1 when anything is broken; each problem is named by its line, or by
+ledger and row. Without --jwks a file is only checked for fitting together: who
+changed it could have made the chain and the checkpoint anew. An older export
+is sound, too: look at the checkpoint's time.
 
 Examples:
   keywarden audit verify
-  keywarden audit export --out audit.ndjson && keywarden audit verify audit.ndjson --jwks jwks.json`,
+  keywarden audit export --out audit.ndjson
+  keywarden audit verify audit.ndjson \\
+    --jwks https://edge.example/.well-known/jwks.json`,
     )
     .action(async (file: string | undefined, options: VerifyOptions) => {
       const { verifyAudit } = await import('./audit-verify.ts');

@@ -27,12 +27,13 @@ export function devCommand(): Command {
     .addHelpText(
       'after',
       `
-Prints one line, "ready http://127.0.0.1:PORT", on stdout when it serves; everything else goes to stderr.
+Prints one line, "ready http://127.0.0.1:PORT", on stdout when it serves;
+everything else goes to stderr.
 Only here may a policy's origin be http:// on loopback.
 
 Examples:
   keywarden dev
-  keywarden dev --policies ./policies --vars ./secrets.env --port 0 --state /tmp/edge`,
+  keywarden dev --policies ./policies --vars ./secrets.env --port 0`,
     )
     .action(dev);
 }

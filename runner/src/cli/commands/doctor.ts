@@ -19,8 +19,8 @@ export function doctorCommand(setExit: SetExit): Command {
     .addHelpText(
       'after',
       `
-Exit code 1 when something that the edge needs is broken; a warning is none. Layers of isolation
-are only told: present or absent, and how to get them.
+Exit code 1 when something that the edge needs is broken; a warning is none.
+Layers of isolation are only told: present or absent, and how to get them.
 
 Example:
   keywarden doctor --json`,

@@ -57,10 +57,13 @@ function explainCommand(setExit: SetExit): Command {
 Exit code 0 when it would be allowed, 1 when not.
 
 Examples:
-  keywarden policy explain --agent demo --can stripe:read_balance GET /proxy/stripe/v1/balance
-  keywarden policy explain --agent demo --can stripe:refund POST stripe/v1/refunds --body amount=100 \\
+  keywarden policy explain --agent demo --can stripe:read_balance \\
+    GET /proxy/stripe/v1/balance
+  keywarden policy explain --agent demo --can stripe:refund \\
+    POST stripe/v1/refunds --body amount=100 \\
     --content-type application/x-www-form-urlencoded
-  keywarden policy explain --agent demo --can sqs:send POST sqs/ --header 'x-amz-target: AmazonSQS.SendMessage'`,
+  keywarden policy explain --agent demo --can sqs:send POST sqs/ \\
+    --header 'x-amz-target: AmazonSQS.SendMessage'`,
     )
     .action(async (words: string[], options: ExplainOptions) => {
       const { explainPolicy } = await import('./policy-explain.ts');

@@ -126,13 +126,15 @@ export function runCommand(setExit: SetExit): Command {
 }
 
 const HELP = `
-Inside: a read-only system, an empty home and /tmp, no network but the edge at $KEYWARDEN_URL,
-and $KEYWARDEN_TOKEN, which does what --can says until the session ends.
+Inside: a read-only system, an empty home and /tmp, no network but the edge at
+$KEYWARDEN_URL, and $KEYWARDEN_TOKEN, which does what --can says until the
+session ends.
 
 Examples:
   keywarden run --can stripe:read_balance -- python3 agent.py
   keywarden run --mount ./work:/work:rw --timeout 1h -- bash
   keywarden run --secret DB_PASSWORD=file:/run/secrets/db -- node job.js
 
-Exit codes: the command's own; 128+n when signal n ended it; 124 when it ended well, but only
-after its deadline; 125 keywarden failed; 126 cannot be executed; 127 not found.`;
+Exit codes: the command's own; 128+n when signal n ended it; 124 when it ended
+well, but only after its deadline; 125 keywarden failed; 126 cannot be executed;
+127 not found.`;

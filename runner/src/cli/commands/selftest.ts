@@ -28,8 +28,9 @@ export function selftestCommand(setExit: SetExit): Command {
     .addHelpText(
       'after',
       `
-Each probe runs in a sandbox of its own and must be refused there, be counted where there is a counter,
-leave nothing, and get through outside: a probe that works nowhere proves nothing. It needs a C compiler.
+Each probe runs in a sandbox of its own and must be refused there, be counted
+where there is a counter, leave nothing, and get through outside: a probe that
+works nowhere proves nothing. It needs a C compiler.
 
 Exit code 1 when one does not hold.
 

@@ -15,7 +15,8 @@ export function sweepCommand(setExit: SetExit): Command {
     .addHelpText(
       'after',
       `
-Every keywarden run does the same before it starts. Sessions whose runner lives are never touched.
+Every keywarden run does the same before it starts. Sessions whose runner lives
+are never touched.
 Exit code 1 when something could not be removed.
 
 Example:

@@ -40,8 +40,8 @@ export function tokenCommand(): Command {
       `
 Examples:
   keywarden token --agent demo --can stripe:read_balance
-  keywarden token --agent demo --can stripe:refund stripe:read_balance --ttl 1h --json
-  export STRIPE_API_KEY=$(keywarden token --agent demo --can stripe:read_balance)
+  keywarden token --agent demo --can stripe:refund stripe:read_balance --ttl 1h
+  export TOKEN=$(keywarden token --agent demo --can stripe:read_balance)
   keywarden token revoke --agent demo
 
 Prints the bare token on stdout, so that it can be piped.`,
