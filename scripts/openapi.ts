@@ -80,6 +80,10 @@ const simple = (
       ? { 204: { description: 'Done' }, ...refusals }
       : { 200: { description: 'As it stands', ...json(answer) }, ...refusals },
 });
+const orUnknown = (description: string, operation: ReturnType<typeof simple>) => ({
+  ...operation,
+  responses: { ...operation.responses, 404: problem(description) },
+});
 const sessionQuery = (schemaOf(p.SessionQuery).properties ?? {}) as Record<string, Record<string, unknown>>;
 const sessionId = [{ name: 'id', in: 'path', required: true, schema: schemaOf(p.RunSessionId) }];
 const ofSession = (
@@ -303,14 +307,20 @@ const document = {
       post: ofSession('stopSession', 'Revoke the tokens and ask the runner to end it', null, 'Session'),
     },
     '/v1/console/session': {
-      get: simple('readConsoleSession', 'Who is signed in; nobody is an answer too', null, 'ConsoleSession'),
-      post: simple(
-        'signIn',
-        'An operator key or a one-time link for a session cookie',
-        'SignInRequest',
-        'ConsoleSession',
-      ),
-      delete: simple('signOut', 'End the session', null, null),
+      get: {
+        ...simple('readConsoleSession', 'Who is signed in; nobody is an answer too', null, 'ConsoleSession'),
+        security: [...operator, {}],
+      },
+      post: {
+        ...simple(
+          'signIn',
+          'An operator key or a one-time link for a session cookie',
+          'SignInRequest',
+          'ConsoleSession',
+        ),
+        security: [],
+      },
+      delete: { ...simple('signOut', 'End the session', null, null), security: [] },
     },
     '/v1/console/links': { post: simple('makeSignInLink', 'A one-time sign-in link', null, 'SignInLink') },
     '/v1/policies': { get: simple('listPolicies', 'The policies in force', null, 'PoliciesResponse') },
@@ -319,7 +329,10 @@ const document = {
     },
     '/v1/stops': {
       get: simple('listStops', 'What stands stopped', null, 'StopListResponse'),
-      post: simple('stop', 'Stop a service or everything; acts on the next call', 'StopRequest', 'StopResponse'),
+      post: orUnknown(
+        'No such service',
+        simple('stop', 'Stop a service or everything; acts on the next call', 'StopRequest', 'StopResponse'),
+      ),
     },
     '/v1/stops/preview': {
       get: {
@@ -332,7 +345,9 @@ const document = {
         })),
       },
     },
-    '/v1/stops/lift': { post: simple('liftStop', 'Let tokens be given again', 'StopScope', null) },
+    '/v1/stops/lift': {
+      post: orUnknown('No such stop stands', simple('liftStop', 'Let tokens be given again', 'StopScope', null)),
+    },
     '/v1/signals': {
       get: {
         ...simple('readSignals', 'Figures over time, thresholds and alerts', null, 'SignalsResponse'),
@@ -344,7 +359,12 @@ const document = {
         })),
       },
     },
-    '/v1/signals/screen': { post: simple('reportScreen', 'An alert of a session’s screen', 'ScreenReport', null) },
+    '/v1/signals/screen': {
+      post: orUnknown(
+        'No such session',
+        simple('reportScreen', 'An alert of a session’s screen', 'ScreenReport', null),
+      ),
+    },
     '/metrics': {
       get: {
         operationId: 'metrics',

@@ -5,26 +5,38 @@ import { nullableText } from './parts.ts';
 const ServiceName = z.string().check(z.regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a service is named as in its policy'));
 
 /** What to stop as a whole: every token that reaches it is revoked, and none is minted until it is lifted. */
-export const StopScope = z.union([
-  z.strictObject({ scope: z.literal('everything') }),
-  z.strictObject({ scope: z.literal('service'), service: ServiceName }),
-]);
+export const StopScope = z.discriminatedUnion(
+  'scope',
+  [
+    z.strictObject({ scope: z.literal('everything') }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+  ],
+  'one of everything, service',
+);
 export type StopScope = z.infer<typeof StopScope>;
 
 const stopReason = z.optional(z.string().check(z.maxLength(500)));
 
-export const StopRequest = z.union([
-  z.strictObject({ scope: z.literal('everything'), reason: stopReason }),
-  z.strictObject({ scope: z.literal('service'), service: ServiceName, reason: stopReason }),
-]);
+export const StopRequest = z.discriminatedUnion(
+  'scope',
+  [
+    z.strictObject({ scope: z.literal('everything'), reason: stopReason }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceName, reason: stopReason }),
+  ],
+  'one of everything, service',
+);
 
-export const StopTarget = z.union([
-  z.strictObject({ scope: z.literal('everything') }),
-  z.strictObject({ scope: z.literal('service'), service: ServiceName }),
-  z.strictObject({ scope: z.literal('agent'), agent: AgentId }),
-  z.strictObject({ scope: z.literal('session'), session: SessionId }),
-  z.strictObject({ scope: z.literal('token'), token_id: z.string().check(z.minLength(1), z.maxLength(128)) }),
-]);
+export const StopTarget = z.discriminatedUnion(
+  'scope',
+  [
+    z.strictObject({ scope: z.literal('everything') }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+    z.strictObject({ scope: z.literal('agent'), agent: AgentId }),
+    z.strictObject({ scope: z.literal('session'), session: SessionId }),
+    z.strictObject({ scope: z.literal('token'), token_id: z.string().check(z.minLength(1), z.maxLength(128)) }),
+  ],
+  'one of everything, service, agent, session, token',
+);
 export type StopTarget = z.infer<typeof StopTarget>;
 
 /** What a stop would hit now: tokens that have not expired. */

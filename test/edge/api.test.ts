@@ -206,6 +206,9 @@ describe('a query', () => {
     ['/v1/signals?agent=a&agent=b', /^agent: it comes more than once$/],
     ['/v1/approvals?limit=1&limit=2', /^limit: it comes more than once$/],
     ['/v1/stops/preview?scope=everything&scope=agent&agent=a', /^scope: it comes more than once/],
+    ['/v1/stops/preview', /^scope: one of everything, service, agent, session, token$/],
+    ['/v1/stops/preview?scope=all', /^scope: one of everything, service, agent, session, token$/],
+    ['/v1/stops/preview?scope=service', /^service: /],
   ])('is read in one way or not at all: %s', async (path, detail) => {
     const response = await edge.operate(path);
     expect(response.status).toBe(400);

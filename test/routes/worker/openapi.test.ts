@@ -11,3 +11,23 @@ it('openapi.json tells every operation of our own API, and none that is not ther
     .flatMap(([path, operations]) => Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`));
   expect(told.toSorted()).toEqual([...new Set(there)].sort());
 });
+
+type Told = Record<string, Record<string, { security?: object[]; responses: Record<string, unknown> }>>;
+const operationOf = (name: string) => {
+  const [method = '', path = ''] = name.split(' ');
+  return (openapi.paths as unknown as Told)[path]?.[method.toLowerCase()];
+};
+
+it.each([
+  ['POST /v1/stops', '404'],
+  ['POST /v1/stops/lift', '404'],
+  ['POST /v1/signals/screen', '404'],
+])('%s tells that it may answer %s', (name, status) => {
+  expect(Object.keys(operationOf(name)?.responses ?? {})).toContain(status);
+});
+
+it('who is signed in, signing in and out: asked by who is nobody yet', () => {
+  expect(operationOf('GET /v1/console/session')?.security).toContainEqual({});
+  expect(operationOf('POST /v1/console/session')?.security).toEqual([]);
+  expect(operationOf('DELETE /v1/console/session')?.security).toEqual([]);
+});
