@@ -55,7 +55,7 @@ export const Empty = ({ title, children }: { title: string; children?: Component
   </div>
 );
 
-const pad = (n: number): string => String(n).padStart(2, '0');
+export const pad = (n: number): string => String(n).padStart(2, '0');
 function clockTime(iso: string): string {
   const at = new Date(iso);
   return `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;

@@ -139,6 +139,26 @@ it('what the browser has already is not sent again, and is still the same page w
     expect(again.headers.get(field)).toBe(first.headers.get(field));
   const other = await fetch(page, { headers: { 'if-none-match': '"another"' } });
   expect([other.status, (await other.text()).length > 0]).toEqual([200, true]);
+
+it('one long name in a table leaves the other columns their words', async () => {
+  const agent = `agent-${'of-many-words-'.repeat(8)}x`;
+  await world.send(await world.edge.mint(agent, ALL), '/v1/balance', undefined, { method: 'DELETE' });
+  const page = await world.open('local', '#/signals');
+  const row = page.locator('tr', { hasText: agent });
+  await row.waitFor();
+  const [reason, count] = await Promise.all(['first', 'last'].map((at) => row.locator(`td:${at}-child`).boundingBox()));
+  expect(reason?.width).toBeGreaterThan(120);
+  expect(count?.width).toBeGreaterThan(0);
+  await page.context().close();
+});
+
+it.each([1280, 768, 375])('the audit says who acted, %i px wide', async (width) => {
+  const page = await world.open('local', '#/audit?agent=night-reports');
+  await page.setViewportSize({ width, height: 800 });
+  const who = page.locator('.row-head .agent').first();
+  await who.waitFor();
+  expect((await who.boundingBox())?.width).toBeGreaterThan(40);
+  await page.context().close();
 });
 
 interface Box {

@@ -1,3 +1,4 @@
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
 import { get, post, Refusal } from '../api.ts';
@@ -242,17 +243,20 @@ function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | nu
     <section class="decide" aria-label="Decide">
       <ul class="allows">
         <li>
-          <b>Once</b> allows exactly this request, one time, within {duration(once.seconds)}. A changed byte is a new
-          question.
+          <b>Once</b> allows exactly this request, one time, within {duration(once.seconds)}, while its token lives. A
+          changed byte is a new question.
         </li>
         {alike === null ? null : (
           <li>
-            <b>Alike</b> allows up to {alike.calls} calls in {duration(alike.seconds)}
-            {alike.pattern.length === 0 ? '' : ' with '}
+            <b>Alike</b> allows up to {alike.calls} calls in {duration(alike.seconds)}, while its token lives
+            {alike.pattern.length === 0 ? '' : ', with'}
             {alike.pattern.map(({ name, value }) => (
-              <code key={name}>
-                {plain(name)} = {plain(value)}{' '}
-              </code>
+              <Fragment key={name}>
+                {' '}
+                <code>
+                  {plain(name)} = {plain(value)}
+                </code>
+              </Fragment>
             ))}
           </li>
         )}

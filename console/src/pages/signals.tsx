@@ -3,7 +3,7 @@ import type uPlot from 'uplot';
 import type { SignalsResponse } from '../../../src/protocol.ts';
 import { get } from '../api.ts';
 import { now } from '../state.ts';
-import { duration, Empty, Failed, PageHead, plain, Tag, Time, useLoad } from '../ui.tsx';
+import { duration, Empty, Failed, PageHead, pad, plain, Tag, Time, useLoad } from '../ui.tsx';
 
 const RANGES = { hour: 3600, day: 86_400, week: 604_800, month: 2_592_000 } as const;
 const NAMES: Readonly<Record<string, string>> = {
@@ -172,6 +172,13 @@ function Histogram({ rows }: { rows: SignalsResponse['sessions']['histogram'] })
   );
 }
 
+/** As all times of these pages are written: 24 hours, and the day where one begins. */
+function tickOf(seconds: number, step: number): string {
+  const at = new Date(seconds * 1000);
+  const day = step >= 86_400 || (at.getHours() === 0 && at.getMinutes() === 0);
+  return day ? `${pad(at.getMonth() + 1)}-${pad(at.getDate())}` : `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+}
+
 interface Line {
   readonly label: string;
   readonly points: readonly { readonly at: string; readonly count: number }[];
@@ -214,7 +221,7 @@ function Chart({ data, lines }: { data: SignalsResponse; lines: readonly Line[] 
           cursor: { y: false, drag: { x: false, y: false } },
           scales: { y: { range: (_u, _min, max) => [0, Math.max(4, max * 1.1)] } },
           axes: [
-            { ...axis, space: 70 },
+            { ...axis, space: 70, values: (_plot, at, _axis, _space, step) => at.map((x) => tickOf(x, step)) },
             { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10_000] },
           ],
           series: [

@@ -125,10 +125,12 @@ function printDetail(one: ApprovalDetail): void {
     );
   }
   const { once, alike } = one.would_allow;
-  print(`${coloured('dim', 'a yes      ')} allows exactly this request once within ${once.seconds} s`);
+  print(
+    `${coloured('dim', 'a yes      ')} allows exactly this request once within ${once.seconds} s, while its token lives`,
+  );
   if (alike !== null) {
     print(
-      `${coloured('dim', '--alike    ')} allows ${counted(alike.calls, 'call')} within ${alike.seconds} s that share:`,
+      `${coloured('dim', '--alike    ')} allows ${counted(alike.calls, 'call')} within ${alike.seconds} s, while its token lives, that share:`,
     );
     for (const { name, value } of alike.pattern) print(`            ${harmlessLine(`${name} = ${value}`)}`);
   }
