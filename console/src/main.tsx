@@ -176,6 +176,12 @@ function onKey(event: KeyboardEvent): void {
   event.preventDefault();
 }
 
+const LIVE = {
+  live: { name: 'Live', title: 'Connected' },
+  polling: { name: 'Polling', title: 'Asking every few seconds' },
+  off: { name: 'Not following', title: 'What is shown may be old' },
+} as const;
+
 function App() {
   const who = me.value;
   const { page } = place.value;
@@ -215,8 +221,8 @@ function App() {
           ))}
         </ul>
         <div class="side-foot">
-          <p class={`live ${live.value}`} title={live.value === 'live' ? 'Connected' : 'Asking every few seconds'}>
-            {live.value === 'live' ? 'Live' : live.value === 'polling' ? 'Polling' : 'Not following'}
+          <p class={`live ${live.value}`} title={LIVE[live.value].title}>
+            {LIVE[live.value].name}
           </p>
           <p class="who" title={who.roles.join(', ')}>
             {who.operator}

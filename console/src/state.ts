@@ -67,6 +67,8 @@ export const complain = (error: unknown): void => say(error instanceof Error ? e
 
 export const approvals = signal<ReadonlyMap<string, ApprovalJson>>(new Map());
 export const live = signal<'off' | 'live' | 'polling'>('off');
+/** Why what waits cannot be read, so that an empty list is not taken for nobody waiting. */
+export const lost = signal<string | null>(null);
 export const stateOf = (approval: ApprovalJson, now: number): ApprovalJson['state'] =>
   (approval.state === 'pending' || approval.state === 'approved') && Date.parse(approval.expires_at) <= now
     ? 'expired'
@@ -101,6 +103,8 @@ export function follow(): void {
 export function unfollow(): void {
   stopped = true;
   socket?.close();
+  live.value = 'off';
+  lost.value = null;
   approvals.value = new Map();
 }
 
@@ -114,6 +118,7 @@ function connect(): void {
     const event = JSON.parse(String(data)) as ApprovalEvent;
     retry = 500;
     live.value = 'live';
+    lost.value = null;
     if (event.type !== 'hello') return merge([event.approval]);
     if (event.approvals.length >= event.pending) return begin(event.approvals);
     // More than a greeting holds: all of them are read, since a flood of the newest must not hide who has waited longest.
@@ -125,7 +130,7 @@ function connect(): void {
     if (stopped) return;
     // The sign-in has ended, perhaps in another tab: the answer tells the page.
     if (code === SIGNED_OUT) void get('/v1/approvals', { limit: 1 }).catch(() => {});
-    live.value = 'polling';
+    if (live.value === 'live') live.value = 'polling';
     retry = Math.min(retry * 2, 30_000);
     setTimeout(connect, retry);
   });
@@ -158,9 +163,11 @@ async function allPending(): Promise<ApprovalJson[]> {
   }
 }
 
+const isLive = (): boolean => live.value === 'live';
+
 async function poll(): Promise<void> {
   while (!stopped) {
-    if (live.value !== 'live' && me.value?.operator != null) {
+    if (!isLive() && me.value?.operator != null) {
       try {
         const [recent, waiting] = [
           await get<ApprovalListResponse>('/v1/approvals', { limit: 100 }),
@@ -169,8 +176,13 @@ async function poll(): Promise<void> {
         begin(waiting);
         merge(recent.approvals.filter((approval) => approval.state !== 'pending'));
         if (live.value === 'off') live.value = 'polling';
-      } catch {
-        // The next round may do better; the page says that it is not live.
+        lost.value = null;
+      } catch (error) {
+        // The next round may do better. Meanwhile the socket may have.
+        if (!isLive()) {
+          live.value = 'off';
+          lost.value = error instanceof Error ? error.message : String(error);
+        }
       }
     }
     await new Promise((done) => setTimeout(done, POLL_MS));

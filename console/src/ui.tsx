@@ -181,6 +181,17 @@ export const Failed = ({ text }: { text: string | null }) =>
     </p>
   );
 
+/** In the place of what is not there, or not yet; on a phone, where it has the page to itself, with the way back. */
+export const Missing = ({ back, error }: { back: ComponentChildren; error: string | null }) =>
+  error === null ? (
+    <div class="loading" aria-busy="true" />
+  ) : (
+    <article class="detail">
+      {back}
+      <Failed text={error} />
+    </article>
+  );
+
 /** JSON as text: never markup. */
 export const Raw = ({ value }: { value: unknown }) => (
   // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard

@@ -306,6 +306,32 @@ describe('the audit in the page, shared and followed', () => {
     await close(page);
   });
 
+  it('nobody waits: that is said of an edge that answers alone', async () => {
+    const page = await world.open('audrey');
+    await page.route('**/v1/approvals*', (route) => route.abort());
+    await page.routeWebSocket('**/v1/approvals/live', (socket) => socket.close());
+    await page.reload();
+    await page.getByRole('alert').getByText('The edge cannot be reached').waitFor();
+    expect(await page.getByText('Nobody waits').count()).toBe(0);
+    await page.getByText('Not following').waitFor();
+    await page.unroute('**/v1/approvals*');
+    await page.getByText('Polling').waitFor();
+    expect(await page.getByRole('alert').count()).toBe(0);
+    await close(page);
+  });
+
+  it('what is not there is said with the way back, on a phone, too', async () => {
+    const page = await world.open('audrey', '#/approvals/00000000-0000-0000-0000-000000000000', { phone: true });
+    await page.getByText('There is no such approval').waitFor();
+    await page.getByRole('link', { name: 'All approvals' }).click();
+    await page.getByRole('heading', { name: 'Approvals' }).waitFor();
+    await page.evaluate("location.hash = '#/sessions/ses_nope'");
+    await page.getByText('No such session').waitFor();
+    await page.getByRole('link', { name: 'All sessions' }).click();
+    await page.getByRole('heading', { name: 'Sessions' }).waitFor();
+    await close(page);
+  });
+
   it('another address of the page Stop is another target', async () => {
     const page = await world.open('local', '#/stop?scope=agent&agent=first');
     await page.getByText('Hits 0 living tokens').waitFor();

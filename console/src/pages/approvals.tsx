@@ -2,7 +2,7 @@ import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
 import { get, post, Refusal } from '../api.ts';
-import { approvals, clock, go, may, me, merge, pending, place, say, stateOf } from '../state.ts';
+import { approvals, clock, go, live, lost, may, me, merge, pending, place, say, stateOf } from '../state.ts';
 import {
   Act,
   Code,
@@ -11,6 +11,7 @@ import {
   Empty,
   Failed,
   Icon,
+  Missing,
   PageHead,
   plain,
   Tag,
@@ -59,7 +60,7 @@ export function Approvals() {
             </button>
           </fieldset>
         </PageHead>
-        <Failed text={past ? older.error : null} />
+        <Failed text={past ? older.error : lost.value} />
         <ul class="cards">
           {list.map((one) => (
             <li key={one.id}>
@@ -74,6 +75,10 @@ export function Approvals() {
         ) : null}
         {list.length > 0 ? null : past ? (
           <Empty title="Nothing decided yet" />
+        ) : live.value === 'off' ? (
+          lost.value === null ? (
+            <div class="loading" aria-busy="true" />
+          ) : null
         ) : (
           <Empty title="Nobody waits">
             When an agent asks for something that wants a person, it appears here at once.
@@ -125,14 +130,16 @@ function Detail({ id, link }: { id: string; link: string | null }) {
   const [kept, setKept] = useState<ApprovalDetail | null>(null);
   if (loaded.data !== null && loaded.data !== kept) setKept(loaded.data);
   const one = loaded.data ?? kept;
-  if (one === null)
-    return loaded.error === null ? <div class="loading" aria-busy="true" /> : <Failed text={loaded.error} />;
+  const back = (
+    <a class="back" href="#/approvals">
+      <Icon name="back" /> All approvals
+    </a>
+  );
+  if (one === null) return <Missing back={back} error={loaded.error} />;
   const state = stateOf({ ...one, ...(known ?? {}) }, clock.value);
   return (
     <article class="detail">
-      <a class="back" href="#/approvals">
-        <Icon name="back" /> All approvals
-      </a>
+      {back}
       <header>
         <p class="eyebrow">
           <b>{plain(one.agent_id)}</b> asks to

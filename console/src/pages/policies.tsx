@@ -6,7 +6,13 @@ import { Code, duration, Empty, Failed, PageHead, plain, Tag, toneOf, useLoad } 
 export function Policies() {
   const { data, error } = useLoad<PoliciesResponse>((signal) => get('/v1/policies', {}, signal), 'policies');
   const [text, setText] = useState('');
-  if (data === null) return error === null ? <div class="loading" aria-busy="true" /> : <Failed text={error} />;
+  if (data === null)
+    return (
+      <section class="page policies">
+        <PageHead title="Policies" />
+        {error === null ? <div class="loading" aria-busy="true" /> : <Failed text={error} />}
+      </section>
+    );
   const fits = (one: CapabilityPolicyJson): boolean =>
     `${one.name} ${one.title} ${one.description}`.toLowerCase().includes(text.toLowerCase());
   const services = data.services

@@ -2,7 +2,22 @@ import { useState } from 'preact/hooks';
 import type { AuditListResponse, SessionDetail, SessionJson, SessionListResponse } from '../../../src/protocol.ts';
 import { get, post } from '../api.ts';
 import { clock, may, place, say } from '../state.ts';
-import { Act, Code, Empty, Failed, Icon, PageHead, plain, Raw, span, Tag, Time, toneOf, useLoad } from '../ui.tsx';
+import {
+  Act,
+  Code,
+  Empty,
+  Failed,
+  Icon,
+  Missing,
+  PageHead,
+  plain,
+  Raw,
+  span,
+  Tag,
+  Time,
+  toneOf,
+  useLoad,
+} from '../ui.tsx';
 
 export function Sessions() {
   const [state, setState] = useState<'' | 'running' | 'ended'>('');
@@ -96,15 +111,18 @@ function Detail({ id, changed }: { id: string; changed: () => void }) {
     reload,
   } = useLoad<SessionDetail>((signal) => get(`/v1/sessions/${encodeURIComponent(id)}`, {}, signal), id, 3000);
   const calls = useLoad<AuditListResponse>((signal) => get('/v1/audit', { session: id, limit: 100 }, signal), id, 4000);
-  if (one === null) return error === null ? <div class="loading" aria-busy="true" /> : <Failed text={error} />;
+  const back = (
+    <a class="back" href="#/sessions">
+      <Icon name="back" /> All sessions
+    </a>
+  );
+  if (one === null) return <Missing back={back} error={error} />;
   const rows = calls.data?.rows ?? [];
   const ran = rows.filter((row) => row.event === 'call.admitted').length;
   const refused = rows.filter((row) => row.decision === 'deny').length;
   return (
     <article class="detail">
-      <a class="back" href="#/sessions">
-        <Icon name="back" /> All sessions
-      </a>
+      {back}
       <header>
         <p class="eyebrow">
           <b>{plain(one.agent_id)}</b> runs
