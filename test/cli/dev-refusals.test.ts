@@ -41,6 +41,11 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     const end = await dev();
     expect(end.stderr).toContain('GADGETS_KEY');
     expect(end.stderr).toContain('WIDGETS_KEY');
+    expect(end.stderr).not.toContain('--policies');
+    place.file('vars.env', 'GADGETS_KEY=sk_live_gadgets_0123456789');
+    expect((await dev()).stderr).toMatch(
+      /hint: or serve only .*: --policies DIR, a folder with the policies of gadgets$/m,
+    );
   });
 
   it('the vars file does not exist', async () => {

@@ -231,7 +231,7 @@ describe('keywarden policy explain', () => {
   it('a path without canonical form: exit 1', async () => {
     const { code, stdout } = await explain('--can', 'widgets:list', '--json', 'GET', 'widgets/v1/../v1/widgets');
     expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'deny', denial: { kind: 'path_refused' } });
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'deny', denial: { kind: 'path_refused' }, not_grantable: [] });
   });
 
   it('judges the header fields that it is given, and the body by their content type', async () => {

@@ -3,7 +3,7 @@ import { compileDirectory } from '../policy/compile.ts';
 import { checkSigningKey, operatorEntryOf } from '../state/keys.ts';
 import { ROLES } from '../state/operator-roles.ts';
 import type { LocalKeys } from '../state/state-directory.ts';
-import { missingSecrets } from './required-secrets.ts';
+import { type MissingSecret, missingSecrets } from './required-secrets.ts';
 import { readVars } from './vars.ts';
 
 /** Everything about an edge that may change while it runs: its policies as JSON and its text bindings. */
@@ -36,7 +36,7 @@ export async function planEdge(input: PlanInput): Promise<EdgePlan> {
     const place = input.varsFile ?? 'a file that you name with --vars FILE';
     throw new Failure(
       missing.map((m) => `the secret ${m.name} is missing: the policy of ${m.services.join(', ')} wants it`).join('\n'),
-      missing.map((m) => `write ${m.name}=… into ${place}`),
+      [...missing.map((m) => `write ${m.name}=… into ${place}`), ...serveFewer(Object.keys(bundle.services), missing)],
     );
   }
   const services = Object.keys(bundle.services);
@@ -83,4 +83,13 @@ function operatorsIn(text: string | undefined, file: string | null): unknown[] {
     // Said below.
   }
   throw new Failure(`KEYWARDEN_OPERATORS in ${file} is no JSON list`, 'make an entry: keywarden keys create');
+}
+
+/** Who has the keys of some services need not have those of all. */
+function serveFewer(services: readonly string[], missing: readonly MissingSecret[]): string[] {
+  const lacking = new Set(missing.flatMap((secret) => secret.services));
+  const whole = services.filter((service) => !lacking.has(service));
+  return whole.length === 0
+    ? []
+    : [`or serve only what has its secrets: --policies DIR, a folder with the policies of ${whole.join(', ')}`];
 }

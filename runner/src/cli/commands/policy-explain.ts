@@ -49,10 +49,15 @@ export async function explainPolicy(words: readonly string[], options: ExplainOp
     now: Date.now(),
   };
   const explanation = explainAccess(bundle, request, options.dev === true);
-  if (options.json) printJson(explanation);
+  if (options.json) printJson(jsonOf(explanation));
   else for (const line of explanation.words) print(harmless(line));
   for (const hint of await hintsOf(explanation, bundle)) note(hint);
   return explanation.verdict === 'allow' && explanation.notGrantable.length === 0 ? EXIT.ok : EXIT.negative;
+}
+
+/** As `POST /v1/policies/explain` names them, and the denial's evidence, which is for who has the policies. */
+function jsonOf({ verdict, capability, path, notGrantable, rules, denial, words }: Explanation) {
+  return { verdict, capability, path, not_grantable: notGrantable, rules, denial, words };
 }
 
 /** As the edge sees them: a field sent twice is joined (RFC 9110 §5.3). */
