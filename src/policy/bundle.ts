@@ -12,7 +12,7 @@ function bundleOf(json: unknown): PolicyBundle {
   const { format, hash, services, agents } = json as Partial<PolicyBundle>;
   const sound = format === FORMAT && typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash);
   if (!sound || typeof services !== 'object' || typeof agents !== 'object') {
-    throw new Error(`the policy bundle is not of format ${FORMAT}: build again with 'node scripts/policies.ts'`);
+    throw new Error(`the policy bundle is not of format ${FORMAT}: build again with 'npm run build'`);
   }
   return json as PolicyBundle;
 }

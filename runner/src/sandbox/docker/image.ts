@@ -8,7 +8,7 @@ import { statusOf, wordsOf } from './engine.ts';
 const LIST = inPackage('image/packages.txt');
 export const IMAGE_REPOSITORY = 'keywarden/sandbox';
 export const IMAGE_LABEL = 'keywarden.image';
-export const IMAGE_MEND = 'node scripts/sandbox-image.ts makes it from Debian packages; or --image NAME';
+export const IMAGE_MEND = 'npx node scripts/sandbox-image.ts makes it from Debian packages; or --image NAME';
 
 /** The packages of the default image, and their digest, which is its tag: another list is another image. */
 export function imageRecipe(list: string = LIST): { packages: string[]; digest: string } {
