@@ -10,7 +10,7 @@ export function refuse(c: ApiContext, status: number, code: string, message: str
     {
       status,
       code,
-      title: code.replaceAll('_', ' '),
+      title: titleOf(code),
       message,
       retryAfterSeconds: null,
       challenge: null,
@@ -27,3 +27,6 @@ export function refuse(c: ApiContext, status: number, code: string, message: str
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="keywarden operators"';
   return new Response(shaped.body, { status, headers });
 }
+
+/** As the titles of all other problems are written: `Request invalid`. */
+const titleOf = (code: string): string => `${code.charAt(0).toUpperCase()}${code.slice(1).replaceAll('_', ' ')}`;

@@ -262,6 +262,6 @@ describe('what is public', () => {
   it('an unknown path is told so, in the problem shape', async () => {
     const response = await fetch(`${edge.url}/v1/nothing`);
     expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ code: 'not_found', status: 404 });
+    expect(await response.json()).toMatchObject({ code: 'not_found', status: 404, title: 'Not found' });
   });
 });
