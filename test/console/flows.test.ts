@@ -146,6 +146,15 @@ describe('approvals in the page', () => {
     for (const page of [alice, bob]) await close(page);
   });
 
+  it('of a text that is too long to be shown it is said that more is sent', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/payments', { ...PAYMENT, memo: `${'x'.repeat(9_990)} and 9 more` });
+    const page = await world.open('alice');
+    await cardOf(page, agent).click();
+    await page.getByText('not all is shown: 10,001 characters').waitFor();
+    await close(page);
+  });
+
   it('alike covers what its pattern shows', async () => {
     const page = await world.open('alice');
     const { agent, token } = await newAgent();

@@ -401,7 +401,9 @@ function Tree({ node, name }: { node: Shown; name?: string }) {
                 : 'null'}
       </span>
       {node.masked === true ? <Tag tone="warn">masked</Tag> : null}
-      {node.length === undefined ? null : <span class="dim small"> {node.length} characters</span>}
+      {node.length === undefined ? null : (
+        <span class="small unseen"> … not all is shown: {node.length.toLocaleString('en')} characters</span>
+      )}
     </p>
   );
 }
