@@ -101,7 +101,8 @@ const ofSession = (
     200: { description: 'As it stands', ...json(answer) },
     ...refusals,
     404: problem('No such session'),
-    409: problem('The session has ended'),
+    // What an ended one says to those who report on it.
+    ...(body === null ? {} : { 409: problem('The session has ended') }),
   },
 });
 const approvalQuery = (schemaOf(p.ApprovalQuery).properties ?? {}) as Record<string, Record<string, unknown>>;

@@ -26,6 +26,13 @@ it.each([
   expect(Object.keys(operationOf(name)?.responses ?? {})).toContain(status);
 });
 
+it.each([['GET /v1/sessions/{id}'], ['POST /v1/sessions/{id}/stop']])(
+  '%s never answers 409, and tells none',
+  (name) => {
+    expect(Object.keys(operationOf(name)?.responses ?? {})).not.toContain('409');
+  },
+);
+
 it('who is signed in, signing in and out: asked by who is nobody yet', () => {
   expect(operationOf('GET /v1/console/session')?.security).toContainEqual({});
   expect(operationOf('POST /v1/console/session')?.security).toEqual([]);
