@@ -104,8 +104,13 @@ function methodsAt(path: string): readonly string[] {
   return [...methods];
 }
 
-const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
-  pattern.length === path.length && pattern.every((part, i) => part === path[i] || (part.startsWith(':') && path[i]));
+function fits(pattern: readonly string[], path: readonly string[]): boolean {
+  if (pattern.at(-1) === '*')
+    return path.length >= pattern.length && fits(pattern.slice(0, -1), path.slice(0, pattern.length - 1));
+  return (
+    pattern.length === path.length && pattern.every((part, i) => part === path[i] || (part.startsWith(':') && path[i]))
+  );
+}
 
 app.onError((error, c) => {
   if (!isOfDatabase(error)) return bugResponse(error, c.get('requestId') ?? crypto.randomUUID(), c.req.method);

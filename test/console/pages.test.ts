@@ -139,6 +139,7 @@ it('what the browser has already is not sent again, and is still the same page w
     expect(again.headers.get(field)).toBe(first.headers.get(field));
   const other = await fetch(page, { headers: { 'if-none-match': '"another"' } });
   expect([other.status, (await other.text()).length > 0]).toEqual([200, true]);
+});
 
 it('one long name in a table leaves the other columns their words', async () => {
   const agent = `agent-${'of-many-words-'.repeat(8)}x`;

@@ -52,6 +52,8 @@ describe('every answer of our own', () => {
     ['DELETE', '/v1/capabilities', 'GET, HEAD'],
     ['POST', '/healthz', 'GET, HEAD'],
     ['GET', '/v1/approvals/0199aa00-0000-7000-8000-000000000000/approve', 'POST'],
+    ['POST', '/console/', 'GET, HEAD'],
+    ['PUT', '/console/assets/x.js', 'GET, HEAD'],
   ])('%s %s is 405, with what is allowed (RFC 9110 §15.5.6)', async (method, path, allow) => {
     const answer = await edge.operate(path, { method });
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow]);
