@@ -80,6 +80,8 @@ describe('the filter', () => {
     ['mknod', [0, 0x2180, 0], ASK],
     ['mknod', [0, 0x81a4, 0], ALLOW],
     ['ptrace', [0, 0, 0], ASK],
+    ['prlimit64', [0, 7, 0], ALLOW],
+    ['prlimit64', [1, 7, 0], ASK],
     ['open_tree_attr', [0, 0, 0], ASK],
   ])('answers %s(%j) with %s', (name, args, answer) => {
     expect(ask(name, args)).toBe(answer);
