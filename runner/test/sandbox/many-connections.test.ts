@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Egress, type EgressBounds, openEgress } from '../../src/sandbox/egress/open-egress.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
@@ -104,6 +105,46 @@ for _ in range(8):
       expect(JSON.parse(text)).toMatchObject({ error: { code: 'too_many_connections' } });
       expect(seconds).toBeLessThan(HELD_MS / 1000);
     }
+  });
+
+  it('that asks on and on, and waits for no answer, is cut off: nothing grows without a bound, and no clock is late', async () => {
+    const { out } = await inSandbox(
+      'ahead',
+      `
+one = b"GET /proxy/held HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
+c = socket.create_connection(("127.0.0.1", 8787), 5)
+sent = 0
+try:
+    while sent < 100000: sent += c.send(one * 1000) // len(one)
+except OSError: pass
+print(sent < 100000)
+c = socket.create_connection(("127.0.0.1", 8787), 20)
+c.sendall(one.replace(b"held", b"x") * 100)
+got = b""
+while got.count(b"from the edge") < 100: got += c.recv(65536) or exit("it was ended")
+print(got.count(b"HTTP/1.1 200"))
+`,
+    );
+    expect(out).toBe('True\n100\n');
+  });
+
+  it('that has come past the helper, as one with the same uid can, has no more of them than the runner can bear', async () => {
+    const socket = join(place.directory, 'bare');
+    ways.push(await openEgress(socket, null, { connections: 448, silentMs: 60_000, requests: 128, waitMs: 1_000 }));
+    let open = 0;
+    const clients: Socket[] = [];
+    // No more at a time than may wait to be let in.
+    for (let turn = 0; turn < 10; turn++) {
+      for (let i = 0; i < 200; i++)
+        clients.push(
+          connect(socket, () => (open += 1))
+            .on('error', () => {})
+            .on('close', () => (open -= 1)),
+        );
+      await sleep(50);
+    }
+    await expect.poll(() => open, { timeout: 10_000 }).toBe(1_024);
+    for (const client of clients) client.destroy();
   });
 
   it('harms no other session', async () => {

@@ -9,6 +9,8 @@ export class Connections {
   readonly #silentMs: number;
   /** Those with requests that are not answered yet, and how many: a client may send the next before it has read an answer. */
   readonly #busy = new Map<Socket, number>();
+  /** In all. */
+  #unanswered = 0;
   /** The others, and since when, in that order. */
   readonly #silent = new Map<Socket, number>();
   #again: NodeJS.Timeout | null = null;
@@ -23,20 +25,28 @@ export class Connections {
     this.#silent.set(socket, performance.now());
     socket.once('close', () => {
       this.#silent.delete(socket);
+      this.#unanswered -= this.#busy.get(socket) ?? 0;
       this.#busy.delete(socket);
     });
     this.#makeRoom();
   }
 
-  /** @returns false when so many others are busy, too, that it must be refused. */
-  asked(socket: Socket): boolean {
+  /**
+   * @returns `full` when so many others are busy, too, that it must be refused; `ahead` when its answers are not waited for, and
+   *   there is no room for that: it must end, or what is asked would grow without a bound (RFC 9112, 9.3.2 lets it).
+   */
+  asked(socket: Socket): 'known' | 'full' | 'ahead' {
     this.#silent.delete(socket);
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
-    return this.#busy.size <= this.#most;
+    const own = (this.#busy.get(socket) ?? 0) + 1;
+    this.#busy.set(socket, own);
+    this.#unanswered += 1;
+    if (own > 1 && this.#unanswered > this.#most) return 'ahead';
+    return this.#busy.size <= this.#most ? 'known' : 'full';
   }
 
   answered(socket: Socket): void {
     const left = (this.#busy.get(socket) ?? 0) - 1;
+    if (left >= 0) this.#unanswered -= 1;
     if (left > 0) this.#busy.set(socket, left);
     else if (this.#busy.delete(socket) && !socket.destroyed) {
       this.#silent.set(socket, performance.now());

@@ -32,6 +32,11 @@ export interface EgressBounds {
 
 /** The helper has room for 480 connections (`MOST_WAYS` in forward.c): what is to be told is told here. */
 const BOUNDS: EgressBounds = { connections: 448, silentMs: 1_000, requests: 128, waitMs: 30_000 };
+/**
+ * An agent with the runner's own uid can come past the helper, to our socket itself: who comes then is not let in. The helper's
+ * own may all have gone and come again before we learn of it.
+ */
+const MOST_AT_ALL = 1_024;
 /** sun_path of unix(7), its final zero excluded. */
 const LONGEST_SOCKET_PATH = 107;
 
@@ -58,14 +63,18 @@ export async function openEgress(
   const options = { requestTimeout: 0, headersTimeout: 30_000, maxHeaderSize: LARGEST_HEAD };
   const server = http.createServer(options, (incoming, outgoing) => {
     outgoing.sendDate = false;
+    // What else came with the request that it was ended for is not read.
+    if (incoming.socket.destroyed) return;
     const known = connections.asked(incoming.socket);
+    if (known === 'ahead') return void incoming.socket.destroy();
     outgoing.once('close', () => connections.answered(incoming.socket));
-    if (!known)
+    if (known === 'full')
       answerTooMany(outgoing, `${bounds.connections} connections are open, and a request is under way on each`);
     else if (!mayPass(incoming.method ?? '', incoming.url ?? '')) answerNotOffered(outgoing);
     else if (edge === null || agent === null) answerUnreachable(outgoing, 'this sandbox has no edge');
     else atItsTurn(outgoing, turns, bounds, () => forward(edge, agent, incoming, outgoing));
   });
+  server.maxConnections = MOST_AT_ALL;
   server.on('connection', (client) => connections.opened(client));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
