@@ -1,5 +1,16 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -467,11 +478,14 @@ print(living)
   });
   const ofNamespace = backend === 'namespace' ? describe : () => {};
   ofNamespace('an ordinary user', () => {
-    it('has the same walls', async () => {
-      const state = join(place.directory, 'of-nobody');
-      mkdirSync(state, { mode: 0o700 });
+    // Root of a user namespace of its own (`unshare -r`, a container without root) is one, too.
+    it.each([
+      ['has the same walls', []],
+      ['that calls itself root has them, too', ['unshare', '-Ur']],
+    ])('%s', async (_, as) => {
+      // Short: the sockets may have to be in it.
+      const state = mkdtempSync(join(tmpdir(), 'of-nobody-'));
       spawnSync('chown', ['65534:65534', state]);
-      chmodSync(place.directory, 0o755);
       const cli = new URL('../../bin/keywarden.js', import.meta.url).pathname;
       // Of a process that is not dumpable, PID 1, the files in /proc are the host's root's: nobody in here.
       const script =
@@ -483,6 +497,7 @@ print(living)
             '--reuid=65534',
             '--regid=65534',
             '--clear-groups',
+            ...as,
             process.execPath,
             cli,
             'run',
@@ -498,6 +513,7 @@ print(living)
       run.stdout.on('data', (chunk) => (out += chunk));
       run.stderr.on('data', (chunk) => (error += chunk));
       await new Promise((resolve) => run.once('close', resolve));
+      rmSync(state, { recursive: true });
       expect(out.split('\n').slice(0, 4), error).toEqual(['1000', 'CapEff:\t0000000000000000', '65534', '-1']);
       const summary = JSON.parse(error.trim().split('\n').at(-1) ?? '');
       expect(summary).toMatchObject({ backend: 'namespace', absence_proven: true, sources: ['seccomp-notify'] });

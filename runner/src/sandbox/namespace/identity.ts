@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { Failure } from '../../failure.ts';
+import { textOf } from '../../state/text-of.ts';
 import type { Mount, SandboxSpec } from '../backend.ts';
 
 /**
  * Who the agent is to the kernel.
  *
- * - `own`: the runner's own user, in a user namespace, as 1000. All that an unprivileged user can have.
+ * - `own`: the runner's own user, in a user namespace, as 1000. All that an unprivileged user can have; and who is root only in
+ *   a user namespace (a container without root, `unshare -r`), whom the kernel knows as that user.
  * - `dropped`: the runner is root. A user namespace would map 1000 to host root, and to root belong, by mode bits alone and
  *   without any capability, /proc/sys/kernel/core_pattern and the inode of /dev/null (both tried: written and chmodded from
  *   inside a capless bwrap). So there is no user namespace: the agent gets a uid that nobody else has, PID 1 stays root with
@@ -31,13 +33,18 @@ export function identityOf(
   spec: Pick<SandboxSpec, 'session' | 'mounts'>,
   runnerUid: number = process.getuid?.() ?? 0,
   ownerOf: (mount: Mount) => { uid: number; gid: number } = ownerOfMount,
+  uidMap: string = textOf('/proc/self/uid_map'),
 ): Identity {
-  if (runnerUid !== 0) return { kind: 'own', uid: 1000, gid: 1000, rootEquivalent: false };
+  if (runnerUid !== 0 || outerUid(0, uidMap) !== 0) return { kind: 'own', uid: 1000, gid: 1000, rootEquivalent: false };
   const owners = spec.mounts.filter((mount) => mount.writable).map(ownerOf);
   if (owners.some((owner) => owner.uid === 0)) return { kind: 'own', uid: 1000, gid: 1000, rootEquivalent: true };
   const [first] = owners;
   if (first === undefined) {
     const uid = uidOfSession(spec.session);
+    if (outerUid(uid, uidMap) === null)
+      throw new Failure('root of this user namespace has no uid that it could give to the agent', [
+        'run keywarden as an ordinary user, or outside of the user namespace',
+      ]);
     return { kind: 'dropped', uid, gid: uid };
   }
   if (owners.some((owner) => owner.uid !== first.uid)) {
@@ -47,6 +54,15 @@ export function identityOf(
     );
   }
   return { kind: 'dropped', uid: first.uid, gid: first.gid === 0 ? first.uid : first.gid };
+}
+
+/** What a uid of ours is called outside, in the parent of our user namespace (user_namespaces(7)); null: it is nobody's. */
+function outerUid(uid: number, uidMap: string): number | null {
+  for (const line of uidMap.trim().split('\n')) {
+    const [inside = 0, outside = 0, count = 0] = line.trim().split(/\s+/).map(Number);
+    if (uid >= inside && uid - inside < count) return outside + uid - inside;
+  }
+  return null;
 }
 
 function ownerOfMount(mount: Mount): { uid: number; gid: number } {
