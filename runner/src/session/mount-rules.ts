@@ -138,8 +138,7 @@ function reasonAgainst(source: string, host: HostPaths): string | null {
   for (const home of host.homes) {
     if (source === home) return 'this is a home';
     if (isBelow(home, source)) return `a home is in it (${home})`;
-    for (const path of host.credentials) {
-      const full = join(home, path);
+    for (const full of host.credentials.flatMap((path) => placesOf(home, path))) {
       if (source === full || isBelow(source, full)) return `credentials are kept there (${full})`;
       if (isBelow(full, source) && exists(full)) return `credentials are in it (${full})`;
     }
@@ -169,6 +168,17 @@ const overlaps = (a: string, b: string): boolean => a === b || isBelow(a, b) || 
 function isBelow(path: string, above: string, root = ''): boolean {
   if (above === root) return false;
   return path !== above && path.startsWith(above.endsWith(sep) ? above : above + sep);
+}
+
+/** As it is called, and where a link leads: settings are often kept in another folder. */
+function placesOf(home: string, path: string): string[] {
+  const named = join(home, path);
+  if (OF_PROJECTS.test(path)) return [named];
+  try {
+    return [...new Set([named, realpathSync(named)])];
+  } catch {
+    return [named];
+  }
 }
 
 function exists(path: string): boolean {

@@ -32,6 +32,10 @@ beforeAll(() => {
     'other/.keywarden',
     'edge',
     'npm',
+    'elsewhere/cloud/logs',
+    'elsewhere/notes',
+    'dotfiles/git',
+    'dotfiles/conf/gh',
   ])
     mkdirSync(join(root, dir), { recursive: true });
   writeFileSync(join(root, 'npm/.npmrc'), '');
@@ -40,8 +44,19 @@ beforeAll(() => {
   for (const file of ['held/.ssh/id_rsa', 'keys/id_ed25519', 'edge/operator.key']) writeFileSync(join(root, file), '');
   symlinkSync(join(root, 'home/ann'), join(root, 'innocent'));
   symlinkSync('/etc', join(root, 'work-of-etc'));
+  // A home of links, as who keeps their settings elsewhere has it.
+  mkdirSync(join(root, 'home/bob'));
+  writeFileSync(join(root, 'dotfiles/git/netrc'), '');
+  for (const [link, target] of [
+    ['.azure', 'elsewhere/cloud'],
+    ['.netrc', 'dotfiles/git/netrc'],
+    ['.config', 'dotfiles/conf'],
+    ['.env', 'npm/.env'],
+    ['.kube', 'nowhere'],
+  ] as const)
+    symlinkSync(join(root, target), join(root, 'home/bob', link));
   host = {
-    homes: [join(root, 'home/ann')],
+    homes: [join(root, 'home/ann'), join(root, 'home/bob')],
     credentials: credentialsOf(readFileSync(CREDENTIAL_PATHS, 'utf8')),
     state: join(root, 'project/.keywarden'),
     sockets: listeningSockets,
@@ -58,9 +73,12 @@ const check = (source: string, anyway = false, destination = '/work') =>
 
 describe('what may be mounted', () => {
   // In `.cargo` credentials would be, and are none.
-  it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm'])('%s', (source) => {
-    expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true });
-  });
+  it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm', 'elsewhere/notes'])(
+    '%s',
+    (source) => {
+      expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true });
+    },
+  );
 
   it('a file', () => {
     expect(check('npm/.npmrc').source).toBe(join(root, 'npm/.npmrc'));
@@ -76,6 +94,13 @@ describe('what may not', () => {
     ['home/ann/.config/gcloud/logs', /credentials are kept there/],
     ['home/ann/.config', /credentials are in it/],
     ['innocent', /a home/],
+    ['elsewhere', /credentials are in it \(.*elsewhere\/cloud\)/],
+    ['elsewhere/cloud', /credentials are kept there/],
+    ['elsewhere/cloud/logs', /credentials are kept there/],
+    ['dotfiles/git', /credentials are in it \(.*dotfiles\/git\/netrc\)/],
+    ['dotfiles/git/netrc', /credentials are kept there/],
+    ['dotfiles/conf', /credentials are in it \(.*dotfiles\/conf\/gh\)/],
+    ['dotfiles/conf/gh', /credentials are kept there/],
     ['work-of-etc', /the host itself/],
     ['held', /credentials are in it/],
     ['held/.ssh', /credentials are kept there/],
