@@ -84,6 +84,21 @@ describe('a receipt', () => {
       /is not what was signed/,
     ],
     [
+      'that shows a member twice, of which JSON.parse sees the last',
+      () => fileOf(signReceipt(receipt, key)).replace('"exit_code":', '"exit_code":77,"exit_code":'),
+      /is not what was signed/,
+    ],
+    [
+      'that shows a word with other gaps',
+      () => fileOf(signReceipt(receipt, key), { ...receipt, agent_id: `${receipt.agent_id} ` }),
+      /is not what was signed/,
+    ],
+    [
+      'that shows something beside it',
+      () => fileOf(signReceipt(receipt, key)).replace('{', '{"exit_code":77,'),
+      /is not what was signed/,
+    ],
+    [
       'of a later form',
       async () => signedBy(key, JSON.stringify({ ...receipt, version: 2 }), TYPED),
       /of a form that this keywarden does not know/,
