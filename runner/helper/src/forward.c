@@ -1,9 +1,6 @@
 /* The way out: a door on 127.0.0.1 to the edge's socket, both ways, in a thread that the agent cannot signal. */
 #include "helper.h"
 #include <arpa/inet.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/socket.h>
 
 #define MOST_WAYS 960 /* with both ends of each connection still below a usual limit of 1024 descriptors */
 static int door, used; /* no way from `used` on was ever open */

@@ -1,13 +1,7 @@
 /* PID 1 of the sandbox: the deadline, the agent's start and end. */
 #include "helper.h"
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <time.h>
 
 extern char **environ;
@@ -26,12 +20,23 @@ static void limit(__rlimit_resource_t what, long long most) {
   if (most >= 0 && setrlimit(what, &both) != 0) die("setrlimit");
 }
 
+/* DEV:INO:PLACE. The path that the runner judged may have been another's by the time that it was mounted. */
+static void expect_as_judged(const char *mount) {
+  unsigned long long dev, ino;
+  struct stat is;
+  int at = 0;
+  if (sscanf(mount, "%llu:%llu:%n", &dev, &ino, &at) != 2) die(mount);
+  errno = ESTALE;
+  if (stat(mount + at, &is) == 0 && (is.st_dev != dev || is.st_ino != ino)) die(mount + at); /* out of its reach: no harm */
+}
+
 static _Noreturn void become_agent(int control, bool count) {
   sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
   for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
   setsid();
   if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
   drop_privileges(o.uid, o.gid);
+  while (strcmp(*o.command++, "--") != 0) expect_as_judged(o.command[-1]);
   limit(RLIMIT_NOFILE, o.nofile), limit(RLIMIT_FSIZE, o.fsize), limit(RLIMIT_NPROC, o.nproc), limit(RLIMIT_CORE, 0);
   if (chdir(o.cwd) != 0) die(o.cwd);
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);

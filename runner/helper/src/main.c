@@ -1,7 +1,4 @@
 #include "helper.h"
-#include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 void die_with(int code, const char *what) {

@@ -1,15 +1,7 @@
 /* On the host: starts the sandbox, answers its notifications, counts, reports, and ends it when the runner is gone. */
 #include "helper.h"
-#include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <termios.h>
 
 /* The descriptors that the runner starts us with. */

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
-#include <sys/prctl.h>
 
 /* The headers may be older than the kernel: what they need not know stands here by number. */
 

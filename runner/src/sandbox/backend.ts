@@ -25,6 +25,8 @@ export interface Mount {
   /** Absolute, in the sandbox. */
   readonly destination: string;
   readonly writable: boolean;
+  /** `DEV:INO` of what was judged (stat(2)); PID 1 starts no agent when another thing is mounted. */
+  readonly identity?: string;
 }
 
 export interface Limits {

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
 import type { Mount } from '../sandbox/backend.ts';
+import { sourceOf } from './mount-source.ts';
 
 export interface MountRequest {
   readonly source: string;
@@ -78,16 +79,7 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
   ) {
     throw usage(`--mount …:${destination}: this place belongs to the sandbox's own system`, 'use one like /work');
   }
-  let source: string;
-  try {
-    source = realpathSync(resolve(request.source));
-  } catch (error) {
-    throw new Failure(
-      `--mount ${request.source}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such folder' : (error as Error).message}`,
-      'make it first, or name one that is there',
-    );
-  }
-  const kind = statSync(source);
+  const { source, kind } = sourceOf(request.source);
   if (!kind.isDirectory() && !kind.isFile())
     throw new Failure(
       `--mount ${source}: only folders and files can be mounted, no sockets or devices`,
@@ -106,7 +98,7 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
       'if the agent may see what is there: --mount-anyway',
     ]);
   }
-  return { source, destination, writable: request.writable };
+  return { source, destination, writable: request.writable, identity: `${kind.dev}:${kind.ino}` };
 }
 
 /**

@@ -7,7 +7,9 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -326,6 +328,18 @@ for family, kind, protocol in ((17, 3, 0), (40, 1, 0), (16, 3, 9), (2, 3, 1), (1
       const ran = await place.shell('cat /work/in; touch /work/out', { mounts });
       expect(ran.stdout).toBe('given\n');
       expect(existsSync(join(work, 'out'))).toBe(false);
+    });
+    it('starts no agent over another folder than was judged: its path may have been moved meanwhile', async () => {
+      const [judged, other] = ['judged', 'other'].map((name) => join(place.directory, name)) as [string, string];
+      for (const folder of [judged, other]) mkdirSync(folder, { mode: 0o755 });
+      writeFileSync(join(other, 'secret'), 'canary-5e0d\n');
+      const identity = ({ dev, ino } = statSync(judged, { bigint: true })): string => `${dev}:${ino}`;
+      const mounts = [{ source: judged, destination: '/work', writable: false, identity: identity() }];
+      expect((await place.shell('ls /work; echo ran', { mounts })).stdout).toBe('ran\n');
+      // As an agent does that may write to the folder above.
+      renameSync(judged, `${judged}.away`);
+      renameSync(other, judged);
+      await expect(place.shell('cat /work/secret', { mounts })).rejects.toThrow(/did not start|refused|125/);
     });
   });
 

@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -76,7 +85,9 @@ describe('what may be mounted', () => {
   it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm', 'elsewhere/notes'])(
     '%s',
     (source) => {
-      expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true });
+      const { dev, ino } = statSync(join(root, source), { bigint: true });
+      const identity = `${dev}:${ino}`;
+      expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true, identity });
     },
   );
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import type { Limits, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
-import { initSettings } from '../namespace/init-settings.ts';
+import { initSettings, judgedMounts } from '../namespace/init-settings.ts';
 import { type EngineKind, SESSION_LABEL } from './engine.ts';
 import type { Identity } from './identity.ts';
 import { ETC_FILES, HOME, HOSTNAME, insideOf, placesIn } from './places.ts';
@@ -49,7 +49,8 @@ export const hasInput = ({ streams }: SandboxSpec): boolean => streams.kind === 
 
 function initArguments(spec: SandboxSpec): string[] {
   const inside = insideOf(spec.session);
-  return ['init', inside.control, inside.egress, spec.workdir, initSettings(spec, null, null), ...spec.argv];
+  const told = [inside.control, inside.egress, spec.workdir, initSettings(spec, null, null)];
+  return ['init', ...told, ...judgedMounts(spec.mounts), '--', ...spec.argv];
 }
 
 function hostConfig(spec: SandboxSpec, layout: Layout): Docker.HostConfig {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Limits, Mount } from '../backend.ts';
 import type { DecoyMounts } from '../decoys/lay-decoys.ts';
 import type { Identity } from './identity.ts';
-import { initSettings } from './init-settings.ts';
+import { initSettings, judgedMounts } from './init-settings.ts';
 import { HOME, insideOf } from './inside.ts';
 import { DEVICES, HOSTNAME, placesIn } from './lay-down.ts';
 import type { Entry, ProcCovers } from './system.ts';
@@ -162,5 +162,6 @@ function initArgv(layout: Layout): string[] {
   const dropped = layout.identity.kind === 'dropped' ? layout.identity : null;
   // Where PID 1 has the agent's uid, its two threads count with the agent's processes.
   const settings = initSettings(layout, dropped, layout.limits.pids + (dropped === null ? 2 : 0));
-  return [inside.helper, 'init', inside.control, inside.egress, layout.workdir, settings, ...layout.command];
+  const told = [inside.control, inside.egress, layout.workdir, settings, ...judgedMounts(layout.mounts)];
+  return [inside.helper, 'init', ...told, '--', ...layout.command];
 }

@@ -1,4 +1,4 @@
-import type { SandboxSpec } from '../backend.ts';
+import type { Mount, SandboxSpec } from '../backend.ts';
 
 type Settings = Pick<SandboxSpec, 'deadlineAt' | 'graceMs' | 'egressPort' | 'limits'>;
 
@@ -19,3 +19,9 @@ export function initSettings(
     'landlock=1',
   ].join(' ');
 }
+
+/** What PID 1 looks at before it starts the agent, up to the `--`; of one place the last mount is seen. */
+export const judgedMounts = (mounts: readonly Mount[]): string[] =>
+  [...new Map(mounts.map(({ destination, identity }) => [destination, identity]))].flatMap(([destination, identity]) =>
+    identity === undefined ? [] : [`${identity}:${destination}`],
+  );
