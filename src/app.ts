@@ -123,10 +123,11 @@ app.onError((error, c) => {
   );
 });
 
-/** Drizzle wraps what D1 threw. */
+/** Drizzle wraps what D1 threw, which names itself only when it had an answer: a D1 that is lost says `internal error`. */
 const databaseWords = (error: unknown): string => {
-  const { message, cause } = error as Partial<Error>;
-  return [message, cause instanceof Error ? cause.message : ''].find((text) => text?.startsWith('D1_')) ?? '';
+  const { message = '', cause } = error as Partial<Error>;
+  const why = cause instanceof Error ? cause.message : '';
+  return message.startsWith('Failed query:') ? why : ([message, why].find((text) => text.startsWith('D1_')) ?? '');
 };
 
 const isOfDatabase = (error: unknown): boolean => databaseWords(error) !== '';

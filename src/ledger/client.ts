@@ -93,11 +93,17 @@ export function peek(
   return ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.peek(plain, limits) as Promise<Standing>);
 }
 
+/** Why rows could not be asked for: the first ledger that does not answer, or null for the directory that knows them. */
+export interface Silent {
+  readonly fault: Fault;
+  readonly ledger: Pick<DirectoryEntry, 'ledger' | 'agent'> | null;
+}
+
 /** Pushes one agent's outcomes and waiting rows to D1; for a reader of that agent's rows. */
-export async function flushAgent(env: Bindings, agent: string): Promise<Result<FlushAnswer, Fault>> {
+export async function flushAgent(env: Bindings, agent: string): Promise<Result<FlushAnswer, Silent>> {
   const ledger = ledgerNameOf({ kind: 'agent', agent });
   await sendOutcomes(env, ledger);
-  return flush(env, ledger);
+  return flush(env, { ledger, agent });
 }
 
 /** Removes one ledger's rows older than `before` (Unix ms) from D1, a bounded number at once. */
@@ -106,8 +112,12 @@ export function prune(env: Bindings, ledger: string, before: number): Promise<Re
 }
 
 /** Pushes one ledger's waiting rows to D1 and tells its head. */
-function flush(env: Bindings, ledger: string): Promise<Result<FlushAnswer, Fault>> {
-  return ask(env, ledger, (stub) => stub.flush() as Promise<FlushAnswer>);
+async function flush(
+  env: Bindings,
+  entry: Pick<DirectoryEntry, 'ledger' | 'agent'>,
+): Promise<Result<FlushAnswer, Silent>> {
+  const answer = await ask(env, entry.ledger, (stub) => stub.flush() as Promise<FlushAnswer>);
+  return answer.ok ? answer : err({ fault: answer.error, ledger: { ledger: entry.ledger, agent: entry.agent } });
 }
 
 /**
@@ -156,18 +166,18 @@ export async function listLedgers(
 
 /**
  * Makes D1 current for a verifier: this isolate's outcomes, then the rows of all ledgers (or those active since). Returns one
- * answer a ledger, the heads against which D1 is verified. The first ledger that cannot be asked is a Fault.
+ * answer a ledger, the heads against which D1 is verified. All must answer: the first that does not is told instead.
  */
 export async function flushAll(
   env: Bindings & Pick<Env, 'DIRECTORY'>,
   activeSince = 0,
-): Promise<Result<FlushAnswer[], Fault>> {
+): Promise<Result<FlushAnswer[], Silent>> {
   await drainAll(env);
   const entries = await listLedgers(env, activeSince);
-  if (!entries.ok) return entries;
+  if (!entries.ok) return err({ fault: entries.error, ledger: null });
   const answers: FlushAnswer[] = [];
   for (let start = 0; start < entries.value.length; start += 16) {
-    const page = await Promise.all(entries.value.slice(start, start + 16).map(({ ledger }) => flush(env, ledger)));
+    const page = await Promise.all(entries.value.slice(start, start + 16).map((entry) => flush(env, entry)));
     for (const answer of page) {
       if (!answer.ok) return answer;
       answers.push(answer.value);
@@ -183,7 +193,7 @@ const SURELY_TOLD_MS = 120_000;
  * The same for a reader of rows who checks no chain: a ledger that was silent for longer than two minutes has none waiting, and is
  * left asleep, however many there are. One that wakes just before its alarm rings may be read a second late.
  */
-export const flushWaiting = (env: Bindings & Pick<Env, 'DIRECTORY'>): Promise<Result<FlushAnswer[], Fault>> =>
+export const flushWaiting = (env: Bindings & Pick<Env, 'DIRECTORY'>): Promise<Result<FlushAnswer[], Silent>> =>
   flushAll(env, Date.now() - SURELY_TOLD_MS);
 
 async function sweep(env: Bindings, number: number): Promise<void> {

@@ -19,7 +19,7 @@ afterEach(reset);
 
 const heads = async (): Promise<ChainHead[]> => {
   const answers = await flushAll(env);
-  if (!answers.ok) throw new Error(answers.error.detail);
+  if (!answers.ok) throw new Error(answers.error.fault.detail);
   return answers.value.map((answer) => answer.head);
 };
 const verified = async () => verifyStored(env.DB, await heads(), heads);

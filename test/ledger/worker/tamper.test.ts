@@ -22,7 +22,7 @@ afterEach(reset);
 
 async function heads(): Promise<ChainHead[]> {
   const answers = await flushAll(env);
-  if (!answers.ok) throw new Error(answers.error.detail);
+  if (!answers.ok) throw new Error(answers.error.fault.detail);
   return answers.value.map((answer) => answer.head);
 }
 async function problems(): Promise<string[]> {
