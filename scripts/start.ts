@@ -41,7 +41,7 @@ async function main(): Promise<number> {
       return 0;
     }
     const end = await Promise.race([asked.then(() => null), edge?.died]);
-    if (typeof end === 'string') throw new Failure(end, 'start it again: nothing that was recorded is lost');
+    if (end != null) throw end;
     return 0;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;

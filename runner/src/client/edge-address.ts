@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts';
 import { shellWord } from '../shell-word.ts';
 import { checkOperatorKey, REMAKE_KEY } from '../state/keys.ts';
+import { leftBehindBy } from '../state/lock.ts';
 import { readPrivateFile } from '../state/private-file.ts';
 import {
   nearestStateDirectory,
@@ -70,9 +71,11 @@ function fromState(state: StateDirectory): EdgeAddress {
       `${state.path} holds no operator.key`,
       'keywarden dev makes one; or name another directory with --state DIR',
     );
-  if (record === null)
+  // Where a killed edge listened, anybody may listen by now, and would be given the key.
+  const killed = leftBehindBy(state.lockFile);
+  if (record === null || killed !== null)
     throw new Failure(
-      `no edge is running on ${state.path}`,
+      `no edge is running on ${state.path}${killed === null ? '' : `: the one of pid ${killed} was killed, or served the directory that this is a copy of`}`,
       `start it: keywarden dev --state ${shellWord(state.path)}`,
     );
   return {

@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { Miniflare, type MiniflareOptions } from 'miniflare';
 import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
@@ -25,6 +26,8 @@ export class EdgeRuntime {
   readonly died: Promise<string>;
   #miniflare: Miniflare | null = null;
   #plan: EdgePlan | null = null;
+  /** What SQLite last complained of in workerd's log: the error that reaches us is often an `internal error`. */
+  #complaint: string | null = null;
   /** While it is set, an end of workerd is what we asked for. */
   #changing = true;
 
@@ -99,8 +102,8 @@ export class EdgeRuntime {
       await begin();
     } catch (error) {
       const { message } = error as Error;
-      const ofStorage = /SQLITE_\w+/.exec(message)?.[0];
-      if (ofStorage !== undefined) throw this.#unreadable(ofStorage);
+      const ofStorage = complaintIn(message);
+      if (ofStorage !== null) throw this.#unreadable(ofStorage);
       throw new Failure(`workerd does not start: ${message}`, 'keywarden doctor tells what this machine lacks');
     }
   }
@@ -123,6 +126,10 @@ export class EdgeRuntime {
   /** D1 tells no more than `internal error` about a damaged file. */
   #unreadable(why: string): Failure {
     const { storage } = this.#options;
+    if (complaintIn(why) === 'SQLITE_FULL' || this.#complaint === 'SQLITE_FULL' || isFull(storage))
+      return new Failure(`the local database in ${storage} cannot be written: its disk is full`, [
+        'make room there, or name another place: --state DIR',
+      ]);
     return new Failure(`the local database in ${storage} cannot be read: ${why}`, [
       // All of it: ledgers without the database that they were written to would not fit the new one.
       `if it is damaged, move it away: mv ${storage} ${storage}.damaged; a new one is made at the next start, and the keys stay`,
@@ -142,7 +149,10 @@ export class EdgeRuntime {
       telemetry: { enabled: false },
       resourcePersistencePath: storage,
       isolatedResourcePersistencePath: storage,
-      handleStructuredLogs: ({ message, level }) => say(`worker ${level}: ${message}`),
+      handleStructuredLogs: ({ message, level }) => {
+        this.#complaint = complaintIn(message) ?? this.#complaint;
+        say(`worker ${level}: ${message}`);
+      },
       workers: [
         {
           config: {
@@ -171,6 +181,14 @@ export class EdgeRuntime {
       ],
     };
   }
+}
+
+const complaintIn = (text: string): string | null => /SQLITE_\w+/.exec(text)?.[0] ?? null;
+
+/** SQLite does not always say it of itself: a page of its shared memory that finds no room is an input/output error. */
+function isFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < 64 * 1024;
 }
 
 /**

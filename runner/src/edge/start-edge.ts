@@ -17,6 +17,7 @@ import { type EdgePlan, type PlanInput, planEdge } from './edge-plan.ts';
 import { EdgeRuntime } from './edge-runtime.ts';
 import { watchGoneClients } from './gone-clients.ts';
 import { watchFiles } from './watch-files.ts';
+import { watchState } from './watch-state.ts';
 
 export interface EdgeOptions {
   /** 0 takes any free port. */
@@ -46,8 +47,8 @@ export interface Edge {
   readonly state: StateDirectory;
   /** Changes with every reload. */
   readonly workerdPid: () => number | null;
-  /** Resolves with the reason when the edge ended although nobody asked it to. */
-  readonly died: Promise<string>;
+  /** Resolves with the reason when the edge ended, or must end, although nobody asked it to. */
+  readonly died: Promise<Failure>;
   /** Ends workerd, gives back the lock. May be called twice. */
   readonly stop: () => Promise<void>;
 }
@@ -153,16 +154,24 @@ function running(
         options.say(`the job of "${cron}" failed: ${error instanceof Error ? error.message : error}`);
     }),
   );
+  const lost = Promise.withResolvers<Failure>();
+  const unwatchState = watchState(state, () => {
+    const why = `the state directory ${state.path} was removed or exchanged while the edge ran: calls could not be recorded there`;
+    lost.resolve(new Failure(why, 'start it again; end the edge before the directory is moved, removed or restored'));
+  });
   const unwatchClients = watchGoneClients(options.host, Number(new URL(url).port), () => runtime.workerdPid);
   const end = async (): Promise<void> => {
     unwatch();
     stopClock();
+    unwatchState();
     unwatchClients();
     await runtime.stop();
     removeRecord(state.edgeFile);
     unlock();
   };
-  return { url, state, workerdPid: () => runtime.workerdPid, died: runtime.died, stop: () => (stopping ??= end()) };
+  const ended = runtime.died.then((why) => new Failure(why, 'nothing that was recorded is lost: start it again'));
+  const died = Promise.race([ended, lost.promise]);
+  return { url, state, workerdPid: () => runtime.workerdPid, died, stop: () => (stopping ??= end()) };
 }
 
 function removeRecord(file: string): void {

@@ -1,4 +1,5 @@
-import { linkSync, lstatSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, lstatSync, readlinkSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Failure } from '../failure.ts';
 import { codeOf, readRegular } from './private-file.ts';
 import { processIsAlive, startTimeOf } from './process-identity.ts';
@@ -7,6 +8,25 @@ interface Holder {
   readonly pid: number;
   /** Start time of that process as the kernel tells it, or null where it does not. */
   readonly start: string | null;
+  /** The inode of the folder of the lock: in a copy of the folder stands a copy of the lock, which locks nothing. */
+  readonly folder?: string | null;
+  /** The pid namespace in which the pid is one. */
+  readonly pids?: string | null;
+}
+
+function ourselves(file: string): Holder {
+  return { pid: process.pid, start: startTimeOf(process.pid), folder: folderOf(file), pids: pidNamespace() };
+}
+
+const folderOf = (file: string): string | null =>
+  statSync(dirname(file), { bigint: true, throwIfNoEntry: false })?.ino.toString() ?? null;
+
+function pidNamespace(): string | null {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -17,7 +37,7 @@ interface Holder {
  * @throws Failure naming the holder when it lives.
  */
 export function takeLock(file: string): () => void {
-  const mine = JSON.stringify({ pid: process.pid, start: startTimeOf(process.pid) } satisfies Holder);
+  const mine = JSON.stringify(ourselves(file));
   const draft = `${file}.${process.pid}`;
   try {
     writeFileSync(draft, mine, { mode: 0o600 });
@@ -40,7 +60,7 @@ function removeIfStale(file: string): void {
   const text = readOrNull(file);
   if (text === null && isFileOrGone(file)) return;
   const holder = text === null ? null : holderOf(text);
-  if (holder !== null && processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.start) {
+  if (holder !== null && lives(holder, file)) {
     throw new Failure(`another keywarden dev (pid ${holder.pid}) already serves this state directory`, [
       `end it (kill ${holder.pid}), or give this one its own: --state DIR`,
     ]);
@@ -55,6 +75,22 @@ function removeIfStale(file: string): void {
   }
   if (readOrNull(aside) !== text) linkSync(aside, file);
   unlinkSync(aside);
+}
+
+function lives({ pid, start, folder }: Holder, file: string): boolean {
+  if (folder !== undefined && folder !== folderOf(file)) return false;
+  return processIsAlive(pid) && startTimeOf(pid) === start;
+}
+
+/** Whether this process has the lock, in the very folder in which it took it. */
+export const hasLock = (file: string): boolean => readOrNull(file) === JSON.stringify(ourselves(file));
+
+/** The pid of who left the lock behind without giving it back; null where that is not so, or cannot be told from here. */
+export function leftBehindBy(file: string): number | null {
+  const text = readOrNull(file);
+  const holder = text === null ? null : holderOf(text);
+  if (holder === null || holder.pids === undefined || holder.pids !== pidNamespace()) return null;
+  return lives(holder, file) ? null : holder.pid;
 }
 
 /** What is no file at all was laid by nobody of us, and holds nothing. */

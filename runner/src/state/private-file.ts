@@ -124,6 +124,10 @@ const OURS: ReadonlySet<string> = new Set([
   'receipts',
   'demo',
   'images',
+  // Of `storage`: workerd's.
+  'd1',
+  'do',
+  'cache',
 ]);
 
 /** Step by step: Node's recursive mkdir never ends where nothing can be made and the answer is ENOENT, as under /proc. */

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { EXIT, Failure } from '../../failure.ts';
 import { inProject } from '../../project.ts';
 import { parsePort } from '../arguments.ts';
 import { harmless, note, print } from '../terminal.ts';
@@ -62,7 +61,7 @@ async function dev(options: DevOptions): Promise<void> {
   void Promise.race([ended.then(() => null), link]).then((line) => line === null || note(harmless(line)));
   const end = await ended;
   await edge.stop();
-  if (end !== null) throw new Failure(end, 'nothing that was recorded is lost: start it again', EXIT.failed);
+  if (end !== null) throw end;
 }
 
 function varsFileOf(options: DevOptions): string | null {
