@@ -58,7 +58,7 @@ export class EdgeClient {
       throw unreachable(this.#address, error as Error);
     }
     const { statusCode = 0 } = answer;
-    if (statusCode < 200 || statusCode > 299) throw await refusalOf(statusCode, answer);
+    if (statusCode < 200 || statusCode > 299) throw await refusalOf(this.#address.url, statusCode, answer);
     return answer;
   }
 
@@ -106,13 +106,16 @@ async function* whole(chunks: AsyncIterable<Uint8Array>, address: EdgeAddress): 
   }
 }
 
-function unreachable(address: EdgeAddress, error: Error): Failure {
+function unreachable(address: EdgeAddress, error: NodeJS.ErrnoException): Failure {
+  const of = (why: string, hint: string): Failure =>
+    new Failure(`the edge at ${address.url} cannot be reached: ${why}`, `found in ${address.source}; ${hint}`);
+  const { code = '' } = error;
+  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return of('what listens there speaks no TLS', 'is the port right?');
+  if (code.startsWith('HPE_')) return of('what listens there speaks no HTTP', 'is the port right, or is it https://?');
   // Of several addresses that all refuse, Node's error has a code and no words.
-  const cause = error.cause instanceof Error ? error.cause.message : error.message || (error as { code?: string }).code;
-  return new Failure(
-    `the edge at ${address.url} cannot be reached: ${cause}`,
-    `found in ${address.source}; is it running? keywarden dev starts one`,
-  );
+  const cause = error.cause instanceof Error ? error.cause.message : error.message || code;
+  return of(cause, 'is it running? keywarden dev starts one');
 }
 
 /** By the edge's own code: what of the refusal is the operator's to mend. Others say it themselves. */
@@ -128,13 +131,23 @@ const HINTS: Readonly<Record<string, string>> = {
   ttl_too_long: 'policies/agents.yaml says for how long (max_ttl)',
 };
 
-async function refusalOf(status: number, answer: IncomingMessage): Promise<Refusal> {
+async function refusalOf(url: string, status: number, answer: IncomingMessage): Promise<Refusal> {
   const parsed = Problem.safeParse(
     await text(answer)
       .then(JSON.parse)
       .catch(() => null),
   );
-  const said = parsed.success ? parsed.data.detail || parsed.data.message : `status ${status}`;
-  const code = parsed.success ? parsed.data.code : null;
-  return new Refusal(code, `the edge refuses: ${said}`, HINTS[code ?? ''] ?? []);
+  if (!parsed.success)
+    return new Refusal(null, `${url} does not answer as an edge does: ${statusWords(url, status, answer)}`, NO_EDGE);
+  const { code, detail, message } = parsed.data;
+  return new Refusal(code, `the edge refuses: ${detail || message}`, HINTS[code ?? ''] ?? []);
+}
+
+const NO_EDGE = 'is the address right? what answers there may be a page, or a proxy before the edge';
+
+/** The place of a redirect without its query, which may be long and say what is nobody's business. */
+function statusWords(url: string, status: number, { headers: { location } }: IncomingMessage): string {
+  if (location === undefined || !URL.canParse(location, url)) return `status ${status}`;
+  const { origin, pathname } = new URL(location, url);
+  return `status ${status}, to ${origin}${pathname}`;
 }

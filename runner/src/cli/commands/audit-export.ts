@@ -6,6 +6,8 @@ import { Failure } from '../../failure.ts';
 import { cannotWrite } from '../cannot-write.ts';
 import { harmlessJson, note } from '../terminal.ts';
 
+const LINE_FEED = 0x0a;
+
 export interface ExportOptions {
   readonly out?: string;
   readonly state?: string;
@@ -13,7 +15,8 @@ export interface ExportOptions {
 
 /** Copies the export as it streams, so that its size does not matter. */
 export async function exportAudit(options: ExportOptions): Promise<void> {
-  const bytes = await new EdgeClient(findEdge(options.state)).stream('/v1/audit/export');
+  const client = new EdgeClient(findEdge(options.state));
+  const bytes = sealed(await client.stream('/v1/audit/export'), client.url);
   if (options.out !== undefined) {
     const rows = await writeNew(options.out, bytes);
     return note(`wrote ${counted(rows, 'row')} and the checkpoint to ${options.out}`);
@@ -21,6 +24,27 @@ export async function exportAudit(options: ExportOptions): Promise<void> {
   for await (const chunk of process.stdout.isTTY ? shownOf(bytes) : bytes) {
     if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve));
   }
+}
+
+const CHECKPOINT = Buffer.from('{"type":"checkpoint"');
+
+/** The same bytes; what ends without a checkpoint is no export, or not all of one, however orderly it ended. */
+async function* sealed(bytes: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+  // Of the last line its beginning suffices.
+  let line = Buffer.alloc(0);
+  let ended = true;
+  for await (const chunk of bytes) {
+    yield chunk;
+    const before = chunk.lastIndexOf(LINE_FEED, -2);
+    const rest = Buffer.from(chunk.subarray(before + 1));
+    line = (ended || before >= 0 ? rest : Buffer.concat([line, rest])).subarray(0, CHECKPOINT.length);
+    ended = chunk.at(-1) === LINE_FEED;
+  }
+  if (line.equals(CHECKPOINT)) return;
+  throw new Failure(
+    `what ${url} sent is no export: no checkpoint stands at its end`,
+    'try again; is it the edge that answers there?',
+  );
 }
 
 /** A terminal gets the same JSON with what could trick it escaped; a file gets every byte as the edge wrote it. */
@@ -40,7 +64,7 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
   try {
     for await (const chunk of body) {
       for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
-      for (const byte of chunk) if (byte === 0x0a) lines += 1;
+      for (const byte of chunk) if (byte === LINE_FEED) lines += 1;
     }
     fsyncSync(fd);
   } catch (error) {
