@@ -7,6 +7,8 @@ export interface Sent {
   readonly body: string | null;
   /** For the whole exchange, the answer's body included; null: as long as it takes. */
   readonly timeoutMs: number | null;
+  /** How long the other side may say nothing; null: as long as `timeoutMs` allows. */
+  readonly silenceMs: number | null;
 }
 
 /** Shorter than workerd keeps an idle connection (5 s): no request is written on one that is just being closed. */
@@ -24,7 +26,7 @@ export class Connection {
   }
 
   /** Resolves with the head of the answer, whatever its status; redirects are not followed. */
-  send(url: URL, { method, headers, body, timeoutMs }: Sent): Promise<IncomingMessage> {
+  send(url: URL, { method, headers, body, timeoutMs, silenceMs }: Sent): Promise<IncomingMessage> {
     const options: RequestOptions = {
       method,
       agent: this.#agent,
@@ -33,8 +35,19 @@ export class Connection {
     };
     return new Promise((resolve, reject) => {
       const asked = this.#request(url, options);
-      asked.once('response', resolve);
+      let begun: IncomingMessage | null = null;
+      asked.once('response', (answer) => {
+        begun = answer;
+        resolve(answer);
+      });
       asked.on('error', reject);
+      if (silenceMs !== null)
+        asked.setTimeout(silenceMs, () => {
+          const silent = new Error(`nothing came for ${silenceMs / 1000} s`);
+          // Once an answer has begun, it is the answer that breaks off.
+          if (begun === null) asked.destroy(silent);
+          else begun.destroy(silent);
+        });
       asked.end(body ?? undefined);
     });
   }

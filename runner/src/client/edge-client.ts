@@ -6,14 +6,18 @@ import { Connection } from './connection.ts';
 import type { EdgeAddress } from './edge-address.ts';
 
 const TIMEOUT_MS = 30_000;
+/** A streamed answer takes as long as it takes, but something of it must come. */
+const SILENCE_MS = 120_000;
 
 /** Speaks to the edge's HTTP API as an operator. Every answer is checked against the protocol before it is used. */
 export class EdgeClient {
   readonly #address: EdgeAddress;
   readonly #connection: Connection;
+  readonly #silenceMs: number;
 
-  constructor(address: EdgeAddress) {
+  constructor(address: EdgeAddress, silenceMs = SILENCE_MS) {
     this.#address = address;
+    this.#silenceMs = silenceMs;
     this.#connection = new Connection(new URL(address.url));
   }
 
@@ -25,11 +29,12 @@ export class EdgeClient {
     path: string,
     schema: T,
     query: Readonly<Record<string, string | number | undefined>> = {},
+    timeoutMs: number = TIMEOUT_MS,
   ): Promise<z.infer<T>> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
     const suffix = search.size === 0 ? '' : `?${search}`;
-    return this.#parsed(await this.#send('GET', path + suffix), schema);
+    return this.#parsed(await this.#send('GET', path + suffix, null, timeoutMs), schema);
   }
 
   async post<T extends z.ZodMiniType>(path: string, body: unknown, schema: T): Promise<z.infer<T>> {
@@ -53,7 +58,14 @@ export class EdgeClient {
     };
     let answer: IncomingMessage;
     try {
-      answer = await this.#connection.send(new URL(this.#address.url + path), { method, headers, body, timeoutMs });
+      const silenceMs = timeoutMs === null ? this.#silenceMs : null;
+      answer = await this.#connection.send(new URL(this.#address.url + path), {
+        method,
+        headers,
+        body,
+        timeoutMs,
+        silenceMs,
+      });
     } catch (error) {
       throw unreachable(this.#address, error as Error);
     }

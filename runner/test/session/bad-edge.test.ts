@@ -37,6 +37,20 @@ it.each([200, 500])('an answer without an end (%s) is not kept to its end', asyn
   expect(sent).toBeLessThan(256 * 1024 ** 2);
 });
 
+it.each(['before it answers', 'in the middle of its answer'])(
+  'an edge that falls silent %s is not waited for',
+  async (when) => {
+    const client = await edgeThat((_, response) => {
+      if (when !== 'before it answers') response.write('{"half');
+    });
+    const impatient = new EdgeClient({ url: client.url, operatorKey: 'kwop_0123456789abcdef', source: 'a test' }, 300);
+    const read = async (): Promise<void> => {
+      for await (const _ of await impatient.stream('/v1/audit/export'));
+    };
+    await expect(read()).rejects.toThrow(/nothing came for 0.3 s/);
+  },
+);
+
 describe('a token', () => {
   it.each([
     ['of several variables', 'a\0LD_PRELOAD=/tmp/x', 'tok_1'],

@@ -14,6 +14,9 @@ export interface VerifyOptions {
   readonly json?: boolean;
 }
 
+/** The edge answers only when it has read every row there is. */
+const VERIFY_MS = 600_000;
+
 /** @returns the exit code: 1 when anything is broken, be it found here or told by the edge. */
 export async function verifyAudit(file: string | undefined, options: VerifyOptions): Promise<number> {
   return file === undefined ? verifyEdge(options) : verifyFile(file, options);
@@ -25,7 +28,7 @@ async function verifyEdge(options: VerifyOptions): Promise<number> {
     options.jwks === undefined ? await client.get('/.well-known/jwks.json', JwksShape) : await jwksAt(options.jwks);
   // What the edge says about itself comes second: the rows are judged here first.
   const here = await verifyExport(await client.stream('/v1/audit/export'), jwks);
-  const edge = await client.get('/v1/audit/verify', AuditVerifyResponse);
+  const edge = await client.get('/v1/audit/verify', AuditVerifyResponse, {}, VERIFY_MS);
   const ok = here.ok && edge.ok;
   if (options.json)
     printJson({ ...here, ok, edge: { ok: edge.ok, rows: edge.rows, ledgers: edge.ledgers, problems: edge.problems } });
