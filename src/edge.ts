@@ -4,6 +4,7 @@ import { VerifiedTokens } from './capability/cache.ts';
 import type { ExpectedClaims } from './capability/claims.ts';
 import { importKeys, type TokenKeys } from './capability/keys.ts';
 import type { Env } from './env.ts';
+import { isPositive, isSet } from './lib/positive.ts';
 import { err, ok, type Result } from './lib/result.ts';
 import { type AccessSettings, parseAccessSettings } from './operator/access.ts';
 import { type OperatorKeys, parseOperatorKeys } from './operator/operator-keys.ts';
@@ -34,6 +35,14 @@ export interface EnvironmentProblem {
 }
 
 const SET_PUBLIC_URL = "set it in wrangler.toml [vars] to the edge's public URL";
+
+/** Bounds: with a default in the place of what was meant, calls would be refused too late or too soon. */
+const NUMBERS = [
+  'KEYWARDEN_LEDGER_MAX_WAITING_ROWS',
+  'KEYWARDEN_OUTCOME_TIMEOUT_SECONDS',
+  'KEYWARDEN_APPROVAL_MAX_PENDING',
+  'KEYWARDEN_APPROVAL_MAX_HOURLY',
+] as const;
 
 // Plain values, not promises: a promise made in one request must not be awaited by another.
 let parsed: { readonly env: Env; readonly edge: Edge } | null = null;
@@ -97,6 +106,14 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
       problem: 'KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days from 1 to 36500',
       mend: 'set it in wrangler.toml [vars], or remove it to keep audit rows for ever',
     });
+  }
+  for (const name of NUMBERS) {
+    const text = env[name];
+    if (isSet(text) && !isPositive(text))
+      problems.push({
+        problem: `${name} is no number above 0`,
+        mend: 'set it in wrangler.toml [vars], or remove it for the default',
+      });
   }
   const signals = signalSettingsOf(env.KEYWARDEN_SIGNALS);
   if (!signals.ok)

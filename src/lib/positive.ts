@@ -1,5 +1,9 @@
-/** The number that a setting is written as; `otherwise` when it is absent, or no positive number. */
+/** The number that a setting is written as; `otherwise` when it is absent. One that is no number stops the edge before: see `edgeOf`. */
 export function positive(text: string | undefined, otherwise: number): number {
-  const value = Number(text);
-  return text !== undefined && Number.isFinite(value) && value > 0 ? value : otherwise;
+  return isSet(text) && isPositive(text) ? Number(text) : otherwise;
 }
+
+/** An empty setting is none. */
+export const isSet = (text: string | undefined): text is string => text !== undefined && text !== '';
+
+export const isPositive = (text: string): boolean => Number.isFinite(Number(text)) && Number(text) > 0;

@@ -106,6 +106,14 @@ describe('threat 27: the Worker itself refuses to serve in a broken environment,
       /KEYWARDEN_PREVIOUS_KEY/,
       /KEYWARDEN_PREVIOUS_KEY/,
     ],
+    ...['LEDGER_MAX_WAITING_ROWS', 'OUTCOME_TIMEOUT_SECONDS', 'APPROVAL_MAX_PENDING', 'APPROVAL_MAX_HOURLY'].map(
+      (name): [string, (env: Record<string, string>) => Record<string, string>, RegExp, RegExp] => [
+        `with a ${name} that is no number`,
+        set(`KEYWARDEN_${name}`, '10k'),
+        new RegExp(`KEYWARDEN_${name} is no number above 0`),
+        /wrangler\.toml \[vars\], or remove it/,
+      ],
+    ),
     ['without operators', without('KEYWARDEN_OPERATORS'), /KEYWARDEN_OPERATORS/, /keywarden keys create/],
     [
       'with operators that are no JSON',
