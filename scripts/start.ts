@@ -1,14 +1,15 @@
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { endWithNpm } from '../runner/src/cli/end-with-npm.ts';
-import { complain, harmless, note } from '../runner/src/cli/terminal.ts';
+import { tell } from '../runner/src/cli/tell.ts';
+import { harmless, note } from '../runner/src/cli/terminal.ts';
 import { firstCalls } from '../runner/src/demo/first-calls.ts';
 import { type FirstSession, firstSession } from '../runner/src/demo/first-session.ts';
 import { type Demo, prepareDemo } from '../runner/src/demo/prepare.ts';
 import { signInUrl } from '../runner/src/demo/sign-in.ts';
 import { offeredPort } from '../runner/src/edge/address.ts';
 import { claimState, type Edge, type StateClaim, startEdge } from '../runner/src/edge/start-edge.ts';
-import { Failure } from '../runner/src/failure.ts';
+import { Failure, usage } from '../runner/src/failure.ts';
 import { inProject } from '../runner/src/project.ts';
 
 /**
@@ -17,7 +18,9 @@ import { inProject } from '../runner/src/project.ts';
  *   npm start [-- --port N] [--state DIR]
  */
 
-const { values } = parseArgs({ options: { port: { type: 'string' }, state: { type: 'string' } } });
+const USAGE = 'npm start -- [--port N] [--state DIR]';
+
+const values = options();
 const stateDir = resolve(values.state ?? inProject('.keywarden'));
 const say = (line: string): void => note(harmless(line));
 
@@ -44,14 +47,20 @@ async function main(): Promise<number> {
     if (end != null) throw end;
     return 0;
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    complain(error.message, error.hints);
-    return error.exitCode;
+    return tell(error, USAGE);
   } finally {
     await session?.stop();
     await edge?.stop();
     await demo?.close();
     claim?.giveBack();
+  }
+}
+
+function options(): { port?: string; state?: string } {
+  try {
+    return parseArgs({ options: { port: { type: 'string' }, state: { type: 'string' } } }).values;
+  } catch (error) {
+    process.exit(tell(usage((error as Error).message.split('\n')[0] ?? ''), USAGE));
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { descendants, isAlive, ROOT, scratch, until } from './command-line.ts';
@@ -117,5 +117,32 @@ describe('npm start', () => {
     expect(text()).not.toContain(key);
     child?.kill('SIGINT');
     await over;
+  });
+});
+
+describe('npm start that cannot be', () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ['scripts/start.ts', ...args], { cwd: ROOT, encoding: 'utf8', timeout: 60_000 });
+
+  it.each([
+    [['--prot', '1'], /error: Unknown option '--prot'/],
+    [['--port'], /error: Option '--port <value>' argument missing/],
+    [['8787'], /error: Unexpected argument '8787'/],
+  ])('%j: a usage error, without a stack', (args, words) => {
+    const { status, stdout, stderr } = run(...args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(words);
+    expect(stderr).toContain('keywarden: hint: npm start -- [--port N] [--state DIR]');
+    expect(stderr).not.toMatch(/^ {4}at /m);
+  });
+
+  it('a file stands where its own folder should: said without a stack, nothing left running', () => {
+    mkdirSync(join(place.path, 'demo'), { mode: 0o700 });
+    place.file('demo/policies', 'a file');
+    const { status, stderr } = run('--port', '0', '--state', place.path);
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/keywarden: error: .*demo\/policies/);
+    expect(stderr).toContain('keywarden: hint: ');
+    expect(stderr).not.toMatch(/^ {4}at /m);
   });
 });
