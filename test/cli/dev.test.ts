@@ -27,8 +27,8 @@ afterEach(async () => {
 });
 
 const origin = (): string => `http://127.0.0.1:${(upstream.address() as { port: number }).port}`;
-const start = async (node?: string): Promise<Dev> => {
-  const options = { cwd: place.path, ...(node === undefined ? {} : { node }) };
+const start = async (node?: string, env: Record<string, string> = {}): Promise<Dev> => {
+  const options = { cwd: place.path, env, ...(node === undefined ? {} : { node }) };
   const edge = await dev(['--policies', 'policies', '--vars', 'vars.env'], join(place.path, 'state'), options);
   running.push(edge);
   return edge;
@@ -42,6 +42,18 @@ describe('keywarden dev serves', () => {
     const edge = await start();
     expect((await fetch(`${edge.url}/healthz`)).status).toBe(200);
     expect(edge.said()).toContain('no agents.yaml: any agent may hold anything (dev only)');
+  });
+
+  it('for whoever has no home, or one that is read-only, and tells no other worker on this host of itself', async () => {
+    place.file('home/kept', '', 0o600);
+    const home = join(place.path, 'home');
+    const edge = await start(undefined, { HOME: home });
+    expect(readdirSync(home)).toEqual(['kept']);
+    // The debug port of workerd would open the Durable Objects and D1 to everybody on this host, past the Worker.
+    const [workerd = 0] = descendants(edge.child.pid ?? 0, 'workerd serve');
+    expect(readFileSync(`/proc/${workerd}/cmdline`, 'utf8')).not.toContain('--debug-port');
+    await edge.stop();
+    expect((await start(undefined, { HOME: '/proc/nowhere' })).url).toMatch(/^http:/);
   });
 
   it('with keys of mode 0600 in a directory of mode 0700, secrets in none of its files', async () => {

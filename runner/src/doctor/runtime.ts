@@ -15,6 +15,7 @@ export async function workerdCheck(): Promise<Check> {
     port: 0,
     cf: false,
     logRequests: false,
+    enableDevRegistry: false,
     workers: [
       {
         config: {

@@ -147,6 +147,8 @@ export class EdgeRuntime {
       cf: false,
       logRequests: false,
       telemetry: { enabled: false },
+      // It would write of this edge into the home, and open workerd's debug port: a way to D1 and the ledgers past the Worker.
+      enableDevRegistry: false,
       resourcePersistencePath: storage,
       isolatedResourcePersistencePath: storage,
       handleStructuredLogs: ({ message, level }) => {
