@@ -103,3 +103,15 @@ describe('a disk without room', () => {
     expect(stderr).not.toContain('damaged');
   });
 });
+
+describe('a disk that is read-only', () => {
+  it('is said to be that, and nobody is sent to look for room', async () => {
+    await (await start('state')).stop();
+    const bound = ['--dev-bind', '/', '/', '--ro-bind', at('state'), at('state')];
+    const command = [process.execPath, BIN, 'dev', '--port', '0', ...ARGS, '--state', at('state')];
+    const { code, stderr } = await ended(spawn('bwrap', [...bound, '--', ...command], { cwd: place.path }));
+    expect(code, stderr).toBe(125);
+    expect(stderr).toMatch(/error: cannot use the state directory .*EROFS/);
+    expect(stderr).toContain('hint: it must be yours to write to; or name another place: --state DIR');
+  });
+});

@@ -3,7 +3,7 @@ import { counted } from '../counted.ts';
 import { Failure } from '../failure.ts';
 import { policyPlaces } from '../policy/policy-files.ts';
 import { takeLock } from '../state/lock.ts';
-import { openPrivateDirectory, writePrivateFile } from '../state/private-file.ts';
+import { mendOfPlace, openPrivateDirectory, writePrivateFile } from '../state/private-file.ts';
 import {
   type EdgeRecord,
   type LocalKeys,
@@ -80,10 +80,7 @@ function lockOf(state: StateDirectory): () => void {
     return takeLock(state.lockFile);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure(
-      `cannot use the state directory ${state.path}: ${(error as Error).message}`,
-      'is there room on its disk? or name another place: --state DIR',
-    );
+    throw new Failure(`cannot use the state directory ${state.path}: ${(error as Error).message}`, mendOfPlace(error));
   }
 }
 

@@ -148,3 +148,9 @@ export const octal = (mode: number): string => (mode & 0o777).toString(8).padSta
 
 export const codeOf = (error: unknown): string | undefined =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
+
+/** What to do about a place of ours in which something cannot be written. */
+export const mendOfPlace = (error: unknown): string =>
+  ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '')
+    ? 'make room on its disk, or name another place: --state DIR'
+    : 'it must be yours to write to; or name another place: --state DIR';

@@ -9,7 +9,7 @@ import {
   REMAKE_KEY,
   type SigningJwk,
 } from './keys.ts';
-import { openPrivateDirectory, readPrivateFile, writePrivateFile } from './private-file.ts';
+import { mendOfPlace, openPrivateDirectory, readPrivateFile, writePrivateFile } from './private-file.ts';
 
 /** What a running local edge says about itself in `edge.json`. */
 export interface EdgeRecord {
@@ -103,9 +103,6 @@ function writeKey(file: string, key: string): void {
   try {
     writePrivateFile(file, `${key}\n`);
   } catch (error) {
-    throw new Failure(
-      `the key cannot be written to ${file}: ${(error as Error).message}`,
-      'is there room on its disk? or name another place: --state DIR',
-    );
+    throw new Failure(`the key cannot be written to ${file}: ${(error as Error).message}`, mendOfPlace(error));
   }
 }
