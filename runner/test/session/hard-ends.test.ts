@@ -117,10 +117,16 @@ describe('an edge', () => {
       expect(late.err).toMatch(/ended before the agent was started: its deadline passed/);
       // Its receipt waits, and a run would first try to send it: not of interest here.
       rmSync(join(directory, 'keywarden'), { recursive: true });
-      const began = performance.now();
+      const before = open.length;
+      let began = 0;
       const interrupted = await keywarden(['run', '--timeout', '60s', '--', 'true'], {
         env,
-        started: (child) => void setTimeout(() => child.kill('SIGINT'), 1_500),
+        // A slow machine may take long until then, and a signal before would end it as it ends everybody.
+        started: (child) =>
+          void until('it to ask', () => open.length > before).then(() => {
+            began = performance.now();
+            child.kill('SIGINT');
+          }),
       });
       expect(interrupted.code, interrupted.err).toBe(130);
       expect(performance.now() - began).toBeLessThan(15_000);
