@@ -38,6 +38,7 @@ export async function startWorker(source: WorkerSource): Promise<Worker> {
     cf: false,
     logRequests: false,
     telemetry: { enabled: false },
+    enableDevRegistry: false,
     resourcePersistencePath: source.storage,
     isolatedResourcePersistencePath: source.storage,
     handleStructuredLogs: ({ message, level }) => console.error(`${source.name} ${level}: ${message}`),

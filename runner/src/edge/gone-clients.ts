@@ -20,12 +20,16 @@ const EVERY_MS = { connected: 400, idle: 1_000 };
  * Linux alone, and not where the kernel keeps processes of one user apart (`kernel.yama.ptrace_scope`): there it stays as it is.
  *
  * @param pidOf  workerd's, which changes.
- * @returns what ends the watch.
+ * @returns what ends the watch, and resolves when nothing of it runs any more: the helper may just be made.
  */
-export function watchGoneClients(host: string, port: number, pidOf: () => number | null): () => void {
-  const ended = new AbortController();
-  if (process.platform === 'linux') void watch(isIPv4(host) ? ['tcp'] : ['tcp', 'tcp6'], port, pidOf, ended.signal);
-  return () => ended.abort();
+export function watchGoneClients(host: string, port: number, pidOf: () => number | null): () => Promise<void> {
+  const ending = new AbortController();
+  const tables = isIPv4(host) ? ['tcp'] : ['tcp', 'tcp6'];
+  const ended = process.platform === 'linux' ? watch(tables, port, pidOf, ending.signal) : Promise.resolve();
+  return () => {
+    ending.abort();
+    return ended;
+  };
 }
 
 async function watch(tables: string[], port: number, pidOf: () => number | null, ended: AbortSignal): Promise<void> {

@@ -161,8 +161,7 @@ function running(
     unwatch();
     stopClock();
     unwatchState();
-    unwatchClients();
-    await runtime.stop();
+    await Promise.all([unwatchClients(), runtime.stop()]);
     removeRecord(state.edgeFile);
     unlock();
   };
