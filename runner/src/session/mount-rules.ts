@@ -4,6 +4,7 @@ import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
 import type { Mount } from '../sandbox/backend.ts';
 import { sourceOf } from './mount-source.ts';
+import { secondNameIn } from './second-names.ts';
 
 export interface MountRequest {
   readonly source: string;
@@ -91,6 +92,14 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
       'or keep the state elsewhere: --state DIR',
     ]);
   }
+  const ours = secondNameIn(
+    source,
+    OUR_KEYS.map((key) => join(host.state, key)),
+  );
+  if (ours !== null)
+    throw new Failure(`--mount ${source}: ${ours.name} is another name of Keywarden's own ${ours.of} (a hard link)`, [
+      'remove it, or mount a folder that does not hold it',
+    ]);
   const why = anyway ? null : reasonAgainst(source, host);
   if (why !== null) {
     throw new Failure(`--mount ${source}: ${why}`, [
@@ -141,6 +150,9 @@ function reasonAgainst(source: string, host: HostPaths): string | null {
   if (kept !== undefined) return `credentials are kept there (${kept})`;
   const held = elsewhere.find((path) => exists(join(source, path)));
   if (held !== undefined) return `credentials are in it (${held})`;
+  const places = host.homes.flatMap((home) => host.credentials.flatMap((path) => placesOf(home, path)));
+  const second = secondNameIn(source, places);
+  if (second !== null) return `${second.name} is another name of credentials (a hard link to ${second.of})`;
   // A read-only mount stops no connect(2), and no network namespace does (threat B33).
   const socket = host.sockets().find((path) => isBelow(path, source));
   return socket === undefined
@@ -246,7 +258,8 @@ export function credentialsOf(list: string | null): string[] {
 const OF_PROJECTS = /^\.(env|dev\.vars|npmrc|pypirc|yarnrc|gitconfig|git\/)/;
 
 /** Keywarden's keys in a state directory other than this run's: who has them acts as the edge, or as its operator. */
-const OURS = ['.keywarden', 'operator.key', 'signing.jwk', 'runner.jwk'];
+const OUR_KEYS = ['operator.key', 'signing.jwk', 'runner.jwk'];
+const OURS = ['.keywarden', ...OUR_KEYS];
 
 /** A shell's history in a project is no reason to refuse the project. */
 const HISTORY = /_history$|^\.(python|node_repl|sqlite|psql|mysql)/;

@@ -1,4 +1,5 @@
 import {
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -140,6 +141,32 @@ describe('what may not', () => {
   it('--mount-anyway opens credentials and homes, never the keys of Keywarden', () => {
     expect(check('home/ann', true).source).toBe(join(root, 'home/ann'));
     for (const source of ['project', 'project/.keywarden', '/']) expect(() => check(source, true)).toThrow(/own keys/);
+  });
+
+  it('what holds another name of a credential: it is the same file, wherever it lies (threat B16)', () => {
+    const credential = join(root, 'home/ann/.aws/sso/cache/token.json');
+    mkdirSync(join(root, 'home/ann/.aws/sso/cache'), { recursive: true });
+    mkdirSync(join(root, 'linked/deep/down'), { recursive: true });
+    writeFileSync(credential, '');
+    writeFileSync(join(root, 'linked/harmless'), '');
+    linkSync(join(root, 'linked/harmless'), join(root, 'linked/deep/harmless'));
+    expect(check('linked').source).toBe(join(root, 'linked'));
+    const name = join(root, 'linked/deep/down/notes');
+    linkSync(credential, name);
+    for (const source of ['linked', 'linked/deep/down/notes'])
+      expect(() => check(source)).toThrow(`${name} is another name of credentials (a hard link to ${credential})`);
+    expect(check('linked', true).source).toBe(join(root, 'linked'));
+    rmSync(name);
+    expect(check('linked').source).toBe(join(root, 'linked'));
+  });
+
+  it("what holds another name of Keywarden's own key, whatever is said", () => {
+    mkdirSync(join(root, 'linked-key'));
+    writeFileSync(join(root, 'project/.keywarden/operator.key'), '');
+    linkSync(join(root, 'project/.keywarden/operator.key'), join(root, 'linked-key/x'));
+    for (const anyway of [false, true]) expect(() => check('linked-key', anyway)).toThrow(/x is another name of/);
+    rmSync(join(root, 'linked-key/x'));
+    expect(check('linked-key').source).toBe(join(root, 'linked-key'));
   });
 
   it('a socket (threats B 33)', async () => {
