@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readVars } from '../../runner/src/edge/vars.ts';
+import { readVars, SETTINGS } from '../../runner/src/edge/vars.ts';
 import { readWorkerSettings } from '../../runner/src/edge/worker-settings.ts';
 import { begin, type Ended, ended, keywarden, scratch, dev as serve } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
@@ -69,6 +69,27 @@ describe('keywarden dev refuses a broken environment, saying what and how to men
     const end = await dev();
     expect(refusal(end)).toEqual(REFUSED);
     expect(end.stderr).toContain('sets LEDGER');
+  });
+
+  it('the vars file sets what begins like a setting and is none: as it is spelt the default would count', async () => {
+    place.file('vars.env', `WIDGETS_KEY=${WIDGETS_KEY}\nKEYWARDEN_AUDIT_RETENTION_DAY=3\n`);
+    const end = await dev();
+    expect(refusal(end)).toEqual(REFUSED);
+    expect(end.stderr).toContain('sets KEYWARDEN_AUDIT_RETENTION_DAY, which is no setting of the edge');
+    expect(end.stderr).toMatch(/hint: the settings are .*KEYWARDEN_AUDIT_RETENTION_DAYS,/);
+  });
+
+  it('every setting of the edge may be set, and no other is known', () => {
+    const env = readFileSync(new URL('../../src/env.ts', import.meta.url), 'utf8');
+    const names = new Set([...env.matchAll(/readonly (KEYWARDEN_\w+)\??:/g)].map(([, name]) => name));
+    expect(names.delete('KEYWARDEN_MODE')).toBe(true);
+    expect([...SETTINGS].sort()).toEqual([...names].sort());
+  });
+
+  it('the vars file is in UTF-16', () => {
+    const file = place.file('utf16.env', '');
+    writeFileSync(file, Buffer.from('\uFEFFWIDGETS_KEY=sk_live_x\r\n', 'utf16le'));
+    expect(() => readVars(file)).toThrow(/utf16\.env is no UTF-8 text/);
   });
 
   it('lines of the vars file that set nothing, and names that are set twice: each with its line, none with its content', async () => {

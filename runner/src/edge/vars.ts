@@ -5,11 +5,35 @@ import { Failure } from '../failure.ts';
 /** Names that the edge itself binds; a vars file may not take them. */
 const TAKEN = new Set(['DB', 'LEDGER', 'DIRECTORY', 'APPROVALS', 'ASSETS', 'KEYWARDEN_MODE']);
 
+/** All other names that begin so: those of src/env.ts. No policy can name a secret like that. */
+const OWN = 'KEYWARDEN_';
+export const SETTINGS: ReadonlySet<string> = new Set(
+  [
+    'ISSUER',
+    'AUDIENCE',
+    'SIGNING_KEY',
+    'PREVIOUS_KEY',
+    'OPERATORS',
+    'ACCESS_ISSUER',
+    'ACCESS_AUDIENCE',
+    'ACCESS_ROLES',
+    'AUDIT_RETENTION_DAYS',
+    'SIGNALS',
+    'ALERT_WEBHOOK_URL',
+    'LEDGER_MAX_WAITING_ROWS',
+    'OUTCOME_TIMEOUT_SECONDS',
+    'APPROVAL_WEBHOOK_URL',
+    'WEBHOOK_SECRET',
+    'APPROVAL_MAX_PENDING',
+    'APPROVAL_MAX_HOURLY',
+  ].map((name) => OWN + name),
+);
+
 /**
  * Reads a file in `.dev.vars` form (dotenv): `NAME=value`, with `export` or quotes if wanted, blank lines and comments.
  *
  * @returns name → value; an empty value is left out, since it is no secret.
- * @throws Failure when it cannot be read, has a line of another form, sets a name twice or a taken one. No value, and nothing of
+ * @throws Failure when it cannot be read, has a line of another form, sets a name twice, a taken one or a setting that is none. No value, and nothing of
  *   a line that could hold one, is ever in its text.
  */
 export function readVars(file: string): Record<string, string> {
@@ -22,11 +46,19 @@ export function readVars(file: string): Record<string, string> {
       "it holds the secrets, one NAME=value a line, as wrangler's .dev.vars",
     );
   }
+  // As another encoding every line would be none, and none of that would say why.
+  if (text.includes('\0'))
+    throw new Failure(`the vars file ${file} is no UTF-8 text: there are null bytes in it`, 'save it as UTF-8');
   const vars: Record<string, string> = {};
   for (const { name, value } of entriesOf(text, file)) {
     if (value === '') continue;
     if (TAKEN.has(name))
       throw new Failure(`${file} sets ${name}, which keywarden dev sets itself`, `remove ${name} from the file`);
+    // A bound that is misspelt would be the default, in silence.
+    if (name.startsWith(OWN) && !SETTINGS.has(name))
+      throw new Failure(`${file} sets ${name}, which is no setting of the edge`, [
+        `the settings are ${[...SETTINGS].join(', ')}`,
+      ]);
     vars[name] = value;
   }
   return vars;
