@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
@@ -96,6 +97,17 @@ describe('keywarden dev reloads', () => {
     expect(await services(edge)).toEqual(['gadgets', 'widgets']);
     rmSync(join(place.path, 'policies/gadgets.yaml'));
     await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["widgets"]');
+  });
+
+  it('a new policy, with the secrets that a pipe gave once', async () => {
+    const pipe = join(place.path, 'secrets');
+    execFileSync('mkfifo', [pipe]);
+    const writer = spawn('sh', ['-c', `echo WIDGETS_KEY=${WIDGETS_KEY} > ${pipe}`]);
+    const edge = await dev(['--policies', 'policies', '--vars', pipe], join(place.path, 'state'), { cwd: place.path });
+    running.push(edge);
+    expect(writer.exitCode).toBe(0);
+    place.file('policies/gadgets.yaml', widgetPolicy(origin()).replace('widgets\n', 'gadgets\n'));
+    await until(async () => JSON.stringify(await services(edge).catch(() => null)) === '["gadgets","widgets"]');
   });
 
   it('a policy in a folder below, new, changed and removed', async () => {

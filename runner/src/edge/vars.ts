@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { Failure } from '../failure.ts';
 
@@ -39,7 +39,7 @@ export const SETTINGS: ReadonlySet<string> = new Set(
 export function readVars(file: string): Record<string, string> {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = textOf(file);
   } catch (error) {
     throw new Failure(
       `cannot read the vars file ${file}: ${existsSync(file) ? (error as Error).message : 'it does not exist'}`,
@@ -62,6 +62,17 @@ export function readVars(file: string): Record<string, string> {
     vars[name] = value;
   }
   return vars;
+}
+
+/** A pipe gives its text once (`--vars <(op inject …)`): a reload has what the start had. */
+const fromPipes = new Map<string, string>();
+
+function textOf(file: string): string {
+  const kept = fromPipes.get(file);
+  if (kept !== undefined) return kept;
+  const text = readFileSync(file, 'utf8');
+  if (statSync(file).isFIFO()) fromPipes.set(file, text);
+  return text;
 }
 
 interface Entry {
