@@ -212,7 +212,7 @@ describe('what somebody wrote into the audit cannot act on a terminal', () => {
   });
 
   it('an export that is shown on a terminal; into a pipe it stays as it is', async () => {
-    const line = `${JSON.stringify({ agent: 'x\u009b2J\u202e\u2028' })}\n`;
+    const line = `${JSON.stringify({ type: 'checkpoint', agent: 'x\u009b2J\u202e\u2028' })}\n`;
     edge.answer('/v1/audit/export', line);
     const shown = await inTerminal(80, 'audit', 'export');
     expect(shown.join('\n')).not.toMatch(harmful);
