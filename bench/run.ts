@@ -17,7 +17,7 @@ const HELP = `Usage: npm run bench -- [options]
 
   --quick          short rounds: to see that it works, not for figures
   --only A,B       of: direct nginx bare object keywarden scaling bundle
-  --rounds N       rounds (7; quick 3)
+  --rounds N       rounds (7, of scaling 13; quick 3)
   --seconds N      seconds of each measurement (3; quick 1)
   --json FILE      all samples as JSON
   --help`;
@@ -29,6 +29,8 @@ const CONNECTIONS = [1, 16, 64];
 interface Options {
   readonly parts: ReadonlySet<Part>;
   readonly rounds: number;
+  /** More, for its bounds are narrow beside what two starts of one Worker differ by. */
+  readonly scalingRounds: number;
   readonly seconds: number;
   readonly manyRows: number;
   readonly json: string | null;
@@ -53,7 +55,7 @@ async function main(): Promise<number> {
     stops.push(upstream.stop);
     const samples = await measureContenders(options, upstream.url, directory, stops);
     const variants = options.parts.has('scaling')
-      ? await measureScaling({ ...options, directory, upstream: upstream.url, say })
+      ? await measureScaling({ ...options, rounds: options.scalingRounds, directory, upstream: upstream.url, say })
       : null;
     const gzipBytes = options.parts.has('bundle') ? bundleGzipBytes(directory) : null;
     return report(options, samples, variants, gzipBytes);
@@ -148,6 +150,7 @@ function readOptions(): Options | null {
   return {
     parts: new Set(parts as Part[]),
     rounds,
+    scalingRounds: values.rounds === undefined && !quick ? 13 : rounds,
     seconds,
     manyRows: quick ? 10_000 : 100_000,
     json: values.json ?? null,
