@@ -23,7 +23,11 @@ describe.skipIf(!ROOT)('podman', () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'keywarden-podman-'));
     const socket = join(directory, 'podman.sock');
-    service = spawn('podman', [...storage(), 'system', 'service', '--time=0', `unix://${socket}`], { stdio: 'ignore' });
+    service = spawn('podman', [...storage(), 'system', 'service', '--time=0', `unix://${socket}`], {
+      // conmon leaves a file `oom` in the folder where it was started.
+      cwd: directory,
+      stdio: 'ignore',
+    });
     await until(() => existsSync(socket));
     env = { DOCKER_HOST: `unix://${socket}`, HOME: '/nonexistent' };
     execFileSync(process.execPath, [IMAGE], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
