@@ -257,8 +257,9 @@ export function credentialsOf(list: string | null): string[] {
 /** What many a project has at its root for good reasons; the sandbox denies and counts the opening of these by itself. */
 const OF_PROJECTS = /^\.(env|dev\.vars|npmrc|pypirc|yarnrc|gitconfig|git\/)/;
 
-/** Keywarden's keys in a state directory other than this run's: who has them acts as the edge, or as its operator. */
+/** In a state directory: who has them acts as the edge, or as its operator. */
 const OUR_KEYS = ['operator.key', 'signing.jwk', 'runner.jwk'];
+/** Of a run other than this one, too. */
 const OURS = ['.keywarden', ...OUR_KEYS];
 
 /** A shell's history in a project is no reason to refuse the project. */
