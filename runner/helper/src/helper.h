@@ -46,7 +46,8 @@ extern const struct syscall_rule {
   int nr;
   const char *name;
   signed char dirfd_arg, path_arg; /* -1: the working directory; -1: refused without a look */
-  bool looks;                      /* only looks (stat, readlink, access) */
+  bool looks, never;               /* only looks (stat, readlink, access); whatever its path is, the call is said not to exist */
+  struct { unsigned arg, mask; } refused[2]; /* with bits of both it is refused without a look */
 } RULES[];
 extern const struct sock_fprog COUNTING, SILENT;
 extern const char *const CLASSES[];

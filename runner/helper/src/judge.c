@@ -26,8 +26,7 @@ static ssize_t read_string(pid_t pid, uint64_t address, char *text, size_t size)
   return -1;
 }
 
-static const struct answer DOUBT = {EACCES, -1, COUNT_DROPPED};
-static const struct answer PASS = {0, -1, COUNT_NOTHING};
+static const struct answer DOUBT = {EACCES, -1, COUNT_DROPPED}, PASS = {0, -1, COUNT_NOTHING};
 
 /* The rest of the path below some home folder, or NULL. */
 static const char *below_home(const char *path) {
@@ -177,18 +176,20 @@ bool normalise(char *path) { return walk(0, path, false) == STEP_DONE; }
  */
 struct answer judge(const struct seccomp_notif *call, const struct syscall_rule *rule) {
   char path[PATH_MAX * 2], given[PATH_MAX], written[PATH_MAX * 2];
-  if (rule->path_arg < 0) return (struct answer){rule->nr == __NR_socket ? EAFNOSUPPORT : EPERM, -1, COUNT_BLOCKED};
+  const uint64_t *args = (const uint64_t *)call->data.args; /* registers, of which we have a copy: nobody can change these */
+  bool refused = args[rule->refused[0].arg] & rule->refused[0].mask && args[rule->refused[1].arg] & rule->refused[1].mask;
+  if (rule->path_arg < 0 || refused) return (struct answer){rule->nr == __NR_socket ? EAFNOSUPPORT : EPERM, -1, COUNT_BLOCKED};
   pid_t pid = (pid_t)call->pid;
-  ssize_t length = read_string(pid, call->data.args[(int)rule->path_arg], given, sizeof given);
+  ssize_t length = read_string(pid, args[(int)rule->path_arg], given, sizeof given);
   if (length < 0 || judge_root < 0) return DOUBT;
   if (length == 0) return PASS; /* AT_EMPTY_PATH: the descriptor was judged when it was opened; otherwise the kernel says ENOENT */
   struct open_how how = {0};
-  struct iovec to = {&how, sizeof how}, from = {(void *)(uintptr_t)call->data.args[2], sizeof how};
+  struct iovec to = {&how, sizeof how}, from = {(void *)(uintptr_t)args[2], sizeof how};
   if (rule->nr == SYS_openat2 && process_vm_readv(pid, &to, 1, &from, 1, 0) != sizeof how) return DOUBT;
   const bool own_root = how.resolve & RESOLVE_IN_ROOT; /* to which `/`, `..` and the links lead: we follow none of them */
   path[0] = 0;
   if (given[0] != '/' || own_root) {
-    int dirfd = rule->dirfd_arg < 0 ? AT_FDCWD : (int)call->data.args[(int)rule->dirfd_arg];
+    int dirfd = rule->dirfd_arg < 0 ? AT_FDCWD : (int)args[(int)rule->dirfd_arg];
     char name[32] = "cwd";
     if (dirfd != AT_FDCWD) snprintf(name, sizeof name, "fd/%d", dirfd);
     if (!proc_link(pid, name, path)) return errno == ENOENT || errno == EBADF ? PASS : DOUBT;

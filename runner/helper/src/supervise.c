@@ -34,8 +34,8 @@ static void *answer_notifications(void *argument) {
       if (atomic_load_explicit(counter, memory_order_relaxed) < UINT32_MAX) atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
     }
     reply.answer.id = asked.call.id;
-    reply.answer.error = -judged.error;
-    reply.answer.flags = judged.error ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    reply.answer.error = judged.error || !RULES[rule].never ? -judged.error : -ENOSYS;
+    reply.answer.flags = reply.answer.error ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply.answer);
   }
 }

@@ -1,4 +1,4 @@
-import type { Clause, Condition, Machine, SystemCall } from './system-calls.ts';
+import type { Clause, Condition, Machine, PathArguments, SystemCall } from './system-calls.ts';
 
 /**
  * One instruction of classic BPF as seccomp has it (seccomp(2)). A `k` that is a string is a name of the C headers'. `yes` and
@@ -40,8 +40,7 @@ export function filterOf(calls: readonly SystemCall[], machine: Machine, countin
     load(NUMBER),
     ...(machine === 'x64' ? [compare('at-least', X32_BIT, 0, 1), give(KILL)] : []),
     ...calls.flatMap((call) => {
-      if (call.path !== null && !counting) return [];
-      const body = call.clauses.flatMap((clause) => clauseOf(clause, counting));
+      const body = call.clauses.flatMap((clause) => clauseOf(clause, call.path, counting));
       return [compare('equal', numberOf(call), 0, body.length), ...body];
     }),
     compare('at-least', LAST_KNOWN + 1, 0, 1),
@@ -53,8 +52,9 @@ export function filterOf(calls: readonly SystemCall[], machine: Machine, countin
 export const numberOf = ({ name, number }: SystemCall): number | string => number ?? `__NR_${name}`;
 
 /** An unmet condition leads behind the clause. */
-function clauseOf({ action, conditions }: Clause, counting: boolean): Instruction[] {
-  const body = [give({ allow: ALLOW, none: MISSING, block: counting ? ASK : REFUSE, path: ASK }[action])];
+function clauseOf({ action, conditions }: Clause, path: PathArguments | null, counting: boolean): Instruction[] {
+  const unasked = { allow: ALLOW, none: MISSING, block: REFUSE, path: path?.never === true ? MISSING : ALLOW }[action];
+  const body = [give(counting && (action === 'block' || action === 'path') ? ASK : unasked)];
   for (const condition of conditions.toReversed()) body.unshift(...test(condition, body.length));
   return body;
 }

@@ -26,14 +26,23 @@ export interface SystemCall {
   /** The first whose conditions are all met; the last one has none. */
   readonly clauses: readonly Clause[];
   /** How the path of a `path` call is found. `folder` is null for the working directory. */
-  readonly path: { readonly folder: number | null; readonly argument: number; readonly looks: boolean } | null;
+  readonly path: PathArguments | null;
+}
+
+export interface PathArguments {
+  readonly folder: number | null;
+  readonly argument: number;
+  /** Gives no content away. */
+  readonly looks: boolean;
+  /** Judged and counted, but not let through whatever its path is. */
+  readonly never: boolean;
 }
 
 interface Line {
   readonly name: string;
   readonly number: number | null;
   readonly clause: Clause;
-  readonly path: SystemCall['path'];
+  readonly path: PathArguments | null;
 }
 
 /** @throws {SyntaxError} with the number of the line: a list that is not understood makes no filter. */
@@ -51,7 +60,7 @@ export function parseSystemCalls(text: string, machine: Machine): readonly Syste
     if (known?.clauses.at(-1)?.conditions.length === 0) fail(`${line.name} is decided above`);
     calls.set(line.name, {
       name: line.name,
-      number: line.number,
+      number: line.number ?? known?.number ?? null,
       clauses: [...(known?.clauses ?? []), line.clause],
       path: line.path,
     });
@@ -87,11 +96,16 @@ function parseLine([action, who, ...rest]: string[], machine: Machine, fail: (wh
   return { name, number: number === undefined ? null : Number(number), clause: { action, conditions }, path };
 }
 
-function pathOf([folder, argument, looks, more]: string[], fail: (why: string) => never): SystemCall['path'] {
+function pathOf([folder, argument, kind, more]: string[], fail: (why: string) => never): PathArguments {
   const fits = /^[0-5-]$/.test(folder ?? '') && /^[0-5]$/.test(argument ?? '') && more === undefined;
-  if (!fits || (looks !== undefined && looks !== 'looks'))
-    fail('a path call has a folder, a path, and perhaps `looks`');
-  return { folder: folder === '-' ? null : Number(folder), argument: Number(argument), looks: looks !== undefined };
+  if (!fits || !(kind === undefined || kind === 'looks' || kind === 'never'))
+    fail('a path call has a folder, a path, and perhaps `looks` or `never`');
+  return {
+    folder: folder === '-' ? null : Number(folder),
+    argument: Number(argument),
+    looks: kind === 'looks',
+    never: kind === 'never',
+  };
 }
 
 function parseCondition(text: string): Condition | null {

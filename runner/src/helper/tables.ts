@@ -40,8 +40,22 @@ export function tablesOf(calls: readonly SystemCall[], paths: readonly Credentia
 }
 
 function ruleOf(call: SystemCall): string {
-  const { folder, argument, looks } = call.path ?? { folder: null, argument: -1, looks: false };
-  return `  {${numberOf(call)}, ${text(call.name)}, ${folder ?? -1}, ${argument}, ${looks}},`;
+  const { folder, argument, looks, never } = call.path ?? { folder: null, argument: -1, looks: false, never: false };
+  const refused = call.path === null ? ['{0, 0}'] : refusedBits(call);
+  return `  {${numberOf(call)}, ${text(call.name)}, ${folder ?? -1}, ${argument}, ${looks}, ${never}, {${refused.join(', ')}}},`;
+}
+
+/** Argument and mask, two of them: the supervisor has to tell again what the filter asked it for. */
+function refusedBits({ name, clauses }: SystemCall): string[] {
+  if (clauses.length === 1) return ['{0, 0}'];
+  const [block, path] = clauses;
+  const [first, second = first, third] = block?.conditions ?? [];
+  const fits = clauses.length === 2 && block?.action === 'block' && path?.action === 'path' && third === undefined;
+  if (!fits || first?.value !== null || second?.value !== null)
+    throw new SyntaxError(
+      `${name} is judged by its path: before that one \`block\` of one or two \`argN&MASK\` may stand`,
+    );
+  return [first, second].map(({ index, mask }) => `{${index}, ${mask}}`);
 }
 
 function programOf(name: string, program: readonly Instruction[]): string {

@@ -4,15 +4,24 @@ import { describe, expect, it } from 'vitest';
 import { ABI, ALLOW, ASK, filterOf, type Instruction, KILL, MISSING, REFUSE } from '../../src/helper/filter.ts';
 import { type Machine, parseSystemCalls, SYSTEM_CALLS, systemCalls } from '../../src/helper/system-calls.ts';
 
+type Args = readonly [number, number, number, number?];
+
 interface Asked {
   readonly abi: number;
   readonly number: number;
-  readonly args: readonly [number, number, number];
+  readonly args: Args;
 }
 
 /** The kernel's side of classic BPF, as far as our filter goes. Numbers of calls are made up: one for each name. */
 function run(program: readonly Instruction[], machine: Machine, { abi, number, args }: Asked): string {
-  const data: Readonly<Record<number, number>> = { 0: number, 4: abi, 16: args[0], 24: args[1], 32: args[2] };
+  const data: Readonly<Record<number, number>> = {
+    0: number,
+    4: abi,
+    16: args[0],
+    24: args[1],
+    32: args[2],
+    40: args[3] ?? 0,
+  };
   let accumulator = 0;
   for (let at = 0; ; at++) {
     const { code, k, yes, no } = program[at] as Instruction;
@@ -37,7 +46,7 @@ function numberOf(name: string): number {
 
 const counting = filterOf(systemCalls('x64'), 'x64', true);
 const silent = filterOf(systemCalls('x64'), 'x64', false);
-const ask = (name: string, args: [number, number, number] = [0, 0, 0], program = counting): string =>
+const ask = (name: string, args: Args = [0, 0, 0], program = counting): string =>
   run(program, 'x64', { abi: HERE, number: numberOf(name), args });
 
 describe('the filter', () => {
@@ -47,7 +56,7 @@ describe('the filter', () => {
     expect(run(silent, 'x64', { abi: HERE, number: 0x40000202, args: [0, 0, 0] })).toBe(KILL);
   });
 
-  it.each<[string, [number, number, number], string]>([
+  it.each<[string, Args, string, unasked?: string]>([
     ['openat', [0, 0, 0], ASK],
     ['newfstatat', [0, 0, 0], ASK],
     ['faccessat2', [0, 0, 0], ASK],
@@ -74,6 +83,24 @@ describe('the filter', () => {
     ['personality', [0, 0, 0], ALLOW],
     ['personality', [0xffffffff, 0, 0], ALLOW],
     ['personality', [0x40000, 0, 0], ASK],
+    ['openat', [0, 0, 0x41, 0o4755], ASK, REFUSE],
+    ['openat', [0, 0, 0x410000, 0o4755], ASK, REFUSE],
+    ['openat', [0, 0, 0x41, 0o2755], ASK, ALLOW],
+    ['openat', [0, 0, 1, 0o4755], ASK, ALLOW],
+    ['open', [0, 0x41, 0o4755], ASK, REFUSE],
+    ['creat', [0, 0o4755, 0], ASK, REFUSE],
+    ['creat', [0, 0o755, 0], ASK, ALLOW],
+    ['openat2', [0, 0, 0], ASK, MISSING],
+    ['chmod', [0, 0o4755, 0], ASK],
+    ['chmod', [0, 0o2775, 0], ALLOW],
+    ['fchmod', [0, 0o4755, 0], ASK],
+    ['fchmod', [0, 0o1777, 0], ALLOW],
+    ['fchmodat', [0, 0, 0o6755], ASK],
+    ['fchmodat', [0, 0, 0o755], ALLOW],
+    ['fchmodat2', [0, 0, 0o4000], ASK],
+    ['fchmodat2', [0, 0, 0o644], ALLOW],
+    ['mknodat', [0, 0, 0o104755], ASK],
+    ['mknod', [0, 0o104755, 0], ASK],
     ['mknodat', [0, 0, 0x21b6], ASK],
     ['mknodat', [0, 0, 0x61b6], ASK],
     ['mknodat', [0, 0, 0x11b6], ALLOW],
@@ -83,10 +110,10 @@ describe('the filter', () => {
     ['prlimit64', [0, 7, 0], ALLOW],
     ['prlimit64', [1, 7, 0], ASK],
     ['open_tree_attr', [0, 0, 0], ASK],
-  ])('answers %s(%j) with %s', (name, args, answer) => {
+  ])('answers %s(%j) with %s', (name, args, answer, unasked) => {
     expect(ask(name, args)).toBe(answer);
     const refused = answer === ASK ? (systemCalls('x64').find((c) => c.name === name)?.path ? ALLOW : REFUSE) : answer;
-    expect(ask(name, args, silent)).toBe(refused);
+    expect(ask(name, args, silent)).toBe(unasked ?? refused);
   });
 
   it('has an answer for every call and all arguments, and none but these', () => {
@@ -126,8 +153,16 @@ describe('the list of system calls', () => {
     ['an action that is none', 'refuse ptrace', 'line 1: an action is path, block, allow or none'],
     ['a name alone', 'ptrace', 'line 1: a line is `action name …`'],
     ['a name that is none', 'block a/b', 'line 1: a line is `action name …`'],
-    ['a path without its arguments', '\npath openat', 'line 2: a path call has a folder, a path, and perhaps `looks`'],
-    ['a path with more', 'path openat 0 1 reads', 'line 1: a path call has a folder, a path, and perhaps `looks`'],
+    [
+      'a path without its arguments',
+      '\npath openat',
+      'line 2: a path call has a folder, a path, and perhaps `looks` or `never`',
+    ],
+    [
+      'a path with more',
+      'path openat 0 1 reads',
+      'line 1: a path call has a folder, a path, and perhaps `looks` or `never`',
+    ],
     ['a condition that is none', 'block ioctl arg9=1', 'line 1: arg9=1 is no condition'],
     ['a condition on nothing', 'block ioctl arg1', 'line 1: arg1 is no condition'],
     ['a line that comes too late', 'block ptrace\nallow ptrace arg0=1', 'line 2: ptrace is decided above'],

@@ -175,8 +175,8 @@ for at, path in (home, b"/.aws/credentials"), (home, b"../../.aws/credentials"),
     print(call(437, at, path, how, 24))
 '`,
       );
-      // EACCES for what is a credential, ENOSYS where `..` or a link may lead anywhere, nothing against the agent's own.
-      expect(ran.stdout).toBe('13\n38\n38\n0\n0\n');
+      // EACCES for what is a credential, ENOSYS for all else: only where `..` or a link may lead anywhere it is in doubt.
+      expect(ran.stdout).toBe('13\n38\n38\n38\n38\n');
       expect(ran.counters.denied).toEqual([{ pathClass: 'aws', syscall: 'openat2', count: 1 }]);
       expect(ran.counters.dropped).toBe(2);
     });
@@ -315,6 +315,25 @@ for family, kind, protocol in ((17, 3, 0), (40, 1, 0), (16, 3, 9), (2, 3, 1), (1
       expect((await place.shell('cat /proc/kcore /proc/keys /proc/timer_list | wc -c')).stdout).toBe('0\n'));
     it('makes no device (B21)', async () =>
       expect((await place.shell('mknod /tmp/d c 1 3 || mknod /tmp/b b 7 0')).exit.code).not.toBe(0));
+    it('takes no set-uid program back to the host, and leaves set-gid folders alone (B22)', async () => {
+      const left = join(place.directory, 'left');
+      mkdirSync(left);
+      chmodSync(left, 0o777);
+      const script = `cd /work; cp /bin/true a && chmod 4755 a || echo refused; chmod 755 a; python3 -c '
+import os
+try: os.open("b", os.O_CREAT | os.O_WRONLY, 0o6755)
+except PermissionError: print("refused")'
+mkdir shared && chmod 2775 shared && stat -c %a shared`;
+      const ran = await place.shell(script, {
+        mounts: [{ source: left, destination: '/work', writable: true }],
+      });
+      expect(ran.stdout).toBe('refused\nrefused\n2775\n');
+      expect(readdirSync(left).toSorted()).toEqual(['a', 'shared']);
+      expect(statSync(join(left, 'a')).mode & 0o7777).toBe(0o755);
+      expect(ran.counters.blocked.reduce((sum, { count }) => sum + count, 0)).toBe(2);
+      execFileSync('sh', ['-c', 'cp /bin/true b && chmod 4755 b'], { cwd: left });
+      expect(statSync(join(left, 'b')).mode & 0o4000).toBe(0o4000);
+    });
     it('bounds /tmp and files (B67)', async () => {
       const ran = await place.shell('dd if=/dev/zero of=/tmp/big bs=1M count=100 2>/dev/null; stat -c %s /tmp/big');
       expect(Number(ran.stdout)).toBeLessThanOrEqual(16 * 1024 * 1024);

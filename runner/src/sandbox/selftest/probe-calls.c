@@ -1,6 +1,7 @@
 /* Attacks by system calls. Rows: docs/sandbox.md. */
 #include "probe.h"
 #include <linux/filter.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <pty.h>
 #include <sched.h>
@@ -50,6 +51,42 @@ static void privileges(int argc, char **argv) {
   errno = 0;
   tried("a bounding set", bounding > 0);
   tried("uid 0", setuid(0) == 0 && getuid() == 0);
+}
+
+/* 22: a file that is marked so, left in a mount, would be its owner's for every user of the host. */
+static bool is_set_uid(const char *path) {
+  struct stat found = {0};
+  int saved = errno;
+  bool marked = lstat(path, &found) == 0 && found.st_mode & S_ISUID;
+  unlink(path);
+  errno = saved;
+  return marked;
+}
+static const char *plain_file(void) {
+  const char *path = temporary("kw-set-uid");
+  close(open(path, O_CREAT | O_WRONLY, 0600));
+  errno = 0;
+  return path;
+}
+static void set_uid(int argc, char **argv) {
+  UNUSED;
+  const char *path = temporary("kw-set-uid"), *folder = temporary("");
+  struct open_how how = {.flags = O_CREAT | O_WRONLY, .mode = 04755};
+  tried("fchmod", (syscall(SYS_fchmod, open(plain_file(), O_RDONLY), 04755), is_set_uid(path)));
+  tried("fchmodat", (syscall(SYS_fchmodat, AT_FDCWD, plain_file(), 06755), is_set_uid(path)));
+  tried("fchmodat2", (syscall(452, AT_FDCWD, plain_file(), 04755, 0), is_set_uid(path)));
+  tried("openat", (syscall(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY, 04755), is_set_uid(path)));
+  struct stat nameless = {0};
+  fstat((int)syscall(SYS_openat, AT_FDCWD, folder, O_TMPFILE | O_WRONLY, 04755), &nameless);
+  tried("openat without a name", nameless.st_mode & S_ISUID);
+  tried("openat2", (syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how), is_set_uid(path)));
+  tried("mknodat", (syscall(SYS_mknodat, AT_FDCWD, path, S_IFREG | 04755, 0), is_set_uid(path)));
+#if defined __x86_64__
+  tried("chmod", (syscall(SYS_chmod, plain_file(), 04755), is_set_uid(path)));
+  tried("open", (syscall(SYS_open, path, O_CREAT | O_WRONLY, 04755), is_set_uid(path)));
+  tried("creat", (syscall(SYS_creat, path, 04755), is_set_uid(path)));
+  tried("mknod", (syscall(SYS_mknod, path, S_IFREG | 04755, 0), is_set_uid(path)));
+#endif
 }
 
 /* 23 */
@@ -214,6 +251,6 @@ static void bomb(int argc, char **argv) {
 }
 
 const struct probe CALLS[] = {
-    {"keyring", keyring}, {"trace", trace}, {"privileges", privileges}, {"mounts", mounts}, {"handles", handles}, {"io-uring", io_uring},
+    {"keyring", keyring}, {"trace", trace}, {"privileges", privileges}, {"set-uid", set_uid}, {"mounts", mounts}, {"handles", handles}, {"io-uring", io_uring},
     {"foreign", foreign}, {"namespaces", namespaces}, {"own-filter", own_filter}, {"odd-calls", odd_calls}, {"terminal", terminal},
     {"stay", stay}, {"kill-parent", kill_parent}, {"bomb", bomb}, {0}};

@@ -42,6 +42,12 @@ export const FILES: readonly Probe[] = [
   }),
   attack({ row: 22, name: 'privileges and setuid', probe: ['privileges'], counted: null }),
   attack({
+    row: 22,
+    name: 'a set-uid program left behind',
+    probe: ['set-uid'],
+    counted: { syscalls: ['fchmod', 'fchmodat', 'fchmodat2', 'openat', 'mknodat'] },
+  }),
+  attack({
     row: 23,
     name: 'mounts',
     probe: ['mounts'],
