@@ -1,5 +1,5 @@
-import { en } from 'zod/locales';
 import * as z from 'zod/mini';
+import { issueWords } from './lib/issue-words.ts';
 
 /**
  * The schemas of our own HTTP API: what the edge validates with, what `openapi.json` is made from, and the one door
@@ -19,5 +19,5 @@ export * from './protocol/signals.ts';
 export * from './protocol/stops.ts';
 export * from './protocol/tokens.ts';
 
-// The small build of zod has no words of its own; a precise message is worth its 2 KB.
-z.config(en());
+// The small build of zod has no words of its own.
+z.config({ localeError: issueWords });

@@ -8,7 +8,7 @@ import { jsonOfRow } from './audit-row.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
-import { queryOf } from './request.ts';
+import { NoQuery, queryOf } from './request.ts';
 
 const TEXT_SEARCH_MS = 7 * 86_400_000;
 
@@ -46,6 +46,8 @@ audit.get('/', async (c) => {
 
 /** Checks every chain in D1 against the live heads of the ledgers. */
 audit.get('/verify', async (c) => {
+  const query = queryOf(c, NoQuery);
+  if (!query.ok) return refuse(c, 400, 'request_invalid', query.error);
   const flushed = await flushAll(c.env);
   if (!flushed.ok) return refuseSilent(c, flushed.error);
   const silent: Silent[] = [];
@@ -62,6 +64,8 @@ audit.get('/verify', async (c) => {
 
 /** All rows in the order of their chains, as NDJSON, and last a checkpoint signed by the edge. */
 audit.get('/export', async (c) => {
+  const query = queryOf(c, NoQuery);
+  if (!query.ok) return refuse(c, 400, 'request_invalid', query.error);
   const flushed = await flushAll(c.env);
   if (!flushed.ok) return refuseSilent(c, flushed.error);
   const { keys, expected } = c.get('edge');

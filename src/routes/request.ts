@@ -1,4 +1,4 @@
-import type * as z from 'zod/mini';
+import * as z from 'zod/mini';
 import type { BodyRefusal } from '../denial.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { parseStrictJson } from '../policy/json-body.ts';
@@ -37,6 +37,9 @@ export function queryOf<T>(c: ApiContext, schema: z.ZodMiniType<T>): Result<T, s
   return err([...wrong, ...(parsed.success ? [] : [issuesText(parsed.error)])].join('; '));
 }
 
+/** What takes no parameter: who narrows an answer by one must not take the whole for the part. */
+export const NoQuery = z.strictObject({});
+
 /** Reads no further than the bound: who asks may be nobody, and the isolate's memory is everybody's. */
 async function textOf(request: Request): Promise<Result<string, string>> {
   const decoder = new TextDecoder();
@@ -61,6 +64,6 @@ const WORDS: Partial<Record<BodyRefusal, string>> = {
   number_not_finite: 'a number is too large',
 };
 
-/** All issues of a request at once: `ttl_seconds: Too big: expected number to be <=86400; …`. */
+/** All issues of a request at once: `ttl_seconds: it must be at most 86400; …`. */
 const issuesText = (error: z.core.$ZodError): string =>
   error.issues.map((i) => `${i.path.length === 0 ? 'request' : i.path.join('.')}: ${i.message}`).join('; ');
