@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Ended, keywarden, scratch } from './command-line.ts';
+import { until } from '../support/process.ts';
+import { begin, type Ended, ended, keywarden, type RunOptions, scratch } from './command-line.ts';
 
 /** What answers where KEYWARDEN_URL leads to is no edge: a typing error, a proxy's page, another service. */
 const KEY = `kwop_${'k'.repeat(43)}`;
@@ -21,8 +22,11 @@ async function listen(one: Server): Promise<string> {
   return `http://127.0.0.1:${(one.address() as AddressInfo).port}`;
 }
 const web = (answer: RequestListener): Promise<string> => listen(createServer(answer));
-const run = (url: string, ...args: string[]): Promise<Ended> =>
-  keywarden(args, { env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY }, cwd: place.path });
+const environmentOf = (url: string): RunOptions => ({
+  env: { KEYWARDEN_URL: url, KEYWARDEN_OPERATOR_KEY: KEY },
+  cwd: place.path,
+});
+const run = (url: string, ...args: string[]): Promise<Ended> => keywarden(args, environmentOf(url));
 
 const COMMANDS = [
   ['token', '--agent', 'a', '--can', 'widgets:read'],
@@ -73,6 +77,17 @@ describe('in the place of the edge answers', () => {
       expect(stderr).toContain('no checkpoint stands at its end');
       expect(stderr).not.toContain('wrote');
     }
+    expect(readdirSync(place.path).filter((name) => name.startsWith('out'))).toEqual([]);
+  });
+
+  it('an export that is killed while it comes: its file has not its name yet', async () => {
+    const url = await web((_request, response) => response.write('{"seq":1}\n'));
+    const file = join(place.path, 'killed.ndjson');
+    const child = begin(['audit', 'export', '--out', file], environmentOf(url));
+    const part = join(place.path, `killed.ndjson.part-${child.pid}`);
+    await until('the first row is written', () => existsSync(part) && statSync(part).size > 0);
+    child.kill('SIGKILL');
+    await ended(child);
     expect(existsSync(file)).toBe(false);
   });
 

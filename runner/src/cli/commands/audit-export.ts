@@ -1,8 +1,19 @@
-import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { counted } from '../../counted.ts';
 import { Failure } from '../../failure.ts';
+import { codeOf } from '../../state/private-file.ts';
 import { cannotWrite } from '../cannot-write.ts';
 import { harmlessJson, note } from '../terminal.ts';
 
@@ -53,10 +64,13 @@ async function* shownOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string
   for await (const chunk of bytes) yield harmlessJson(decoder.decode(chunk, { stream: true }));
 }
 
+/** Under another name until it is whole: half an export, of a command that was killed, is not to be taken for one. */
 async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<number> {
+  const part = `${file}.part-${process.pid}`;
   let fd: number;
   try {
-    fd = openSync(file, 'wx', 0o600);
+    if (existsSync(file)) throw Object.assign(new Error(), { code: 'EEXIST' });
+    fd = openSync(part, 'wx', 0o600);
   } catch (error) {
     throw cannotWrite(file, error);
   }
@@ -67,14 +81,25 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
       for (const byte of chunk) if (byte === LINE_FEED) lines += 1;
     }
     fsyncSync(fd);
+    giveName(part, file);
   } catch (error) {
-    unlinkSync(file);
     throw new Failure(
       `the export broke off: ${(error as Error).message}`,
       `${file} was not left half written: try again`,
     );
   } finally {
+    unlinkSync(part);
     closeSync(fd);
   }
   return Math.max(0, lines - 1);
+}
+
+/** A rename would take the place of a file that has come meanwhile; where there are no links, nothing else is left. */
+function giveName(part: string, file: string): void {
+  try {
+    linkSync(part, file);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' || existsSync(file)) throw error;
+    copyFileSync(part, file, constants.COPYFILE_EXCL);
+  }
 }
