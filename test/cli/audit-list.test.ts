@@ -156,7 +156,7 @@ describe('the table', () => {
     );
     answer([row(1)], { next_cursor: 'x', waiting_rows: 7 });
     expect((await list('--limit', '1')).stderr).toBe(
-      'keywarden: there are older rows: raise --limit (1), or narrow it\nkeywarden: 7 rows waiting in the ledgers, not listed yet\n',
+      'keywarden: there are older rows: narrow it, or add --cursor x\nkeywarden: 7 rows waiting in the ledgers, not listed yet\n',
     );
   });
 

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditListResponse, MintResponse } from '../../src/protocol.ts';
+import { until } from '../support/process.ts';
 import { type Dev, dev, type Ended, keywarden, scratch } from './command-line.ts';
 import { WIDGETS_KEY, widgetPolicy } from './policies.ts';
 
@@ -113,13 +114,46 @@ describe('keywarden token', () => {
 
 describe('keywarden audit', () => {
   it('list shows the calls, filtered', async () => {
-    await call(await mint(), '/v1/widgets/7', 'DELETE');
+    const token = await mint();
+    await call(token);
+    await call(token, '/v1/widgets/7', 'DELETE');
     const { code, stdout } = await run('audit', 'list', '--decision', 'deny', '--since', '5m');
     expect(code).toBe(0);
     expect(stdout).toContain('DELETE widgets/v1/widgets/7');
     expect(stdout).not.toContain('call.completed');
-    const listed = JSON.parse((await run('audit', 'list', '--agent', 'demo', '--json')).stdout) as AuditListResponse;
-    expect(listed.rows.map((row) => row.event)).toContain('call.completed');
+    const listed = async (): Promise<AuditListResponse> =>
+      JSON.parse((await run('audit', 'list', '--agent', 'demo', '--json')).stdout) as AuditListResponse;
+    await until('the outcome is told', async () => (await listed()).rows.some((row) => row.event === 'call.completed'));
+  });
+
+  it('list goes on where a page ended', async () => {
+    for (const token of [await mint(), await mint()]) await call(token);
+    const page = async (...args: string[]): Promise<AuditListResponse> =>
+      JSON.parse((await run('audit', 'list', '--agent', 'demo', '--json', ...args)).stdout) as AuditListResponse;
+    const completed = ({ rows }: AuditListResponse) => rows.filter((row) => row.event === 'call.completed').length;
+    await until('both outcomes are told', async () => completed(await page()) >= 2);
+    const all = await page();
+    const first = await page('--limit', '2');
+    const second = await page('--limit', '2', '--cursor', first.next_cursor ?? '');
+    expect([...first.rows, ...second.rows]).toEqual(all.rows.slice(0, 4));
+    expect(first.rows).toHaveLength(2);
+  });
+
+  it('list finds the call that an answer names, and what happened in a span of time', async () => {
+    const headers = { authorization: `Bearer ${await mint()}` };
+    const denied = await fetch(`${edge.url}/proxy/widgets/v1/widgets/7`, { method: 'DELETE', headers });
+    const { instance } = (await denied.json()) as { instance: string };
+    const rowsOf = async (...args: string[]): Promise<AuditListResponse['rows']> =>
+      (JSON.parse((await run('audit', 'list', '--json', ...args)).stdout) as AuditListResponse).rows;
+    for (const id of [instance, instance.replace('urn:uuid:', ''), instance.toUpperCase()])
+      expect(await rowsOf('--request', id)).toMatchObject([{ event: 'call.denied', method: 'DELETE' }]);
+    const because = (reason: string) => rowsOf('--text', 'widgets/7', '--request', instance, '--reason', reason);
+    expect(await because('capability_missing')).toHaveLength(1);
+    expect(await because('rate_limited')).toEqual([]);
+    expect(await rowsOf('--until', '1h')).toEqual([]);
+    const { code, stderr } = await run('audit', 'list', '--request', 'abc');
+    expect({ code, said: stderr.includes('A request id is a UUID') }).toEqual({ code: 2, said: true });
+    expect((await run('audit', 'list', '--follow', '--until', '1h')).code).toBe(2);
   });
 
   it('no real credential and no token in any of it', async () => {

@@ -42,7 +42,7 @@ const list = async (page: SessionListResponse, ...args: string[]) => {
 it('that there are older sessions is said, and --json gives their cursor', async () => {
   const cut = { sessions: [session], next_cursor: 'abc' };
   const shown = await list(cut, '--limit', '1');
-  expect(shown.stderr).toContain('there are older sessions: raise --limit (1), or narrow it');
+  expect(shown.stderr).toContain('there are older sessions: narrow it, or add --cursor abc');
   expect(JSON.parse((await list(cut, '--limit', '1', '--json')).stdout)).toMatchObject({ next_cursor: 'abc' });
 });
 

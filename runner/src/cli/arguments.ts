@@ -6,6 +6,10 @@ import * as z from 'zod/mini';
 export const stateOption = (): Option =>
   new Option('--state <dir>', 'the state directory of the edge (default: the nearest .keywarden/ upwards)');
 
+/** Of what is listed by pages. */
+export const cursorOption = (): Option =>
+  new Option('--cursor <cursor>', 'the next page: the next_cursor of the one before, with the same options');
+
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** `90s`, `15m`, `1h`, `1d`, or a bare number of seconds, as the help says. */
@@ -29,6 +33,14 @@ export function parseInstant(text: string): string {
   if (at > Date.now() + FUTURE_MS)
     throw new InvalidArgumentError('It lies in the future, and nothing is recorded yet.');
   return new Date(Math.max(0, at)).toISOString();
+}
+
+/** As a call's answer names it: the bare id, or the `urn:uuid:` of a Problem's `instance` (RFC 9457). */
+export function parseRequestId(text: string): string {
+  const id = text.replace(/^urn:uuid:/i, '').toLowerCase();
+  if (!z.uuid().safeParse(id).success)
+    throw new InvalidArgumentError('A request id is a UUID: 3ff62d8e-5f4c-4f0f-8a44-7a1bd5a4f6a1.');
+  return id;
 }
 
 /** A value of one of the protocol's own shapes, which says itself what it must look like. */

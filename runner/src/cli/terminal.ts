@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { shellWord } from '../shell-word.ts';
 
 /**
  * Printing. Results go to stdout, everything said about them to stderr. Colours only on a terminal and never
@@ -26,6 +27,9 @@ export function print(line: string): void {
 export function note(line: string): void {
   process.stderr.write(`keywarden: ${line}\n`);
 }
+
+/** How the rest of a list is had. */
+export const nextPage = (cursor: string): string => `narrow it, or add --cursor ${harmlessLine(shellWord(cursor))}`;
 
 export function complain(message: string, hints: readonly string[]): void {
   const [first = '', ...rest] = harmless(message).split('\n');

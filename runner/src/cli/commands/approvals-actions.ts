@@ -10,7 +10,7 @@ import { EdgeClient } from '../../client/edge-client.ts';
 import { counted } from '../../counted.ts';
 import { Failure, usage } from '../../failure.ts';
 import { printTable } from '../table.ts';
-import { coloured, harmless, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
+import { coloured, harmless, harmlessLine, jsonText, nextPage, note, print, printJson } from '../terminal.ts';
 import type { Common, DecideOptions, ListOptions } from './approvals.ts';
 
 /** Of one page, as the edge and `--limit` have it. */
@@ -23,6 +23,7 @@ export async function list(options: ListOptions): Promise<void> {
     agent: options.agent,
     session: options.session,
     limit: options.limit,
+    cursor: options.cursor,
   });
   if (options.json) return printJson(page);
   if (page.approvals.length === 0) return note(state === 'pending' ? 'nothing waits for a decision' : 'none');
@@ -42,8 +43,7 @@ export async function list(options: ListOptions): Promise<void> {
   // One decides by these: the end of a call must not be hidden.
   const heading = ['ID', 'ASKED', 'STATE', 'AGENT', 'CAPABILITY', 'CALL', ''];
   printTable(rows, { heading, whole: heading.map((_, column) => column) });
-  if (page.next_cursor !== null)
-    note(options.limit < MOST ? 'there are more: raise --limit, or narrow it' : 'there are more: narrow it');
+  if (page.next_cursor !== null) note(`there are more: ${nextPage(page.next_cursor)}`);
 }
 
 export async function decide(id: string, verdict: 'approve' | 'deny', options: DecideOptions): Promise<void> {

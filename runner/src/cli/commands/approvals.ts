@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { ApprovalJson } from '../../../../src/protocol.ts';
-import { countUpTo, stateOption } from '../arguments.ts';
+import { countUpTo, cursorOption, stateOption } from '../arguments.ts';
 
 export interface Common {
   readonly state?: string;
@@ -12,6 +12,7 @@ export interface ListOptions extends Common {
   readonly agent?: string;
   readonly session?: string;
   readonly limit: number;
+  readonly cursor?: string;
 }
 export interface DecideOptions extends Common {
   readonly reason?: string;
@@ -33,6 +34,7 @@ export function approvalsCommand(): Command {
     .option('--agent <id>', 'of one agent')
     .option('--session <id>', 'of one session')
     .option('--limit <n>', 'at most so many, 1 to 200', countUpTo(200), 50)
+    .addOption(cursorOption())
     .addOption(stateOption())
     .option('--json', 'print { approvals, next_cursor }')
     .addHelpText('after', '\nExamples:\n  keywarden approvals list\n  keywarden approvals list --all --agent support')

@@ -3,7 +3,7 @@ import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { counted } from '../../counted.ts';
 import { openTable } from '../table.ts';
-import { type Colour, harmlessLine, jsonText, note, print, printJson } from '../terminal.ts';
+import { type Colour, harmlessLine, jsonText, nextPage, note, print, printJson } from '../terminal.ts';
 
 /** What is asked of the edge. */
 interface Filter {
@@ -14,10 +14,15 @@ interface Filter {
   readonly decision?: string;
   readonly event?: string;
   readonly since?: string;
+  readonly until?: string;
+  readonly request?: string;
+  readonly reason?: string;
+  readonly text?: string;
 }
 
 export interface ListOptions extends Filter {
   readonly limit: number;
+  readonly cursor?: string;
   readonly follow?: boolean;
   readonly state?: string;
   readonly json?: boolean;
@@ -26,14 +31,15 @@ export interface ListOptions extends Filter {
 const FOLLOW_EVERY_MS = 1_000;
 
 /** Lists rows, oldest first, since what happened last is what a terminal shows last. */
-export async function listAudit({ follow, state, json, limit, ...filter }: ListOptions): Promise<void> {
+export async function listAudit({ follow, state, json, limit, cursor, ...filter }: ListOptions): Promise<void> {
   const client = new EdgeClient(findEdge(state));
-  const first = await client.get('/v1/audit', AuditListResponse, { ...filter, limit });
+  const first = await client.get('/v1/audit', AuditListResponse, { ...queryOf(filter), limit, cursor });
   if (follow) return goOn(client, filter, first, json ? printLines : tableOfRows());
   if (json) return printJson(first);
   if (first.rows.length === 0) note(`no row fits${filterWords(filter)}`);
   else tableOfRows()(inOrder(first.rows));
-  if (first.next_cursor !== null) note(`there are older rows: raise --limit (${limit}), or narrow it`);
+  if (first.text_since !== undefined) note(`searched back to ${first.text_since}: --since goes further`);
+  if (first.next_cursor !== null) note(`there are older rows: ${nextPage(first.next_cursor)}`);
   const waiting = first.waiting_rows ?? 0;
   if (waiting > 0) note(`${counted(waiting, 'row')} waiting in the ledgers, not listed yet`);
 }
@@ -55,9 +61,13 @@ async function goOn(
     const newest = rows.at(-1)?.at;
     if (newest !== undefined) from = new Date(Date.parse(newest) - 60_000).toISOString();
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
-    rows = inOrder((await client.get('/v1/audit', AuditListResponse, { ...filter, since: from, limit: 1000 })).rows);
+    rows = inOrder(
+      (await client.get('/v1/audit', AuditListResponse, { ...queryOf(filter), since: from, limit: 1000 })).rows,
+    );
   }
 }
+
+const queryOf = ({ request, ...filter }: Filter) => ({ ...filter, request_id: request });
 
 const nameOf = (row: AuditRowJson): string => `${row.seq}@${row.ledger}`;
 

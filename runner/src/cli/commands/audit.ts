@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { AgentId, AuditEvent, CapabilityName, SessionId } from '../../../../src/protocol.ts';
-import { countUpTo, parseAs, parseInstant, stateOption } from '../arguments.ts';
+import { countUpTo, cursorOption, parseAs, parseInstant, parseRequestId, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 import type { ExportOptions } from './audit-export.ts';
 import type { ListOptions } from './audit-list.ts';
@@ -24,7 +24,14 @@ function listCommand(): Command {
     .addOption(new Option('--decision <decision>', 'only what was allowed or denied').choices(['allow', 'deny']))
     .addOption(new Option('--event <event>', 'only this event').choices(AuditEvent.options))
     .option('--since <time>', 'only from then on: 1h ago, 2026-01-31, or 2026-01-31T12:00:00Z', parseInstant)
+    .addOption(
+      new Option('--until <time>', 'only before then, written as --since').argParser(parseInstant).conflicts('follow'),
+    )
+    .option('--request <id>', 'only of this call: the `instance` of its error, or the bare id', parseRequestId)
+    .option('--reason <reason>', 'only what was denied or failed for this reason: rate_limited')
+    .option('--text <words>', 'only with this text in path, reason, operator, request id or detail')
     .option('--limit <n>', 'at most so many rows, 1 to 1000', countUpTo(1000), 50)
+    .addOption(cursorOption().conflicts('follow'))
     .option('--follow', 'go on with new rows as they come')
     .addOption(stateOption())
     .option('--json', 'print { rows, next_cursor }, newest first; with --follow one row a line, oldest first')
@@ -37,6 +44,7 @@ into a pipe, and with --json, all is whole.
 Examples:
   keywarden audit list --since 1h --decision deny
   keywarden audit list --event token.minted | less -S
+  keywarden audit list --request 3ff62d8e-5f4c-4f0f-8a44-7a1bd5a4f6a1
   keywarden audit list --agent demo --follow`,
     )
     .action(async (options: ListOptions) => (await import('./audit-list.ts')).listAudit(options));

@@ -21,7 +21,7 @@ import { sessionEdge } from '../../session/session-edge.ts';
 import { isSessionId } from '../../session/session-id.ts';
 import { sweepQuietly } from '../../session/sweep-leases.ts';
 import { printTable } from '../table.ts';
-import { harmlessLine, note, print, printJson } from '../terminal.ts';
+import { harmlessLine, nextPage, note, print, printJson } from '../terminal.ts';
 
 import type { CommonOptions, ListOptions } from './sessions.ts';
 
@@ -57,7 +57,7 @@ export async function list(options: ListOptions): Promise<void> {
   let unasked: unknown = null;
   if (client === null) note(`no edge is asked: ${why}`);
   else {
-    const query = { agent: options.agent, state: options.only, limit: options.limit };
+    const query = { agent: options.agent, state: options.only, limit: options.limit, cursor: options.cursor };
     try {
       page = await client.get('/v1/sessions', SessionListResponse, query);
     } catch (error) {
@@ -67,7 +67,8 @@ export async function list(options: ListOptions): Promise<void> {
   }
   const { sessions } = page;
   const known = new Set(sessions.map((session) => session.session_id));
-  const unknown = local.filter(({ session_id: id }) => !known.has(id));
+  // Those that the edge knows may be on a page before this one.
+  const unknown = options.cursor === undefined ? local.filter(({ session_id: id }) => !known.has(id)) : [];
   if (options.json) return printJson({ ...page, local });
   if (sessions.length > 0) printSessions(sessions);
   for (const { session_id: id, agent_id: agent, runner_pid: pid } of client === null ? local : unknown)
@@ -75,7 +76,7 @@ export async function list(options: ListOptions): Promise<void> {
   // Half of the answer: an error, but none that hides who lives here.
   if (unasked !== null) throw unasked;
   if (sessions.length + local.length === 0) note('no sessions');
-  if (page.next_cursor !== null) note(`there are older sessions: raise --limit (${options.limit}), or narrow it`);
+  if (page.next_cursor !== null) note(`there are older sessions: ${nextPage(page.next_cursor)}`);
 }
 
 const COLUMNS = [

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { countUpTo, stateOption } from '../arguments.ts';
+import { countUpTo, cursorOption, stateOption } from '../arguments.ts';
 import type { SetExit } from '../program.ts';
 
 export interface CommonOptions {
@@ -11,6 +11,7 @@ export interface ListOptions extends CommonOptions {
   readonly agent?: string;
   readonly only?: string;
   readonly limit: number;
+  readonly cursor?: string;
 }
 
 /** Loaded when asked for: other commands need not wait for it. */
@@ -24,6 +25,7 @@ export function sessionsCommand(setExit: SetExit): Command {
       .option('--agent <id>', 'of this agent only')
       .addOption(new Option('--only <state>', 'in this state only').choices(['running', 'stopping', 'ended', 'lost']))
       .option('--limit <n>', 'at most so many, 1 to 1000', countUpTo(1000), 50)
+      .addOption(cursorOption())
       .addOption(stateOption())
       .option('--json', 'print { sessions: […], next_cursor, local: […] }')
       .addHelpText('after', '\nExample:\n  keywarden sessions list --only running')
