@@ -102,6 +102,43 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('after a decision by keyboard the focus is at the next question, not nowhere', async () => {
+    const { agent, token } = await newAgent();
+    const calls = [2000, 2001].map((amount) => world.send(token, '/v1/payments', { ...PAYMENT, amount }, { wait: 30 }));
+    const page = await world.open('alice');
+    await until('both wait', async () => (await cardOf(page, agent).count()) === 2);
+    await cardOf(page, agent).first().click();
+    const focused = () => page.evaluate<string>('`${location.hash.slice(-36)} ${document.activeElement?.tagName}`');
+    const approve = async (): Promise<string> => {
+      const before = await page.evaluate<string>('location.hash');
+      await page.getByRole('button', { name: 'Approve once' }).focus();
+      // As long as the page takes a second press for the rest of a double one.
+      await new Promise((resolve) => setTimeout(resolve, 800));
+      await page.keyboard.press('Enter');
+      await until('the heading has the focus', async () => (await focused()).endsWith(' H2'));
+      return before;
+    };
+    const first = await approve();
+    expect(await page.evaluate('location.hash')).not.toBe(first);
+    await cardOf(page, agent).click();
+    await approve();
+    expect((await Promise.all(calls)).map(({ status }) => status)).toEqual([200, 200]);
+    await close(page);
+  });
+
+  it('on a phone, too, the open question has the heading of the page', async () => {
+    const { agent, token } = await newAgent();
+    const call = world.send(token, '/v1/payments', PAYMENT, { wait: 30 });
+    const page = await world.open('alice', '#/approvals', { phone: true });
+    await cardOf(page, agent).first().click();
+    await page.getByRole('heading', { level: 2 }).waitFor();
+    expect(await page.getByRole('heading', { level: 1 }).allTextContents()).toEqual(['Approvals']);
+    expect(await page.locator('.split-list .cards').isVisible()).toBe(false);
+    await page.getByRole('button', { name: 'Deny' }).click();
+    expect((await call).status).toBe(403);
+    await close(page);
+  });
+
   it('a no with a reason ends the call and stands in the audit', async () => {
     const page = await world.open('bob');
     const { agent, token } = await newAgent();

@@ -1,5 +1,5 @@
 import { Fragment } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
 import { get, post, Refusal } from '../api.ts';
 import { approvals, clock, go, live, lost, may, me, merge, pending, place, say, stateOf } from '../state.ts';
@@ -129,6 +129,12 @@ function Detail({ id, link }: { id: string; link: string | null }) {
   );
   const [kept, setKept] = useState<ApprovalDetail | null>(null);
   if (loaded.data !== null && loaded.data !== kept) setKept(loaded.data);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (nextInFocus !== id || heading.current === null) return;
+    nextInFocus = '';
+    heading.current.focus();
+  });
   const one = loaded.data ?? kept;
   const back = (
     <a class="back" href="#/approvals">
@@ -144,7 +150,9 @@ function Detail({ id, link }: { id: string; link: string | null }) {
         <p class="eyebrow">
           <b>{plain(one.agent_id)}</b> asks to
         </p>
-        <h2>{plain(one.title)}</h2>
+        <h2 tabIndex={-1} ref={heading}>
+          {plain(one.title)}
+        </h2>
         <p class="request mono">
           <i class="method">{one.method}</i> {plain(one.url)}
         </p>
@@ -209,6 +217,12 @@ function Detail({ id, link }: { id: string; link: string | null }) {
   );
 }
 
+/**
+ * The question whose heading gets the focus: the button that had it is gone with the decision. It is the next one, or the same
+ * one, which now tells how it ended.
+ */
+let nextInFocus = '';
+
 /** When the page itself went on to the next question: the second half of a double click is not meant for that one. */
 let wentOnAt = Number.NEGATIVE_INFINITY;
 const MEANT_AFTER_MS = 700;
@@ -239,11 +253,12 @@ function Decide({ one, link, changed }: { one: ApprovalDetail; link: string | nu
         ? `You agreed. ${done.needed - done.votes.length} more must.`
         : `${verdict === 'deny' ? 'Denied' : 'Approved'}: ${plain(one.title)}`,
     );
-    const next = pending.value.find((other) => other.id !== one.id);
-    if (link === null && done.state !== 'pending' && next !== undefined) {
-      wentOnAt = performance.now();
-      go(`#/approvals/${next.id}`);
-    }
+    if (done.state === 'pending') return;
+    const next = link === null ? pending.value.find((other) => other.id !== one.id) : undefined;
+    nextInFocus = next?.id ?? one.id;
+    if (next === undefined) return;
+    wentOnAt = performance.now();
+    go(`#/approvals/${next.id}`);
   };
   const { once, alike } = one.would_allow;
   return (
