@@ -109,7 +109,11 @@ export function isClientOnly(name: string): boolean {
   return only;
 }
 
+/** A user's own names for what is kept beside an object: to no service anything else, and lost if they were taken off. */
+export const isUserMetadata = (name: string): boolean => /^x-(?:amz|goog|ms)-meta-/.test(name);
+
 function judged(name: string): boolean {
+  if (isUserMetadata(name)) return false;
   return (
     ABOUT_THE_WAY.has(name) ||
     ABOUT_THE_WAY_PREFIX.test(name) ||

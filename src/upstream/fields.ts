@@ -4,7 +4,7 @@ import type { FieldMap, Fields } from '../lib/fields.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { methodOverrideIn } from '../policy/method-override.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
-import { isClientOnly, RANGES } from './client-fields.ts';
+import { isClientOnly, isUserMetadata, RANGES } from './client-fields.ts';
 import { hopByHopOf, namedBy } from './hop-by-hop.ts';
 import { linkOf, locationOf, type PublicPlace, referenceOf } from './redirect.ts';
 
@@ -95,7 +95,7 @@ export function judgedFields(incoming: FieldMap, token: string): FieldMap {
  * or `X.HTTP.Method.Override` would be to them what no rule saw. nginx and Apache drop such fields, too. Object stores keep a
  * user's own names as they are.
  */
-const isAlias = (name: string): boolean => /[^a-z0-9-]/.test(name) && !/^x-(?:amz|goog|ms)-meta-/.test(name);
+const isAlias = (name: string): boolean => /[^a-z0-9-]/.test(name) && !isUserMetadata(name);
 
 function refusalOf(incoming: Fields): Denial | null {
   const override = methodOverrideIn(incoming);

@@ -41,6 +41,8 @@ describe('request fields that pass', () => {
     'x-amz-server-side-encryption-customer-key-md5': 'x',
     'x-amz-meta-made_by': 'x',
     'x-goog-meta-made_by': 'x',
+    'x-amz-meta-api-key': 'a name of the user',
+    'x-ms-meta-token': 'x',
     prefer: 'return=minimal',
     'openai-organization': 'org',
   })) {
