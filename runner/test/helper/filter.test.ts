@@ -109,6 +109,16 @@ describe('the filter', () => {
     ['ptrace', [0, 0, 0], ASK],
     ['prlimit64', [0, 7, 0], ALLOW],
     ['prlimit64', [1, 7, 0], ASK],
+    ['sched_setattr', [1, 0, 0], ASK],
+    ['sched_setattr', [0, 0, 0], ALLOW],
+    ['sched_setaffinity', [1, 0, 0], ASK],
+    ['setpriority', [0, 0, 19], ALLOW],
+    ['setpriority', [0, 1, 19], ASK],
+    ['setpriority', [1, 1, 19], ASK],
+    ['setpriority', [2, 0, 19], ASK],
+    ['ioprio_set', [1, 0, 0], ALLOW],
+    ['ioprio_set', [1, 1, 0], ASK],
+    ['ioprio_set', [3, 1000, 0], ASK],
     ['open_tree_attr', [0, 0, 0], ASK],
   ])('answers %s(%j) with %s', (name, args, answer, unasked) => {
     expect(ask(name, args)).toBe(answer);

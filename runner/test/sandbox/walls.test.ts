@@ -423,6 +423,23 @@ for pid in (1, 0):
       expect(ran.stdout).toBe('1\nchanged\n');
       expect(blockedOf(ran.counters, 'prlimit64')).toBe(1);
     });
+    it('cannot put PID 1 behind others, whose clock would be late, but itself (B65)', async () => {
+      const ran = await place.python(`
+import os
+def tried(change):
+    try: change(); return "changed"
+    except OSError as e: return e.errno
+idle, cores, param = os.SCHED_IDLE, os.sched_getaffinity(0), os.sched_param(0)
+for pid in (1, 0):
+    print(*map(tried, (
+        lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+        lambda: os.sched_setscheduler(pid, idle, param),
+        lambda: os.sched_setparam(pid, param),
+        lambda: os.sched_setaffinity(pid, cores))))
+print(tried(lambda: os.setpriority(os.PRIO_USER, 0, 19)))`);
+      expect(ran.stdout).toBe('1 1 1 1\nchanged changed changed changed\n1\n');
+      expect(blockedOf(ran.counters, 'setpriority')).toBe(2);
+    });
     it('that takes too much memory is killed for it', async () => {
       const ran = await place.python('x = bytearray(900 * 1024 * 1024)');
       expect(ran.exit.code).not.toBe(0);
