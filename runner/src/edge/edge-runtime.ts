@@ -8,6 +8,7 @@ import { awaitHealth } from './health.ts';
 import { applyMigrations, type Database } from './migrations.ts';
 import { bundleWorker } from './worker-bundle.ts';
 import { readWorkerSettings, type WorkerSettings } from './worker-settings.ts';
+import { workerdLine } from './workerd-log.ts';
 import { WorkerdWatch } from './workerd-process.ts';
 
 export interface RuntimeOptions {
@@ -153,7 +154,7 @@ export class EdgeRuntime {
       isolatedResourcePersistencePath: storage,
       handleStructuredLogs: ({ message, level }) => {
         this.#complaint = complaintIn(message) ?? this.#complaint;
-        say(`worker ${level}: ${message}`);
+        say(`worker ${level}: ${workerdLine(message)}`);
       },
       workers: [
         {
