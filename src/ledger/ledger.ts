@@ -34,7 +34,7 @@ import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry } from './lo
 import { findCut, removeRows } from './prune.ts';
 import { type Load, mayPushWait, PUSH_DELAY_MS } from './push-delay.ts';
 import { Pusher } from './pusher.ts';
-import { limitStates, pruneRate } from './rate.ts';
+import { emptyRateState, limitStates, pruneRate } from './rate.ts';
 import { reasonOf } from './reason.ts';
 import { Registration } from './registration.ts';
 import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
@@ -145,7 +145,7 @@ export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
 
   /** Where a principal stands: by what it is revoked, and what its limits have left. Charges nothing. */
   async peek(principal: LedgerPrincipal, limits: readonly NamedLimit[]): Promise<Standing> {
-    const rate = this.#head?.rate ?? { clock: 0, tats: new Map() };
+    const rate = this.#head?.rate ?? emptyRateState;
     return { revokedBy: revokedBy(this.#revoked, principal), limits: limitStates(rate, limits, Date.now()) };
   }
 

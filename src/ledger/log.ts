@@ -1,7 +1,7 @@
 import { CANONICAL_COLUMNS, CANONICAL_VERSION, canonicalRowAt, GENESIS_HASH, linkHash } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import type { ChainCut } from './contract.ts';
-import type { RateState } from './rate.ts';
+import { emptyRateState, type RateState } from './rate.ts';
 import type { RevokedState } from './revoked.ts';
 import type { OpenIntent, RowContent } from './rows.ts';
 
@@ -45,6 +45,9 @@ export interface Pushed {
   readonly through: number;
   readonly conflicts: readonly number[];
 }
+
+/** The columns of a row's wire form, in the order in which they follow its version. */
+export const WIRE_COLUMNS = [...CANONICAL_COLUMNS, 'prevHash', 'hash'] as const;
 
 /** A value in SQLite may have 2 MB at most. */
 const MAX_WIRES_CHARS = 500_000;
@@ -309,13 +312,12 @@ export function linkRow(
 
 function rowOfWire(wire: unknown[]): AuditRow {
   if (wire[0] !== CANONICAL_VERSION) throw new Error('a row of an unknown version');
-  const columns = [...CANONICAL_COLUMNS, 'prevHash', 'hash'] as const;
-  return Object.fromEntries(columns.map((column, index) => [column, wire[index + 1]])) as unknown as AuditRow;
+  return Object.fromEntries(WIRE_COLUMNS.map((column, index) => [column, wire[index + 1]])) as unknown as AuditRow;
 }
 
 export const emptyHead = (ledger: string): LedgerHeadState => ({
   ledger,
   seq: 0,
   hash: GENESIS_HASH,
-  rate: { clock: 0, tats: new Map() },
+  rate: emptyRateState,
 });

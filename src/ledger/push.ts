@@ -3,7 +3,7 @@ import { drizzle } from 'drizzle-orm/d1';
 import { canonicalRow, type UnlinkedRow } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
-import { type LoggedRows, rowsOfWires } from './log.ts';
+import { type LoggedRows, rowsOfWires, WIRE_COLUMNS } from './log.ts';
 
 /** Rows in one statement, about. */
 export const PUSH_BATCH = 400;
@@ -13,7 +13,7 @@ export const PUSH_BATCH = 400;
  * `value` is written anew, as text, each time it is mentioned.
  */
 const columns = sql.join(
-  Array.from({ length: 26 }, (_, index) => sql.raw(`row ->> ${index + 1}`)),
+  WIRE_COLUMNS.map((_, index) => sql.raw(`row ->> ${index + 1}`)),
   sql.raw(', '),
 );
 

@@ -26,6 +26,7 @@ export type RateDecision =
       readonly retryAfterSeconds: number;
     };
 
+/** Of a ledger in which nothing was charged yet. */
 export const emptyRateState: RateState = { clock: 0, tats: new Map() };
 
 /** Longest wait that is told, for limits which can never pass (a count or burst below one). */
