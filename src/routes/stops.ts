@@ -124,7 +124,7 @@ stops.post('/', operatorOnly('approve'), async (c) => {
       tokens: tokens.length,
       agents: agents.length,
       ...(fresh ? {} : { again: true }),
-      ...(reason === null ? {} : { words: printable(reason) }),
+      ...(reason === null ? {} : { words: reason }),
     },
   });
   if (!noted.ok) return refuse(c, 503, noted.error.code, 'The stop stands, but could not be recorded. Send it again.');
@@ -156,8 +156,6 @@ stops.post('/lift', operatorOnly('approve'), async (c) => {
 
 const scopeOf = (scope: StopScope): string =>
   scope.scope === 'everything' ? 'everything' : `service:${scope.service}`;
-
-const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 500);
 
 function tokensOf(bundle: PolicyBundle, target: StopTarget): TokensOf {
   switch (target.scope) {

@@ -106,7 +106,7 @@ describe('a service that is stopped', () => {
         operator: 'reviewer',
         service: 'shop',
         reason: 'service',
-        detail: { tokens: 2, agents: 2, words: 'it leaks ??' },
+        detail: { tokens: 2, agents: 2, words: 'it leaks \\ud83d\\udca5' },
       },
     ]);
     for (const agent of ['clerk', 'buyer'])
