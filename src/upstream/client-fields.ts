@@ -1,3 +1,5 @@
+import { remembered } from './remembered.ts';
+
 /** Which request fields a client may not send to the upstream, and why: tables, no decisions. Names in lower case. */
 
 /** Ours to say, or about the client's way to us. */
@@ -93,33 +95,17 @@ const AUTH_SHAPE =
 /** Ways to ask for a part of the answer: a credential could be fetched in pieces that no scrubber knows. */
 export const RANGES: ReadonlySet<string> = new Set(['range', 'if-range', 'request-range', 'x-ms-range', 'x-amz-range']);
 
-const known = new Map<string, boolean>();
-/** Names are the client's to choose: the memory of them is bounded. */
-const MAX_KNOWN = 1_000;
-const MAX_KNOWN_LENGTH = 64;
-
-/** Whether the general rules keep a request field from the upstream. */
-export function isClientOnly(name: string): boolean {
-  let only = known.get(name);
-  if (only === undefined) {
-    only = judged(name);
-    if (known.size >= MAX_KNOWN) known.clear();
-    if (name.length <= MAX_KNOWN_LENGTH) known.set(name, only);
-  }
-  return only;
-}
-
 /** A user's own names for what is kept beside an object: to no service anything else, and lost if they were taken off. */
 export const isUserMetadata = (name: string): boolean => /^x-(?:amz|goog|ms)-meta-/.test(name);
 
-function judged(name: string): boolean {
-  if (isUserMetadata(name)) return false;
-  return (
-    ABOUT_THE_WAY.has(name) ||
-    ABOUT_THE_WAY_PREFIX.test(name) ||
-    BASE_URL.has(name) ||
-    BASE_URL_SHAPE.test(name) ||
-    AUTH.has(name) ||
-    AUTH_SHAPE.test(name)
-  );
-}
+/** Whether the general rules keep a request field from the upstream. */
+export const isClientOnly = remembered(
+  (name) =>
+    !isUserMetadata(name) &&
+    (ABOUT_THE_WAY.has(name) ||
+      ABOUT_THE_WAY_PREFIX.test(name) ||
+      BASE_URL.has(name) ||
+      BASE_URL_SHAPE.test(name) ||
+      AUTH.has(name) ||
+      AUTH_SHAPE.test(name)),
+);

@@ -7,6 +7,7 @@ import type { CredentialSpec } from '../policy/ruled.ts';
 import { isClientOnly, isUserMetadata, RANGES } from './client-fields.ts';
 import { hopByHopOf, namedBy } from './hop-by-hop.ts';
 import { linkOf, locationOf, type PublicPlace, referenceOf } from './redirect.ts';
+import { remembered } from './remembered.ts';
 
 /** Most fields, and most bytes of names and values together, that go to the upstream. */
 export const MAX_REQUEST_FIELDS = 128;
@@ -174,20 +175,7 @@ const OF_CODED_BYTES: ReadonlySet<string> = new Set([
   'repr-digest',
 ]);
 
-const known = new Map<string, boolean>();
-/** Names are the upstream's to choose: the memory of them is bounded. */
-const MAX_KNOWN = 1_000;
-const MAX_KNOWN_LENGTH = 64;
-
-function isUpstreamOnly(name: string): boolean {
-  let only = known.get(name);
-  if (only === undefined) {
-    only = UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name);
-    if (known.size >= MAX_KNOWN) known.clear();
-    if (name.length <= MAX_KNOWN_LENGTH) known.set(name, only);
-  }
-  return only;
-}
+const isUpstreamOnly = remembered((name) => UPSTREAM_ONLY.has(name) || UPSTREAM_ONLY_PREFIX.test(name));
 
 export interface ResponseFieldOptions extends PublicPlace {
   readonly status: number;

@@ -1,4 +1,5 @@
 import { type Fault, fault, unsignable } from '../fault.ts';
+import { sha256Hex } from '../lib/digest.ts';
 import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { OutgoingRequest } from './outgoing.ts';
@@ -25,8 +26,8 @@ export async function payloadOf(
   const claimed = fields.get('x-amz-content-sha256');
   fields.delete('x-amz-content-sha256');
   const { body } = request;
-  if (body === null) return ok({ sha256: await sha256Of(new Uint8Array(0)), request: { ...request, fields } });
-  if (body instanceof Uint8Array) return ok({ sha256: await sha256Of(body), request: { ...request, fields } });
+  if (body === null) return ok({ sha256: sha256Hex(new Uint8Array(0)), request: { ...request, fields } });
+  if (body instanceof Uint8Array) return ok({ sha256: sha256Hex(body), request: { ...request, fields } });
   if (claimed !== undefined && SHA256_HEX.test(claimed))
     return ok({ sha256: claimed, request: { ...request, fields } });
   if (claimed !== undefined && claimed !== UNSIGNED_PAYLOAD) {
@@ -49,12 +50,7 @@ export async function payloadOf(
       ),
     );
   }
-  return ok({ sha256: await sha256Of(bytes), request: { ...request, fields, body: bytes, bodyLength: bytes.length } });
-}
-
-async function sha256Of(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return ok({ sha256: sha256Hex(bytes), request: { ...request, fields, body: bytes, bodyLength: bytes.length } });
 }
 
 /** The whole stream, or null as soon as it is longer than `maxBytes`; the rest can then still be read, or drained. */

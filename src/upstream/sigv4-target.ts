@@ -1,5 +1,6 @@
 import type { CanonicalPath } from '../access.ts';
 import { type Fault, unsignable } from '../fault.ts';
+import { escapeOf, percentEncoded } from '../lib/percent-encoded.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /**
@@ -61,7 +62,7 @@ export function sigV4Query(query: string, s3: boolean): Result<string, Fault> {
     if (isPresigned(name)) continue;
     if (s3 && names.has(name)) return err(unsignable('query', 'a query parameter comes twice'));
     names.add(name);
-    pairs.push(equals === -1 ? uriEncode(name) : `${uriEncode(name)}=${uriEncode(value)}`);
+    pairs.push(equals === -1 ? percentEncoded(name) : `${percentEncoded(name)}=${percentEncoded(value)}`);
   }
   return ok(pairs.join('&'));
 }
@@ -73,6 +74,3 @@ function decoded(text: string): string | null {
     return null;
   }
 }
-
-const escapeOf = (c: string): string => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
-const uriEncode = (text: string): string => encodeURIComponent(text).replace(/[!'()*]/g, escapeOf);
