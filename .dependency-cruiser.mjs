@@ -2,8 +2,10 @@
  * The layer rules of CONTRIBUTING.md, executable: down only, sibling rooms never.
  * Type-only imports count too, but for the few contracts that a lower layer's type legitimately names.
  */
-const pure =
-  '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/(rate|approval)|^src/approvals/(state|shown|link)|^src/audit/(event|chain|export-line)|^src/capability/(claims|locate|principal|cache)|^src/upstream/(credential|fields|redirect|virtual-host|schemes|scrub|outgoing|aws-chunked)';
+
+/** What decides: it gets data and the time, and owns neither a clock nor randomness (see test/architecture.test.ts). */
+export const pure =
+  '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/(approval|contract|group|in-flight|name|outbox|push-delay|rate|reason|revoked|rows)|^src/approvals/(contract|shown|state|link|waiting)|^src/audit/(event|chain|export-line|read-checkpoint|verify)|^src/capability/(claims|locate|principal|cache)|^src/upstream/';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
