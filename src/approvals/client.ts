@@ -1,6 +1,7 @@
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
-import { err, ok, type Result } from '../lib/result.ts';
+import { callObject } from '../lib/object-call.ts';
+import { err, type Result } from '../lib/result.ts';
 import {
   type Ask,
   type AskAnswer,
@@ -17,8 +18,6 @@ import type { Waited } from './waiting.ts';
 
 type Bindings = Pick<Env, 'APPROVALS'>;
 type Stub = ReturnType<Env['APPROVALS']['get']>;
-
-const MAX_ATTEMPTS = 3;
 
 /** Asks the desk; joins what is asked already. Repeating it asks nothing twice. */
 export const askDesk = (env: Bindings, ask: Ask): Promise<Result<AskAnswer, Fault>> =>
@@ -66,17 +65,10 @@ export const leaveDesk = (env: Bindings, session: string): Promise<Result<void, 
 
 const stubOf = (env: Bindings): Stub => env.APPROVALS.get(env.APPROVALS.idFromName(DESK_NAME));
 
-/** A fresh stub for every attempt: one that has failed stays broken. */
 async function call<T>(env: Bindings, send: (desk: Stub) => Promise<T>): Promise<Result<T, Fault>> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return ok(await send(stubOf(env)));
-    } catch (error) {
-      const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
-      if (marked?.retryable === true && marked.overloaded !== true && attempt < MAX_ATTEMPTS) continue;
-      const why = error instanceof Error ? error.message.slice(0, 200) : 'unknown';
-      console.error(`keywarden: error: the approvals desk is not available: ${why}`);
-      return err(fault('approvals_unavailable', why));
-    }
-  }
+  const answer = await callObject(() => send(stubOf(env)));
+  if (answer.ok) return answer;
+  const why = answer.error instanceof Error ? answer.error.message.slice(0, 200) : 'unknown';
+  console.error(`keywarden: error: the approvals desk is not available: ${why}`);
+  return err(fault('approvals_unavailable', why));
 }

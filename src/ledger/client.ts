@@ -1,6 +1,7 @@
 import type { CallOutcome } from '../audit/event.ts';
 import type { Env } from '../env.ts';
 import { type Fault, fault } from '../fault.ts';
+import { callObject, marksOf } from '../lib/object-call.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import {
   type AdmitAnswer,
@@ -24,7 +25,6 @@ import { createOutbox } from './outbox.ts';
 export type AdmitRequest = Omit<AdmitCall, 'attempt' | 'outcomes' | 'inFlight'>;
 type Bindings = Pick<Env, 'LEDGER'>;
 
-const MAX_ATTEMPTS = 3;
 /** Outcomes that ride on one call. */
 const MAX_RIDING = 64;
 const MAX_SWEPT = 500;
@@ -46,9 +46,7 @@ export async function admit(env: Bindings, request: AdmitRequest): Promise<Resul
   const ledger = ledgerNameOf({ kind: 'agent', agent: request.principal.agent });
   const now = Date.now();
   const outcomes = outbox.take(ledger, MAX_RIDING, now);
-  // Only what the ledger needs: a principal may carry more (a Set of capabilities), which would cross for nothing.
-  const { agent, session, tokenId, issuedAtMs, expiresAtMs } = request.principal;
-  const plain = { ...request, principal: { agent, session, tokenId, issuedAtMs, expiresAtMs } };
+  const plain = { ...request, principal: plainOf(request.principal) };
   const working = inFlight.begin(ledger, request.requestId, now);
   const answer = await ask(
     env,
@@ -88,10 +86,18 @@ export function peek(
   principal: LedgerPrincipal,
   limits: readonly NamedLimit[],
 ): Promise<Result<Standing, Fault>> {
-  const { agent, session, tokenId, issuedAtMs, expiresAtMs } = principal;
-  const plain = { agent, session, tokenId, issuedAtMs, expiresAtMs };
-  return ask(env, ledgerNameOf({ kind: 'agent', agent }), (stub) => stub.peek(plain, limits) as Promise<Standing>);
+  const ledger = ledgerNameOf({ kind: 'agent', agent: principal.agent });
+  return ask(env, ledger, (stub) => stub.peek(plainOf(principal), limits) as Promise<Standing>);
 }
+
+/** Only what the ledger needs: a principal may carry more (a Set of capabilities), which would cross for nothing. */
+const plainOf = ({ agent, session, tokenId, issuedAtMs, expiresAtMs }: LedgerPrincipal): LedgerPrincipal => ({
+  agent,
+  session,
+  tokenId,
+  issuedAtMs,
+  expiresAtMs,
+});
 
 /** Why rows could not be asked for: the first ledger that does not answer, or null for the directory that knows them. */
 export interface Silent {
@@ -232,24 +238,13 @@ function recordIn(
   );
 }
 
-/**
- * A fresh stub for every attempt: a stub that has failed stays broken. Only what the platform marks `retryable`, and not
- * `overloaded`, is sent again.
- */
 async function ask<T>(
   env: Bindings,
   ledger: string,
   send: (stub: ReturnType<Env['LEDGER']['get']>, attempt: number) => Promise<T>,
 ): Promise<Result<T, Fault>> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return ok(await send(env.LEDGER.get(idOf(env, ledger)), attempt));
-    } catch (error) {
-      const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
-      const again = marked?.retryable === true && marked.overloaded !== true && attempt + 1 < MAX_ATTEMPTS;
-      if (!again) return err(unavailable(error));
-    }
-  }
+  const answer = await callObject((attempt) => send(env.LEDGER.get(idOf(env, ledger)), attempt));
+  return answer.ok ? answer : err(unavailable(answer.error));
 }
 
 const ids = new Map<string, DurableObjectId>();
@@ -267,9 +262,11 @@ function idOf(env: Bindings, ledger: string): DurableObjectId {
 }
 
 function unavailable(error: unknown): Fault {
-  const marked = error as { readonly retryable?: boolean; readonly overloaded?: boolean } | null;
-  const why =
-    marked?.overloaded === true ? 'overloaded' : error instanceof Error ? error.message.slice(0, 200) : 'unknown';
+  const why = marksOf(error).overloaded
+    ? 'overloaded'
+    : error instanceof Error
+      ? error.message.slice(0, 200)
+      : 'unknown';
   console.error(`keywarden: error: a ledger is not available: ${why}`);
   return fault('ledger_unavailable', why, true);
 }
