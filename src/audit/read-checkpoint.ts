@@ -1,6 +1,6 @@
-import { compactVerify, createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet } from 'jose';
+import { base64url, compactVerify, createLocalJWKSet, decodeProtectedHeader, errors, type JSONWebKeySet } from 'jose';
 import type { ChainHead } from '../ledger/contract.ts';
-import { hasCanonicalSignature } from '../lib/jws-signature.ts';
+import { CHECKPOINT_TYPE, hasCanonicalSignature } from '../lib/jws-signature.ts';
 
 /** A checkpoint as it was found at the end of an export. */
 export interface ReadCheckpoint {
@@ -38,7 +38,7 @@ const NO_JWS = 'the checkpoint is no JWS';
 
 function payloadOf(jws: string): Uint8Array | string {
   try {
-    return Uint8Array.from(atob(base64(jws.split('.')[1] ?? '')), (c) => c.charCodeAt(0));
+    return base64url.decode(jws.split('.')[1] ?? '');
   } catch {
     return NO_JWS;
   }
@@ -47,7 +47,7 @@ function payloadOf(jws: string): Uint8Array | string {
 async function verifiedPayload(jws: string, jwks: JSONWebKeySet): Promise<Uint8Array | string> {
   try {
     const { typ, kid } = decodeProtectedHeader(jws);
-    if (typ !== 'keywarden-checkpoint+jwt') return `the checkpoint is a JWS of another type: ${String(typ)}`;
+    if (typ !== CHECKPOINT_TYPE) return `the checkpoint is a JWS of another type: ${String(typ)}`;
     if (!hasCanonicalSignature(jws)) return 'the checkpoint is not signed by the given keys';
     try {
       return (await compactVerify(jws, createLocalJWKSet(jwks), { algorithms: ['EdDSA', 'Ed25519'] })).payload;
@@ -85,5 +85,3 @@ const isHead = (x: unknown): x is ChainHead => {
   const { ledger, cut } = (x ?? {}) as Record<string, unknown>;
   return typeof ledger === 'string' && isPlace(x) && (cut === undefined || isPlace(cut));
 };
-
-const base64 = (base64url: string): string => base64url.replaceAll('-', '+').replaceAll('_', '/');

@@ -1,9 +1,9 @@
 import { CompactSign } from 'jose';
+import { CHECKPOINT_TYPE } from '../lib/jws-signature.ts';
 import type { TokenKeys } from './keys.ts';
 
 /**
- * Signs an audit checkpoint: a compact JWS (RFC 7515) of type `keywarden-checkpoint+jwt`, by the key that signs tokens.
- * The type keeps it from ever being taken for a token (RFC 8725 §3.11).
+ * Signs an audit checkpoint: a compact JWS (RFC 7515) by the key that signs tokens.
  *
  * @param nowMs Unix ms.
  */
@@ -17,6 +17,6 @@ export async function signCheckpoint(
     JSON.stringify({ iss: issuer, iat: Math.floor(nowMs / 1000), ...checkpoint }),
   );
   return new CompactSign(payload)
-    .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: 'keywarden-checkpoint+jwt' })
+    .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: CHECKPOINT_TYPE })
     .sign(keys.signingKey);
 }
