@@ -1,5 +1,6 @@
 import { isNotNull, sql } from 'drizzle-orm';
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { RunnerKey } from '../protocol/sessions.ts';
 
 /** Rows as the ledgers flushed them; the columns of `AuditRow`. Written once, never updated. */
 export const audit = sqliteTable(
@@ -81,7 +82,7 @@ export const sessions = sqliteTable(
     program: text('program').notNull(),
     capabilities: text('capabilities', { mode: 'json' }).$type<readonly string[]>().notNull(),
     /** Public JWK of the runner. */
-    key: text('key', { mode: 'json' }).$type<Readonly<Record<string, string>>>().notNull(),
+    key: text('key', { mode: 'json' }).$type<RunnerKey>().notNull(),
     startedBy: text('started_by').notNull(),
     /** Unix ms, as all times here. */
     startedAt: integer('started_at').notNull(),

@@ -46,7 +46,7 @@ export function jsonOfSession(row: SessionRow, now: number): SessionJson {
 export function detailOf(row: SessionRow, now: number): SessionDetail {
   return {
     ...jsonOfSession(row, now),
-    key: row.key as SessionDetail['key'],
+    key: row.key,
     counters: countersOf(row),
     receipt: row.receipt,
   };

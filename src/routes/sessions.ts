@@ -86,7 +86,7 @@ sessions.post('/', operatorOnly('mint'), async (c) => {
       program: row.program,
       capabilities: row.capabilities.join(' ').slice(0, 1024),
       deadline_at: new Date(deadlineAt).toISOString(),
-      runner_key: row.key['x'] ?? '',
+      runner_key: row.key.x,
     });
     if (!noted.ok) return refuse(c, 503, noted.error.code, 'The ledger is not available; the session may not begin.');
     await markNoted(c.env.DB, row.session, 'startNoted');
@@ -115,7 +115,7 @@ sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
   const parsed = await requestOf(c, SessionEndRequest);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const { receipt } = parsed.value;
-  const verified = await verifyReceipt(receipt, found.key as never);
+  const verified = await verifyReceipt(receipt, found.key);
   if (!verified.ok) return refuse(c, 400, 'receipt_invalid', `This is no receipt of this session: ${verified.error}.`);
   const stated = verified.value;
   if (stated.session_id !== found.session || stated.agent_id !== found.agent) {
@@ -221,6 +221,6 @@ const isSameStart = (a: SessionRow, b: SessionRow): boolean =>
   a.program === b.program &&
   a.startedBy === b.startedBy &&
   a.deadlineAt === b.deadlineAt &&
-  a.key['x'] === b.key['x'] &&
+  a.key.x === b.key.x &&
   a.capabilities.join(' ') === b.capabilities.join(' ') &&
   a.endedAt === null;

@@ -24,7 +24,7 @@ const put = async (session: string, more: Partial<SessionRow> = {}): Promise<Ses
     host: 'h',
     program: 'p',
     capabilities: [],
-    key: {},
+    key: { kty: 'OKP', crv: 'Ed25519', x: 'x'.repeat(43) },
     startedBy: 'op',
     startedAt: NOW,
     deadlineAt: NOW + 60_000,
