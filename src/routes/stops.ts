@@ -207,16 +207,12 @@ async function revokeTokens(
   const revoked = await inGroups(work, ({ agent, revocation }) => revoke(c.env, agent, revocation));
   if (!revoked.ok) return revoked;
   return inGroups(agents, (agent) =>
-    noteOperator(
-      c,
-      {
-        event: 'token.revoked',
-        operator: c.get('operator').id,
-        agent,
-        reason: why,
-        detail: { tokens: tokens.filter((token) => token.agent === agent).length },
-      },
-      { kind: 'agent', agent },
-    ),
+    noteOperator(c, {
+      event: 'token.revoked',
+      operator: c.get('operator').id,
+      agent,
+      reason: why,
+      detail: { tokens: tokens.filter((token) => token.agent === agent).length },
+    }),
   );
 }

@@ -3,13 +3,13 @@ import { mintToken } from '../capability/mint.ts';
 import { verifySignature } from '../capability/verify.ts';
 import { stopFor } from '../db/stops.ts';
 import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSessions } from '../db/tokens.ts';
-import { record, revoke } from '../ledger/client.ts';
-import type { LedgerNote } from '../ledger/contract.ts';
+import { revoke } from '../ledger/client.ts';
 import { decideMint } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
 import { closestOf } from '../policy/spelling.ts';
 import { MAX_TTL_SECONDS, MintRequest, type MintResponse, RevokeRequest, type RevokeResponse } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
+import { noteOperator } from './operator-note.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
 import { requestOf } from './request.ts';
@@ -34,24 +34,11 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
     return refuse(c, 400, 'capability_unknown', `No policy defines ${hints.join(', ')}.`);
   }
   const grant = decideMint(edge.bundle.agents, edge.dev, { agent, capabilities, ttlSeconds: asked });
-  const base = { requestId: c.get('requestId'), agent, session, operator: c.get('operator').id, service: null };
+  const operator = c.get('operator').id;
+  const base = { agent, session, operator, capability: capabilities[0] ?? null };
   if (!grant.ok) {
-    await record(
-      c.env,
-      { kind: 'agent', agent },
-      {
-        notes: [
-          {
-            ...base,
-            event: 'token.refused',
-            tokenId: null,
-            capability: capabilities[0] ?? null,
-            reason: grant.error.kind,
-            detail: { capabilities: capabilities.join(' '), ttl_seconds: asked },
-          },
-        ],
-      },
-    );
+    const detail = { capabilities: capabilities.join(' '), ttl_seconds: asked };
+    await noteOperator(c, { ...base, event: 'token.refused', reason: grant.error.kind, detail });
     return refuse(c, 403, grant.error.kind, mintRefusalText(agent, grant.error));
   }
 
@@ -66,7 +53,7 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
     capabilities,
     issuedAt: nowMs,
     expiresAt: minted.expiresAtMs,
-    mintedBy: base.operator,
+    mintedBy: operator,
   });
   if (session !== null && (await isSessionRevoked(c.env.DB, session))) {
     return refuse(c, 409, 'session_revoked', `The session ${session} was revoked; no further token is given for it.`);
@@ -83,15 +70,8 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
       `${what} was stopped by ${stop.placedBy}; no token is given until that is lifted.`,
     );
   }
-  const note: LedgerNote = {
-    ...base,
-    event: 'token.minted',
-    tokenId: minted.tokenId,
-    capability: capabilities[0] ?? null,
-    reason: null,
-    detail: { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds },
-  };
-  const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
+  const detail = { capabilities: capabilities.join(' '), ttl_seconds: ttlSeconds };
+  const recorded = await noteOperator(c, { ...base, event: 'token.minted', tokenId: minted.tokenId, detail });
   if (!recorded.ok) return refuse(c, 503, recorded.error.code, 'The ledger is not available; no token was given.');
 
   return c.json({
@@ -166,25 +146,14 @@ async function revokeAt(
   const away: string[] = [];
   let code = '';
   for (const agent of agents) {
-    const note: LedgerNote = {
-      event: 'token.revoked',
-      requestId: c.get('requestId'),
-      agent,
-      session: ids.session ?? null,
-      tokenId: ids.tokenId ?? null,
-      capability: null,
-      service: null,
-      operator: c.get('operator').id,
-      reason: by,
-      detail: {},
-    };
     const done = await revoke(c.env, agent, revocation);
     if (!done.ok) {
       away.push(agent);
       code = done.error.code;
       continue;
     }
-    const recorded = await record(c.env, { kind: 'agent', agent }, { notes: [note] });
+    const operator = c.get('operator').id;
+    const recorded = await noteOperator(c, { event: 'token.revoked', operator, agent, ...ids, reason: by });
     if (!recorded.ok)
       console.error(`keywarden: error: a revocation stands but was not recorded: ${recorded.error.detail}`);
   }
