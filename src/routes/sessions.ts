@@ -4,7 +4,6 @@ import { sha256Hex } from '../lib/digest.ts';
 import {
   CLOCK_TOLERANCE_SECONDS,
   MAX_TTL_SECONDS,
-  RunSessionId,
   SessionEndRequest,
   type SessionListResponse,
   SessionQuery,
@@ -25,7 +24,8 @@ import {
   type SessionRow,
   updateReport,
 } from '../sessions/store.ts';
-import type { Api, ApiContext } from './context.ts';
+import { announcedSession, ownSession } from './announced-session.ts';
+import type { Api } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
 import { queryOf, requestOf } from './request.ts';
@@ -95,7 +95,7 @@ sessions.post('/', operatorOnly('mint'), async (c) => {
 });
 
 sessions.post('/:id/report', operatorOnly('mint'), async (c) => {
-  const found = await ownSession(c);
+  const found = await ownSession(c, c.req.param('id'));
   if (found instanceof Response) return found;
   const parsed = await requestOf(c, SessionReportRequest);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
@@ -110,7 +110,7 @@ sessions.post('/:id/report', operatorOnly('mint'), async (c) => {
 });
 
 sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
-  const found = await ownSession(c);
+  const found = await ownSession(c, c.req.param('id'));
   if (found instanceof Response) return found;
   const parsed = await requestOf(c, SessionEndRequest);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
@@ -160,7 +160,7 @@ sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
 });
 
 sessions.post('/:id/stop', operatorOnly('approve'), async (c) => {
-  const found = await anySession(c);
+  const found = await announcedSession(c, c.req.param('id'));
   if (found instanceof Response) return found;
   const now = Date.now();
   // Before its tokens: a ledger that does not answer keeps nobody's sandbox running.
@@ -189,7 +189,7 @@ sessions.get('/', operatorOnly('audit'), async (c) => {
 });
 
 sessions.get('/:id', operatorOnly('audit'), async (c) => {
-  const found = await anySession(c);
+  const found = await announcedSession(c, c.req.param('id'));
   return found instanceof Response ? found : c.json(detailOf(found, Date.now()));
 });
 
@@ -199,20 +199,6 @@ sessions.get('/:id', operatorOnly('audit'), async (c) => {
  */
 const endOf = (stated: SessionReceipt, { startedAt }: SessionRow, now: number): number =>
   Math.min(now, Math.max(startedAt, Date.parse(stated.at.ended)));
-
-/** The session that the path names. */
-async function anySession(c: ApiContext): Promise<SessionRow | Response> {
-  const id = RunSessionId.safeParse(c.req.param('id'));
-  const found = id.success ? await findSession(c.env.DB, id.data) : null;
-  return found ?? refuse(c, 404, 'session_unknown', 'No such session was announced here.');
-}
-
-/** The same for its runner: another operator's sessions are not for it to report on or to end. */
-async function ownSession(c: ApiContext): Promise<SessionRow | Response> {
-  const found = await anySession(c);
-  if (found instanceof Response || found.startedBy === c.get('operator').id) return found;
-  return refuse(c, 403, 'session_foreign', 'The session was announced by another operator.');
-}
 
 const isSameStart = (a: SessionRow, b: SessionRow): boolean =>
   a.agent === b.agent &&

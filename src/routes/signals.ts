@@ -3,10 +3,10 @@ import { insertScreenAlert, listAlerts, readFigures, type SignalFilter } from '.
 import { flushWaiting } from '../ledger/client.ts';
 import { ScreenReport, SignalsQuery, type SignalsResponse } from '../protocol.ts';
 import { addUp } from '../sessions/state.ts';
-import { findSession } from '../sessions/store.ts';
 import { metricsText } from '../signals/metrics.ts';
 import { bucketSecondsOf, DURATION_BOUNDS } from '../signals/settings.ts';
 import { tellOfAlerts, watchSignals } from '../signals/watch.ts';
+import { ownSession } from './announced-session.ts';
 import type { Api, ApiContext } from './context.ts';
 import { operatorOnly } from './operator-only.ts';
 import { refuse } from './refuse.ts';
@@ -35,10 +35,8 @@ signals.post('/screen', operatorOnly('mint'), async (c) => {
   const parsed = await requestOf(c, ScreenReport);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const { session_id, report_id, rule, count } = parsed.value;
-  const session = await findSession(c.env.DB, session_id);
-  if (session === null) return refuse(c, 404, 'session_unknown', 'No such session was announced here.');
-  if (session.startedBy !== c.get('operator').id)
-    return refuse(c, 403, 'session_foreign', 'The session was announced by another operator.');
+  const session = await ownSession(c, session_id);
+  if (session instanceof Response) return session;
   const now = Date.now();
   await insertScreenAlert(c.env.DB, {
     session: session_id,
