@@ -8,7 +8,7 @@ import type { Operator } from '../operator/roles.ts';
 import { type ConsoleSession, type SignInLink, SignInRequest } from '../protocol.ts';
 import type { Api, ApiContext } from './context.ts';
 import { noteOperator } from './operator-note.ts';
-import { authenticateOperator, operatorOnly, originOf } from './operator-only.ts';
+import { authenticateOperator, bearerOf, operatorOnly, originOf } from './operator-only.ts';
 import { refuse } from './refuse.ts';
 import { requestOf } from './request.ts';
 
@@ -116,7 +116,7 @@ async function endSession(c: ApiContext): Promise<void> {
 
 /** A one-time link for who holds a key already: `npm start` prints one. */
 consoleApi.post('/links', operatorOnly('audit', 'approve', 'mint'), async (c) => {
-  const bearer = /^Bearer +(\S{16,512})$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  const bearer = bearerOf(c);
   if (bearer === undefined)
     return refuse(c, 403, 'operator_key_required', 'A link is given for an operator key alone, not for a session.');
   const link = newCode();

@@ -57,7 +57,7 @@ export interface Authenticated {
  */
 export async function authenticateOperator(c: ApiContext): Promise<Authenticated | 'foreign' | null> {
   const { operators, access } = c.get('edge');
-  const bearer = /^Bearer +(\S{16,512})$/i.exec(c.req.header('authorization') ?? '')?.[1];
+  const bearer = bearerOf(c);
   if (bearer !== undefined) {
     const operator = operatorOf(operators, bearer);
     return operator === null ? null : { operator, by: 'key', expiresAt: null };
@@ -75,6 +75,10 @@ export async function authenticateOperator(c: ApiContext): Promise<Authenticated
   const operator = await operatorByAccess(assertion, access);
   return operator === null ? null : { operator, by: 'access', expiresAt: operator.expiresAt };
 }
+
+/** The operator key that was sent (RFC 6750 §2.1), whether or not it is one of this edge. */
+export const bearerOf = (c: ApiContext): string | undefined =>
+  /^Bearer +(\S{16,512})$/i.exec(c.req.header('authorization') ?? '')?.[1];
 
 /** The hash by which the database knows the cookie's session. */
 function sessionOf(c: ApiContext): string | null {
