@@ -2,6 +2,7 @@ import { and, asc, desc, eq, gte, lt, lte, min, or, type SQL, sql } from 'drizzl
 import { drizzle } from 'drizzle-orm/d1';
 import { audit } from '../db/schema.ts';
 import type { ChainHead } from '../ledger/contract.ts';
+import { cursorOf, NO_CURSOR, placeOf } from '../lib/cursor.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { type ChainProblem, describeProblem } from './chain-problem.ts';
 import { chainVerifier } from './chain-verifier.ts';
@@ -67,22 +68,18 @@ export async function listRows(d1: D1Database, filter: AuditFilter): Promise<Res
     .limit(filter.limit + 1)) as AuditRow[];
   const page = rows.slice(0, filter.limit);
   const last = page.at(-1);
-  return ok({ rows: page, nextCursor: rows.length > filter.limit && last !== undefined ? cursorOf(last) : null });
+  return ok({ rows: page, nextCursor: rows.length > filter.limit && last !== undefined ? cursorOfRow(last) : null });
 }
 
-const cursorOf = ({ at, ledger, seq }: AuditRow): string =>
-  btoa(JSON.stringify([at, ledger, Number.isFinite(seq) ? seq : Number.MAX_SAFE_INTEGER])).replaceAll('=', '');
+const cursorOfRow = ({ at, ledger, seq }: AuditRow): string =>
+  cursorOf([at, ledger, Number.isFinite(seq) ? seq : Number.MAX_SAFE_INTEGER]);
 
 /** In a row that was altered, a time or a number may be a text: both have their place after all numbers. */
-function parseCursor(cursor: string): Result<{ at: number; ledger: string; seq: number }, string> {
-  try {
-    const [at, ledger, seq] = JSON.parse(atob(cursor)) as unknown[];
-    if ((typeof at === 'number' || typeof at === 'string') && typeof ledger === 'string' && typeof seq === 'number')
-      return ok({ at: at as number, ledger, seq });
-  } catch {
-    // Falls through.
-  }
-  return err('The cursor is not one that this list gave.');
+function parseCursor(cursor: string): Result<{ at: number | string; ledger: string; seq: number }, string> {
+  const [at, ledger, seq] = placeOf(cursor);
+  if ((typeof at === 'number' || typeof at === 'string') && typeof ledger === 'string' && typeof seq === 'number')
+    return ok({ at, ledger, seq });
+  return err(NO_CURSOR);
 }
 
 /** All rows, ledger by ledger in the order of their chains, page by page. */

@@ -12,6 +12,7 @@ import { minterOfToken } from '../db/tokens.ts';
 import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import { flushAgent, peek } from '../ledger/client.ts';
+import { cursorOf, NO_CURSOR, placeOf } from '../lib/cursor.ts';
 import {
   type ApprovalDetail,
   ApprovalId,
@@ -38,9 +39,8 @@ approvals.get('/', reviewer, async (c) => {
   const parsed = queryOf(c, ApprovalQuery);
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const { state = null, agent = null, session = null, limit = 50, cursor } = parsed.value;
-  const before = cursor === undefined ? null : placeOf(cursor);
-  if (cursor !== undefined && before === null)
-    return refuse(c, 400, 'cursor_invalid', 'The cursor is not one that this list gave.');
+  const before = cursor === undefined ? null : approvalPlaceOf(cursor);
+  if (cursor !== undefined && before === null) return refuse(c, 400, 'cursor_invalid', NO_CURSOR);
   const found = await listApprovals(c.env, { state, agent, session, limit: limit + 1, before });
   if (!found.ok) return faulty(c, found.error);
   const page = found.value.slice(0, limit);
@@ -48,7 +48,7 @@ approvals.get('/', reviewer, async (c) => {
   const now = Date.now();
   return c.json({
     approvals: page.map((one) => approvalJson(one, now)),
-    next_cursor: found.value.length > limit && last !== undefined ? cursorOf(last) : null,
+    next_cursor: found.value.length > limit && last !== undefined ? cursorOf([last.createdAt, last.id]) : null,
   } satisfies ApprovalListResponse);
 });
 
@@ -243,14 +243,7 @@ const faulty = (c: ApiContext, { code }: Fault): Response =>
 
 const problem = (c: ApiContext, reason: Denial): Response => ownProblem(reason, c.get('requestId'), c.req.method);
 
-const cursorOf = ({ createdAt, id }: { createdAt: number; id: string }): string =>
-  btoa(JSON.stringify([createdAt, id])).replaceAll('=', '');
-
-function placeOf(cursor: string): { at: number; id: string } | null {
-  try {
-    const [at, id] = JSON.parse(atob(cursor)) as unknown[];
-    return typeof at === 'number' && typeof id === 'string' ? { at, id } : null;
-  } catch {
-    return null;
-  }
+function approvalPlaceOf(cursor: string): { at: number; id: string } | null {
+  const [at, id] = placeOf(cursor);
+  return typeof at === 'number' && typeof id === 'string' ? { at, id } : null;
 }

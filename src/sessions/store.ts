@@ -1,6 +1,7 @@
 import { and, desc, eq, gte, isNotNull, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/d1';
 import { sessions } from '../db/schema.ts';
+import { cursorOf, NO_CURSOR, placeOf } from '../lib/cursor.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { SessionState } from '../protocol.ts';
 import { LOST_AFTER_MS } from './state.ts';
@@ -99,7 +100,8 @@ export async function listSessions(d1: D1Database, filter: SessionFilter): Promi
     .limit(filter.limit + 1);
   const page = rows.slice(0, filter.limit);
   const last = page.at(-1);
-  return ok({ rows: page, nextCursor: rows.length > filter.limit && last !== undefined ? cursorOf(last) : null });
+  const more = rows.length > filter.limit && last !== undefined;
+  return ok({ rows: page, nextCursor: more ? cursorOf([last.startedAt, last.session]) : null });
 }
 
 /** The same decisions as `stateOf`, for the database. */
@@ -110,14 +112,7 @@ function conditionOf(state: SessionState, now: number): SQL | undefined {
   return and(isNull(sessions.endedAt), gte(sessions.deadlineAt, now - LOST_AFTER_MS), stop);
 }
 
-const cursorOf = (row: SessionRow): string => btoa(JSON.stringify([row.startedAt, row.session])).replaceAll('=', '');
-
 function parseCursor(cursor: string): Result<{ at: number; session: string }, string> {
-  try {
-    const [at, session] = JSON.parse(atob(cursor)) as unknown[];
-    if (typeof at === 'number' && typeof session === 'string') return ok({ at, session });
-  } catch {
-    // Falls through.
-  }
-  return err('The cursor is not one that this list gave.');
+  const [at, session] = placeOf(cursor);
+  return typeof at === 'number' && typeof session === 'string' ? ok({ at, session }) : err(NO_CURSOR);
 }
