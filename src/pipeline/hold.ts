@@ -26,7 +26,7 @@ const FLOOD_RETRY_SECONDS = 60;
  */
 export async function hold(authorized: Authorized, edge: Edge): Promise<Result<Held, NotHeld>> {
   const { approval, call, principal } = authorized;
-  if (approval === null) return ok({ authorized, grant: null, fields: {} } as unknown as Held);
+  if (approval === null) return ok({ authorized, grant: null, fields: {} } as Held);
 
   const standing = await peek(call.env, principal, []);
   if (!standing.ok) return no(standing.error);
@@ -68,7 +68,7 @@ export async function hold(authorized: Authorized, edge: Edge): Promise<Result<H
   function granted(grant: GrantedApproval): Result<Held, NotHeld> {
     // Held for two minutes, the token may have come to its end.
     if (principal.expiresAtMs <= Date.now()) return no({ kind: 'token_expired' });
-    return ok({ authorized, grant, fields: wait.fields } as unknown as Held);
+    return ok({ authorized, grant, fields: wait.fields } as Held);
   }
 
   /** `again`: ask once more, a yes may be there. */
@@ -87,10 +87,8 @@ export async function hold(authorized: Authorized, edge: Edge): Promise<Result<H
   }
 }
 
-const no = (
-  reason: Denial | Fault,
-  fields: Readonly<Record<string, string>> = {},
-): { readonly ok: false; readonly error: NotHeld } => err({ reason, fields }) as never;
+const no = (reason: Denial | Fault, fields: Readonly<Record<string, string>> = {}): Result<never, NotHeld> =>
+  err({ reason, fields });
 
 const goneAway = (signal: AbortSignal): Promise<'gone'> =>
   signal.aborted
