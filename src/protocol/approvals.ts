@@ -1,8 +1,9 @@
 import * as z from 'zod/mini';
+import { STATES } from '../approvals/state.ts';
 import { AgentId, SessionId } from './ids.ts';
 import { NameValue, nullableInt, nullableText } from './parts.ts';
 
-export const ApprovalStateName = z.enum(['pending', 'approved', 'denied', 'expired', 'used']);
+export const ApprovalStateName = z.enum(STATES);
 
 const ApprovalScope = z.enum(['once', 'alike']);
 

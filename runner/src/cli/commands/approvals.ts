@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { ApprovalJson } from '../../../../src/protocol.ts';
+import { ApprovalStateName } from '../../../../src/protocol.ts';
 import { countUpTo, cursorOption, stateOption } from '../arguments.ts';
 
 export interface Common {
@@ -19,8 +19,6 @@ export interface DecideOptions extends Common {
   readonly alike?: boolean;
 }
 
-const STATES = ['pending', 'approved', 'denied', 'expired', 'used'] satisfies ApprovalJson['state'][];
-
 /** Loaded when asked for: other commands need not wait for it. */
 const actions = () => import('./approvals-actions.ts');
 
@@ -30,7 +28,7 @@ export function approvalsCommand(): Command {
     .command('list')
     .description('what waits for a decision, oldest first; with --all what was decided, too')
     .option('--all', 'in every state')
-    .addOption(new Option('--only <state>', 'in this state only').choices(STATES))
+    .addOption(new Option('--only <state>', 'in this state only').choices(ApprovalStateName.options))
     .option('--agent <id>', 'of one agent')
     .option('--session <id>', 'of one session')
     .option('--limit <n>', 'at most so many, 1 to 200', countUpTo(200), 50)
