@@ -179,9 +179,9 @@ export class ApprovalStore {
       .toArray();
   }
 
-  /** False when it was burnt before. */
-  burnLink(nonce: string, now: number): boolean {
-    return this.#sql.exec('INSERT OR IGNORE INTO burnt_links VALUES (?, ?)', nonce, now).rowsWritten > 0;
+  /** Repeating it changes nothing; whether it was burnt before is for {@link isLinkBurnt} to say. */
+  burnLink(nonce: string, now: number): void {
+    this.#sql.exec('INSERT OR IGNORE INTO burnt_links VALUES (?, ?)', nonce, now);
   }
 
   isLinkBurnt(nonce: string): boolean {

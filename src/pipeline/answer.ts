@@ -10,14 +10,15 @@ import { type Scrubber, scrubberOf } from '../upstream/scrub/scrubber.ts';
 import type { Forwarded } from './call.ts';
 import { type BodyEnd, streamScrubbed } from './stream-scrubbed.ts';
 
-const BODILESS = new Set([204, 205, 304]);
+/** Statuses whose answers have no content (RFC 9110 §15.3.5, §15.3.6, §15.4.5). */
+const NO_CONTENT = new Set([204, 205, 304]);
 
 /**
  * Step 7: the upstream's answer, without the credential in any spelling, in status line, header fields or body.
  *
  * A body that is whole in its first chunk is scrubbed and sent with its length; any other streams, chunk by chunk.
  *
- * @param more   Further fields of ours.
+ * @param more  Further fields of ours.
  * @param onEnd Called once, when the answer has been sent whole, broke off, or was cancelled by the client.
  */
 export async function answer(
@@ -37,7 +38,7 @@ export async function answer(
   const declared = lengthOf(upstream);
   // The runtime makes a stream of a body that is asked for, a twentieth of a call's time: what has a length has a body.
   const absent = !declared && response.body === null;
-  const bodiless = absent || call.request.method === 'HEAD' || BODILESS.has(response.status);
+  const bodiless = absent || call.request.method === 'HEAD' || NO_CONTENT.has(response.status);
   // What nobody looks into passes in a coding that nobody can take off, too.
   const opaque = coding.ok || scrubber === null ? null : coding.error;
   // Of a HEAD or a 304, too: they speak of what a GET would bring, and a cache would join them with that.

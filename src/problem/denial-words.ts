@@ -148,7 +148,7 @@ export function denialProblem(reason: Denial): PublicProblem {
         'rate_limited',
         'Too many requests',
         `${reason.limit === 'agent' ? "The agent's own limit" : `The limit of ${reason.limit}`} is used up. Try again in ${reason.retryAfterSeconds} s.`,
-        { retryAfterSeconds: reason.retryAfterSeconds, proxyError: 'http_request_denied' },
+        { retryAfterSeconds: reason.retryAfterSeconds },
       );
   }
 }
