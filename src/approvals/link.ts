@@ -4,17 +4,18 @@ const encoder = new TextEncoder();
 const hmacHex = (secret: string, text: string): string => createHmac('sha256', secret).update(text).digest('hex');
 
 /**
- * Decision links in messages, and the messages' own signatures: HMAC-SHA256 by one secret, with a label each, so that one is
- * never taken for the other. Pure.
+ * Decision links in messages, and the messages' own signatures: HMAC-SHA256 by one secret. What is signed of a link begins with
+ * a label, what is signed of a message with its time in digits, so that one is never taken for the other. Pure.
  *
  * A link decides nothing by itself: it leads to the console's sign-in, and who signed in there presents it.
  */
-const sign = (secret: string, label: string, text: string): string => hmacHex(secret, `${label}\n${text}`);
+const signatureOfLink = (secret: string, approval: string, nonce: string, expiry: number | string): string =>
+  hmacHex(secret, `keywarden.approval-link.1\n${approval}.${nonce}.${expiry}`);
 
 /** `<nonce>.<expiry, Unix seconds>.<signature>` for one approval. */
 export function linkOf(secret: string, approval: string, nonce: string, expiresAtMs: number): string {
   const expiry = Math.floor(expiresAtMs / 1000);
-  return `${nonce}.${expiry}.${sign(secret, 'keywarden.approval-link.1', `${approval}.${nonce}.${expiry}`)}`;
+  return `${nonce}.${expiry}.${signatureOfLink(secret, approval, nonce, expiry)}`;
 }
 
 /** The link's nonce, or null when it is not one of ours, for another approval, or too old. */
@@ -22,7 +23,7 @@ export function nonceOfLink(secret: string, approval: string, link: string, now:
   const match = /^([0-9a-f-]{36})\.(\d{1,12})\.([0-9a-f]{64})$/.exec(link);
   if (match === null) return null;
   const [, nonce = '', expiry = '', signature = ''] = match;
-  const expected = sign(secret, 'keywarden.approval-link.1', `${approval}.${nonce}.${expiry}`);
+  const expected = signatureOfLink(secret, approval, nonce, expiry);
   return timingSafeEqual(encoder.encode(expected), encoder.encode(signature)) && Number(expiry) * 1000 > now
     ? nonce
     : null;

@@ -1,5 +1,5 @@
 /**
- * Makes any text one line of printable ASCII: everything else becomes `\\uXXXX`, so that it can break no log line, terminal
+ * Makes any text one line of printable ASCII: everything else becomes `\uXXXX`, so that it can break no log line, terminal
  * or page (control characters, escape sequences, bidirectional overrides, line separators).
  *
  * @param maxLength Characters of the result.

@@ -48,7 +48,7 @@ export async function run(call: Call, edge: Edge): Promise<Outcome> {
   const held = await hold(authorized.value, edge);
   if (!held.ok) {
     const { reason, fields } = held.error;
-    // A fault of the desk is no decision: nothing was, and nothing is recorded but what the log says.
+    // A fault of the desk is no decision: nothing was decided, and the log alone tells of it.
     return refused(reason.kind === 'fault' ? reason : await recordDenial(call, edge, reason, principal), [], fields);
   }
   const { fields } = held.value;

@@ -1,10 +1,5 @@
 import * as z from 'zod/mini';
 
-/**
- * The schemas of our own HTTP API: what the edge validates with, what `openapi.json` is made from, and the one file
- * of the Worker that the command line and the console may import. Field names are snake_case, times RFC 3339 in UTC.
- */
-
 /** An agent's id: the token's `sub` (RFC 7519 §4.1.2). Printable, bounded, safe in logs and URLs. */
 export const AgentId = z
   .string()
