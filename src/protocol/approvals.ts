@@ -55,9 +55,13 @@ export const ApprovalJson = z.extend(ApprovalStatus, {
 });
 export type ApprovalJson = z.infer<typeof ApprovalJson>;
 
+/** What stands in an {@link ApprovalValue}, which checks its kind alone. */
+export type { ShownValue } from '../approvals/contract.ts';
+
 /**
  * A value of the body: `{ kind: 'null' | 'boolean' | 'number' | 'string' | 'list' | 'object' | 'cut', … }`. Strings carry
- * `length` when they are shown cut or masked; lists and objects carry `more`, the number of items not shown.
+ * `length` when they are shown cut or masked, numbers `inexact` when they are too large to be shown to the last digit; lists and
+ * objects carry `more`, the number of items not shown.
  */
 export const ApprovalValue = z.looseObject({
   kind: z.enum(['null', 'boolean', 'number', 'string', 'list', 'object', 'cut']),

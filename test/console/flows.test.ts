@@ -192,6 +192,15 @@ describe('approvals in the page', () => {
     await close(page);
   });
 
+  it('of a number that is too large to be shown it is said that it is not exact', async () => {
+    const { agent, token } = await newAgent();
+    await world.send(token, '/v1/payments', { ...PAYMENT, memo: 2 ** 60 });
+    const page = await world.open('alice');
+    await cardOf(page, agent).click();
+    await page.getByText(`${2 ** 60} … too large to be shown exactly`).waitFor();
+    await close(page);
+  });
+
   it('alike covers what its pattern shows', async () => {
     const page = await world.open('alice');
     const { agent, token } = await newAgent();

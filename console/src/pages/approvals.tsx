@@ -1,6 +1,6 @@
 import { Fragment } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ApprovalDetail, ApprovalJson, ApprovalListResponse } from '../../../src/protocol.ts';
+import type { ApprovalDetail, ApprovalJson, ApprovalListResponse, ShownValue } from '../../../src/protocol.ts';
 import { get, post, Refusal } from '../api.ts';
 import { approvals, clock, go, live, lost, may, me, merge, pending, place, say, stateOf } from '../state.ts';
 import {
@@ -343,17 +343,6 @@ function Outcome({ one, state }: { one: ApprovalDetail; state: string }) {
   );
 }
 
-interface Shown {
-  readonly kind: string;
-  readonly text?: string;
-  readonly value?: boolean;
-  readonly length?: number;
-  readonly masked?: boolean;
-  readonly items?: readonly Shown[];
-  readonly entries?: readonly { readonly name: string; readonly value: Shown }[];
-  readonly more?: number;
-}
-
 function Body({ body }: { body: ApprovalDetail['body'] }) {
   const size = `${body.bytes.toLocaleString('en')} bytes${body.content_type === null ? '' : ` of ${plain(body.content_type)}`}`;
   if (body.form === 'none') return <p class="dim">No body.</p>;
@@ -369,7 +358,7 @@ function Body({ body }: { body: ApprovalDetail['body'] }) {
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
         <section class="tree mono" tabIndex={0} aria-label="Body">
-          <Tree node={body.value as unknown as Shown} />
+          <Tree node={body.value as ShownValue} />
         </section>
       )}
       <p class="dim small">{size}</p>
@@ -377,48 +366,51 @@ function Body({ body }: { body: ApprovalDetail['body'] }) {
   );
 }
 
-function Tree({ node, name }: { node: Shown; name?: string }) {
+function Tree({ node, name }: { node: ShownValue; name?: string }) {
   const label = name === undefined ? null : <span class="tree-name">{plain(name)}</span>;
-  const children =
-    node.kind === 'object'
-      ? (node.entries ?? []).map((entry, index) => <Tree key={index} name={entry.name} node={entry.value} />)
-      : (node.items ?? []).map((item, index) => <Tree key={index} name={String(index)} node={item} />);
   if (node.kind === 'object' || node.kind === 'list') {
+    const children =
+      node.kind === 'object'
+        ? node.entries.map((entry, index) => <Tree key={index} name={entry.name} node={entry.value} />)
+        : node.items.map((item, index) => <Tree key={index} name={String(index)} node={item} />);
+    const count = children.length + node.more;
     return (
       <details open>
         <summary>
           {label}
-          <span class="dim">
-            {node.kind === 'list'
-              ? children.length + (node.more ?? 0) === 1
-                ? '1 item'
-                : `${children.length + (node.more ?? 0)} items`
-              : '{…}'}
-          </span>
+          <span class="dim">{node.kind === 'object' ? '{…}' : count === 1 ? '1 item' : `${count} items`}</span>
         </summary>
         {children}
-        {(node.more ?? 0) > 0 ? <p class="dim">and {node.more} more</p> : null}
+        {node.more > 0 ? <p class="dim">and {node.more} more</p> : null}
       </details>
     );
   }
   return (
     <p class="leaf">
       {label}
-      <span class={`value ${node.kind}`}>
-        {node.kind === 'string'
-          ? plain(node.text ?? '')
-          : node.kind === 'boolean'
-            ? String(node.value)
-            : node.kind === 'number'
-              ? node.text
-              : node.kind === 'cut'
-                ? '… not shown'
-                : 'null'}
-      </span>
-      {node.masked === true ? <Tag tone="warn">masked</Tag> : null}
-      {node.length === undefined ? null : (
+      <span class={`value ${node.kind}`}>{leafText(node)}</span>
+      {node.kind === 'string' && node.masked === true ? <Tag tone="warn">masked</Tag> : null}
+      {node.kind === 'string' && node.length !== undefined ? (
         <span class="small unseen"> … not all is shown: {node.length.toLocaleString('en')} characters</span>
-      )}
+      ) : null}
+      {node.kind === 'number' && node.inexact === true ? (
+        <span class="small unseen"> … too large to be shown exactly</span>
+      ) : null}
     </p>
   );
+}
+
+function leafText(node: Exclude<ShownValue, { kind: 'object' | 'list' }>): string {
+  switch (node.kind) {
+    case 'string':
+      return plain(node.text);
+    case 'number':
+      return node.text;
+    case 'boolean':
+      return String(node.value);
+    case 'cut':
+      return '… not shown';
+    case 'null':
+      return 'null';
+  }
 }

@@ -4,6 +4,7 @@ import {
   ApprovalId,
   ApprovalJson,
   ApprovalListResponse,
+  type ShownValue,
 } from '../../../../src/protocol.ts';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
@@ -108,7 +109,7 @@ function printDetail(one: ApprovalDetail): void {
   if (one.body.unreadable !== null)
     print(coloured('yellow', `            it cannot be read strictly: ${harmlessLine(one.body.unreadable)}`));
   if (one.body.value !== null)
-    for (const line of linesOf(one.body.value as Shown)) print(`            ${harmless(line)}`);
+    for (const line of linesOf(one.body.value as ShownValue)) print(`            ${harmless(line)}`);
   if (one.recent.length > 0) {
     print(coloured('dim', 'lately'));
     printTable(
@@ -137,16 +138,8 @@ function printDetail(one: ApprovalDetail): void {
   if (one.state === 'pending') note(`keywarden approvals approve ${one.id}, or deny ${one.id}`);
 }
 
-type Shown =
-  | { kind: 'null' | 'cut' }
-  | { kind: 'boolean'; value: boolean }
-  | { kind: 'number'; text: string; inexact?: true }
-  | { kind: 'string'; text: string; length?: number }
-  | { kind: 'list'; items: Shown[]; more: number }
-  | { kind: 'object'; entries: { name: string; value: Shown }[]; more: number };
-
 /** A body's tree, one leaf a line. */
-function linesOf(value: Shown, name = '', indent = ''): string[] {
+function linesOf(value: ShownValue, name = '', indent = ''): string[] {
   const label = name === '' ? '' : `${name}: `;
   const more = (count: number): string[] => (count === 0 ? [] : [`${indent}  … and ${count} more, not shown`]);
   switch (value.kind) {
