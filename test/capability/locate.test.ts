@@ -92,7 +92,6 @@ describe('threat 14: what comes is refused', () => {
     ['when nothing comes', {}, 'token_missing'],
     ["when a vendor's key comes (bring your own key)", { authorization: 'Bearer sk_live_123' }, 'token_malformed'],
     ['when two different tokens come', { authorization: `Bearer ${T}`, 'x-api-key': OTHER }, 'token_ambiguous'],
-    ['when the field comes twice', { authorization: `Bearer ${T}, Bearer ${OTHER}` }, 'token_untrusted_form'],
     ['when Basic is no base64', { authorization: 'Basic %%%' }, 'token_malformed'],
     ['when Basic holds a name and a password', { authorization: basic('mallory:secret') }, 'token_malformed'],
     ['when Basic holds no colon', { authorization: basic('mallory') }, 'token_malformed'],
@@ -108,13 +107,12 @@ describe('threat 14: what comes is refused', () => {
     ],
   ];
   it.each(table)('%s', (_, fields, kind) => {
-    const found = locateToken(new Headers(fields), '', nowhere);
-    if (kind === 'token_untrusted_form') {
-      // A doubled field is handed on as one odd string, which is no compact JWS and fails verification.
-      expect(found.ok && found.value).not.toBe(T);
-    } else {
-      expect(found).toMatchObject({ ok: false, error: { kind } });
-    }
+    expect(locateToken(new Headers(fields), '', nowhere)).toMatchObject({ ok: false, error: { kind } });
+  });
+
+  it('as either of two when the field comes twice: one odd text is handed on, which is no compact JWS', () => {
+    const twice = new Headers({ authorization: `Bearer ${T}, Bearer ${OTHER}` });
+    expect(locateToken(twice, '', nowhere)).toEqual({ ok: true, value: `${T}, Bearer ${OTHER}` });
   });
 
   it("when one token comes where the service's scheme has it and another in a usual place", () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Gate, startGate } from '../support/gate.ts';
 import { type GitUpstream, startGitUpstream } from '../support/git-upstream.ts';
-import { end, start } from '../support/process.ts';
+import { end, start, until } from '../support/process.ts';
 import { rawCall, rawRequest, sendRaw } from '../support/raw.ts';
 import {
   download,
@@ -149,8 +149,8 @@ describe('the upstream and the raw client', () => {
 describe('a program that a test started', () => {
   test('is ended by its pid, and what it leaves behind is an error', async () => {
     await end(start('sleep', ['60']));
-    const leaving = start('sh', ['-c', 'trap "exit 0" TERM; sleep 61 & wait']);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const leaving = start('sh', ['-c', 'trap "exit 0" TERM; sleep 61 & echo begun; wait']);
+    await until('its child', () => leaving.output().includes('begun'));
     await expect(end(leaving)).rejects.toThrow(/left over: sleep/);
   });
 });

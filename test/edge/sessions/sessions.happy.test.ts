@@ -83,8 +83,7 @@ describe('the life of a session as the edge sees it', () => {
     const id = await world.start(runner);
     const token = await world.edge.mint('worker', ['bank:read'], { session: id });
     const stopped = (await (await world.post(`/v1/sessions/${id}/stop`)).json()) as SessionJson;
-    expect(stopped).toMatchObject({ state: 'stopping' });
-    expect(stopped.stop_requested_by).not.toBeNull();
+    expect(stopped).toMatchObject({ state: 'stopping', stop_requested_by: 'local' });
     const call = await fetch(`${world.edge.proxy('bank')}/v1/balance`, {
       headers: { authorization: `Bearer ${token}` },
     });
