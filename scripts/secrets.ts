@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import type { PolicyBundle } from '../src/policy/ruled.ts';
-import { secretNamesOf } from '../src/upstream/secrets.ts';
+import { secretNamesOf } from '../src/policy/secret-names.ts';
 
 const at = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 const bundle = JSON.parse(at('src/policy/bundle.generated.json')) as PolicyBundle;

@@ -10,8 +10,8 @@ export {
 } from './policy/compile.ts';
 export { type Explanation, explainAccess } from './policy/explain.ts';
 export { runFixtures } from './policy/fixtures.ts';
-export type { CredentialSpec, PolicyBundle } from './policy/ruled.ts';
-export { editorSchemas } from './policy/schema.ts';
+export type { PolicyBundle } from './policy/ruled.ts';
+export { secretNamesOf } from './policy/secret-names.ts';
 export { closestOf } from './policy/spelling.ts';
 export { Credential } from './upstream/credential.ts';
 export { Scrubber } from './upstream/scrub/scrubber.ts';

@@ -1,6 +1,7 @@
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec, PolicyBundle } from '../policy/ruled.ts';
+import { secretNamesOf } from '../policy/secret-names.ts';
 import { Credential, type Credentials, MIN_SECRET_LENGTH } from './credential.ts';
 import { pairAsSent } from './schemes/basic.ts';
 import { valueAsSent } from './schemes/query.ts';
@@ -22,21 +23,6 @@ export interface SecretProblem {
   readonly secret: string;
   /** What is wrong and how to mend it; no value. */
   readonly detail: string;
-}
-
-/** The names of the secrets that a scheme needs. */
-export function secretNamesOf(spec: CredentialSpec): readonly string[] {
-  switch (spec.scheme) {
-    case 'bearer':
-    case 'header':
-    case 'basic':
-    case 'query':
-      return [spec.secret];
-    case 'sigv4':
-      return spec.sessionToken === null
-        ? [spec.accessKeyId, spec.secretAccessKey]
-        : [spec.accessKeyId, spec.secretAccessKey, spec.sessionToken];
-  }
 }
 
 const known = new WeakMap<object, Map<string, Credentials>>();

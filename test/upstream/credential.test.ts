@@ -1,8 +1,9 @@
 import { format, inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { CredentialSpec, PolicyBundle } from '../../src/policy/ruled.ts';
+import { secretNamesOf } from '../../src/policy/secret-names.ts';
 import { Credential } from '../../src/upstream/credential.ts';
-import { missingSecrets, readCredentials, secretNamesOf } from '../../src/upstream/secrets.ts';
+import { missingSecrets, readCredentials } from '../../src/upstream/secrets.ts';
 
 const VALUE = 'sk_test_canary_4eC39Hq';
 const bearer: CredentialSpec = { scheme: 'bearer', secret: 'VENDOR_KEY' };

@@ -27,7 +27,7 @@ export async function policyChecks(directory: string, varsFile: string | null): 
     const count = Object.keys(compiled.value.services).length;
     const policies = fine('policies', `${counted(count, 'service')} in ${directory}`);
     if (varsFile === null) return [policies, skipped('secrets', 'no .dev.vars and no --vars: not looked at')];
-    const missing = missingSecrets(compiled.value, readVars(varsFile));
+    const missing = await missingSecrets(compiled.value, readVars(varsFile));
     if (missing.length === 0) return [policies, fine('secrets', `all that the policies want are in ${varsFile}`)];
     return [
       policies,

@@ -31,7 +31,7 @@ export interface PlanInput {
 export async function planEdge(input: PlanInput): Promise<EdgePlan> {
   const bundle = await compileDirectory(input.policiesDir, { allowLoopbackHttp: true });
   const vars = input.varsFile === null ? {} : readVars(input.varsFile);
-  const missing = missingSecrets(bundle, vars);
+  const missing = await missingSecrets(bundle, vars);
   if (missing.length > 0) {
     const place = input.varsFile ?? 'a file that you name with --vars FILE';
     throw new Failure(

@@ -1,4 +1,5 @@
 import type { PolicyBundle } from '../../../src/offline.ts';
+import { offline } from '../policy/compile.ts';
 
 export interface MissingSecret {
   readonly name: string;
@@ -7,7 +8,11 @@ export interface MissingSecret {
 }
 
 /** The names of the secrets that the policies want and `vars` does not have, sorted. */
-export function missingSecrets(bundle: PolicyBundle, vars: Readonly<Record<string, string>>): MissingSecret[] {
+export async function missingSecrets(
+  bundle: PolicyBundle,
+  vars: Readonly<Record<string, string>>,
+): Promise<MissingSecret[]> {
+  const { secretNamesOf } = await offline();
   const wanted = new Map<string, string[]>();
   for (const policy of Object.values(bundle.services)) {
     for (const name of secretNamesOf(policy.credential)) {
@@ -15,20 +20,4 @@ export function missingSecrets(bundle: PolicyBundle, vars: Readonly<Record<strin
     }
   }
   return [...wanted].map(([name, services]) => ({ name, services })).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-type CredentialSpec = PolicyBundle['services'][string]['credential'];
-
-function secretNamesOf(credential: CredentialSpec): string[] {
-  switch (credential.scheme) {
-    case 'bearer':
-    case 'header':
-    case 'basic':
-    case 'query':
-      return [credential.secret];
-    case 'sigv4':
-      return [credential.accessKeyId, credential.secretAccessKey, credential.sessionToken].filter(
-        (name) => name !== null,
-      );
-  }
 }

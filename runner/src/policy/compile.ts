@@ -1,13 +1,8 @@
-import type { PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
+import type { CompileOptions, PolicyBundle, PolicyProblem } from '../../../src/offline.ts';
 import { counted } from '../counted.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { shellWord } from '../shell-word.ts';
 import { readPolicyFiles, shownName } from './policy-files.ts';
-
-export interface CompileOptions {
-  /** Whether an origin may be `http://` on loopback: only for a local edge. */
-  readonly allowLoopbackHttp: boolean;
-}
 
 export type Compiled =
   | { readonly ok: true; readonly value: PolicyBundle }
