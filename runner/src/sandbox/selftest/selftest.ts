@@ -21,7 +21,7 @@ export interface ProbeResult {
   readonly seen: { readonly inside: string; readonly counter: string; readonly outside: string };
 }
 
-/** The race of B13 for a look; a minute of it is for CI. */
+/** The race of B13 for a look; `--race-seconds` makes it longer. */
 const RACE_SECONDS = 5;
 
 /**
