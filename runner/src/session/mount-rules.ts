@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
+import { parseCredentialPaths } from '../helper/credential-list.ts';
 import type { Mount } from '../sandbox/backend.ts';
 import { sourceOf } from './mount-source.ts';
 import { secondNameIn } from './second-names.ts';
@@ -246,11 +247,11 @@ export function listeningSockets(): readonly string[] {
 
 /** Entries of the helper's list that lie below a home or in any folder, and are named without a pattern. */
 export function credentialsOf(list: string | null): string[] {
-  const listed = (list ?? '')
-    .split('\n')
-    .flatMap((line) => /(?:^|\s)(?:~|\$HOME|\/home\/\*|\*\*)\/([^\s*?[\]#]+)/.exec(line)?.[1] ?? [])
-    .map((path) => path.replace(/\/+$/, ''))
-    .filter((path) => path !== '' && !HISTORY.test(path));
+  const listed = (list === null ? [] : parseCredentialPaths(list))
+    .filter(
+      ({ where, text, glob, observed, except }) => where !== '/' && !(glob || observed || except || HISTORY.test(text)),
+    )
+    .map(({ text }) => text);
   return [...new Set([...WELL_KNOWN, ...listed])];
 }
 

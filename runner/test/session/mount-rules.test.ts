@@ -36,6 +36,7 @@ beforeAll(() => {
     'home/ann/work/src',
     'project/.keywarden',
     'project/work',
+    'project/x',
     'held/.ssh/sub',
     'keys',
     'config/.config/gcloud',
@@ -82,15 +83,13 @@ const check = (source: string, anyway = false, destination = '/work') =>
   );
 
 describe('what may be mounted', () => {
-  // In `.cargo` credentials would be, and are none.
-  it.each(['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'npm', 'elsewhere/notes'])(
-    '%s',
-    (source) => {
-      const { dev, ino } = statSync(join(root, source), { bigint: true });
-      const identity = `${dev}:${ino}`;
-      expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true, identity });
-    },
-  );
+  // In `.cargo` credentials would be, and are none; of `x` a comment of the list speaks.
+  const free = ['home/ann/work', 'home/ann/work/src', 'home/ann/.cargo', 'project/work', 'project/x', 'npm'];
+  it.each([...free, 'elsewhere/notes'])('%s', (source) => {
+    const { dev, ino } = statSync(join(root, source), { bigint: true });
+    const identity = `${dev}:${ino}`;
+    expect(check(source)).toEqual({ source: join(root, source), destination: '/work', writable: true, identity });
+  });
 
   it('a file', () => {
     expect(check('npm/.npmrc').source).toBe(join(root, 'npm/.npmrc'));
@@ -284,6 +283,8 @@ it("the helper's list adds to what is known anyway, histories do not", () => {
   expect(found).toContain('.vault-keys');
   expect(found).toContain('.aws');
   expect(found).not.toContain('.bash_history');
+  // A pattern is no place, nor is what stands before its first star.
+  expect(found.filter((path) => path.startsWith('.ssh'))).toEqual(['.ssh']);
 });
 
 it.each([
