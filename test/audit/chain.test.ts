@@ -209,6 +209,8 @@ describe('rows that are late fill their own gap and no other', () => {
     expect(told(pick(4, 5, 6, 7, 8, 9), { ...cut, hash: 'f'.repeat(64) })).toEqual([
       { kind: 'replaced', ledger: L, seq: 3 },
     ]);
+    // What was removed is in no export: not even the last of it.
+    expect(told(pick(3, 4, 5, 6, 7, 8, 9))).toEqual([{ kind: 'planted', ledger: L, seq: 3, cutSeq: 3 }]);
   });
 });
 

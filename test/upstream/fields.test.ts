@@ -299,11 +299,20 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
   it('threat 13: a length together with a transfer coding', () => {
     expect(pass({ 'content-length': '1', 'transfer-encoding': 'chunked' })).toMatchObject({ kind: 'header_refused' });
   });
-  it('too many and too large', () => {
-    expect(
-      pass(Object.fromEntries(Array.from({ length: MAX_REQUEST_FIELDS + 1 }, (_, i) => [`x-${i}`, '1']))),
-    ).toMatchObject({ header: '*' });
-    expect(pass({ 'x-large': 'a'.repeat(MAX_REQUEST_FIELD_BYTES) })).toMatchObject({ header: '*' });
+  it('threat 13: two Host fields, which the runtime joins, are told as that', () => {
+    expect(pass({ host: 'edge.test, evil.test' })).toEqual({
+      kind: 'header_refused',
+      header: 'host',
+      why: 'it comes twice',
+    });
+  });
+  it('too many and too large, and not one less', () => {
+    const many = (length: number) => Object.fromEntries(Array.from({ length }, (_, i) => [`x-${i}`, '1']));
+    expect(pass(many(MAX_REQUEST_FIELDS + 1))).toMatchObject({ header: '*' });
+    expect(pass(many(MAX_REQUEST_FIELDS))).toEqual({ ...many(MAX_REQUEST_FIELDS), ...ALWAYS });
+    const large = (bytes: number) => ({ 'x-large': 'a'.repeat(bytes - 'x-large'.length) });
+    expect(pass(large(MAX_REQUEST_FIELD_BYTES + 1))).toMatchObject({ header: '*' });
+    expect(pass(large(MAX_REQUEST_FIELD_BYTES))).toEqual({ ...large(MAX_REQUEST_FIELD_BYTES), ...ALWAYS });
   });
 });
 
@@ -434,7 +443,7 @@ describe('response fields', () => {
       'cache-control': 'private, no-cache="a,b", max-age=1, ext=, un',
     });
   });
-  it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201 or 304 it is only dropped', () => {
+  it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201, 304 or 400 it is only dropped', () => {
     expect(answered({ location: '/v1/b' }, { status: 302 })).toEqual({
       ...SET,
       location: 'http://127.0.0.1:8787/proxy/vendor/v1/b',
@@ -444,7 +453,7 @@ describe('response fields', () => {
         code: 'upstream_redirect_refused',
       });
     }
-    for (const status of [201, 304]) expect(answered({ location: 'https://evil.test/' }, { status })).toEqual(SET);
+    for (const status of [201, 304, 400]) expect(answered({ location: 'https://evil.test/' }, { status })).toEqual(SET);
   });
   it('pages of a list lead through the proxy', () => {
     expect(
