@@ -72,20 +72,23 @@ export type CredentialSpec =
       readonly service: string | null;
     };
 
-export type ErrorShape =
-  | 'problem'
-  | 'stripe'
-  | 'openai'
-  | 'anthropic'
-  | 'github'
-  | 'slack'
-  | 'twilio'
-  | 's3'
-  | 'graphql'
-  | 'sendgrid'
-  | 'notion'
-  | 'google'
-  | 'git';
+/** The shapes of errors that vendors' SDKs understand. */
+export const ERROR_SHAPES = [
+  'problem',
+  'stripe',
+  'openai',
+  'anthropic',
+  'github',
+  'slack',
+  'twilio',
+  's3',
+  'graphql',
+  'sendgrid',
+  'notion',
+  'google',
+  'git',
+] as const;
+export type ErrorShape = (typeof ERROR_SHAPES)[number];
 
 export interface CapabilityPolicy {
   /** Full name: `<prefix>:<name>`. */

@@ -3,6 +3,7 @@ import { checkCondition } from './conditions.ts';
 import { isCredentialField } from './facts.ts';
 import { originProblem } from './origin.ts';
 import { bytesOf, DURATION_PATTERN, millisecondsOf, RATE_PATTERN } from './quantity.ts';
+import { ERROR_SHAPES } from './ruled.ts';
 import { operationsOf } from './template.ts';
 
 /**
@@ -268,22 +269,6 @@ const credential = z
     }),
   ])
   .describe('How the real credential is put into the request. Holds names of secrets, never secrets.');
-
-const ERROR_SHAPES = [
-  'problem',
-  'stripe',
-  'openai',
-  'anthropic',
-  'github',
-  'slack',
-  'twilio',
-  's3',
-  'graphql',
-  'sendgrid',
-  'notion',
-  'google',
-  'git',
-] as const;
 
 const origin = (allowLoopback: boolean) =>
   z.string().superRefine((text, context) => {

@@ -1,23 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { fault } from '../../src/fault.ts';
-import type { ErrorShape } from '../../src/policy/ruled.ts';
+import { ERROR_SHAPES, type ErrorShape } from '../../src/policy/ruled.ts';
 import { problemOf } from '../../src/problem/problem.ts';
 import { problemResponse } from '../../src/problem/response.ts';
 import { shapeOf } from '../../src/problem/shapes.ts';
 
-const JSON_SHAPES: ErrorShape[] = [
-  'problem',
-  'stripe',
-  'openai',
-  'anthropic',
-  'github',
-  'slack',
-  'twilio',
-  'graphql',
-  'sendgrid',
-  'notion',
-  'google',
-];
+/** XML, and the plain text that git shows, are their own. */
+const JSON_SHAPES = ERROR_SHAPES.filter((shape) => shape !== 's3' && shape !== 'git');
 const context = (shape: ErrorShape) => ({
   requestId: '0192f0c1-0000-7000-8000-000000000000',
   shape,
