@@ -1,7 +1,7 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 
 /**
- * Prints a parsed condition with its operators replaced by calls of {@link MEANINGS}, every sub-expression in
+ * Prints a parsed condition with its operators replaced by calls of what `cel-meaning.ts` has, every sub-expression in
  * parentheses, so that the library evaluates our stricter meaning. Logic, macros and string functions stay its own.
  */
 export function rewritten(node: ASTNode): string {
@@ -57,7 +57,7 @@ export function rewritten(node: ASTNode): string {
     case 'rcall':
       return receiverCall(node.args[0], node.args[1], node.args[2]);
     default:
-      throw new Error(`condition uses '${node.op}', which this house does not know`);
+      throw new Error(`the condition uses '${node.op}', to which no meaning was given here`);
   }
 }
 

@@ -2,7 +2,7 @@ import { REQUEST_ID_FIELD } from '../problem/response.ts';
 import { shapeOf } from '../problem/shapes.ts';
 import type { ApiContext } from './context.ts';
 
-/** A no of our own API, in the shape of {@link Problem}. */
+/** A no of our own API, in the shape of the protocol's `Problem`. */
 export function refuse(c: ApiContext, status: number, code: string, message: string): Response {
   const requestId = c.get('requestId');
   const shaped = shapeOf(
