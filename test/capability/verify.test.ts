@@ -38,6 +38,12 @@ describe('a capability token', () => {
     expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(true);
   });
 
+  it('may live a whole day', async () => {
+    const keys = await freshKeys();
+    const token = await signed(keys, { ...goodClaims(), iat: NOW, exp: NOW + 86_400 });
+    expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(true);
+  });
+
   it('signed by the key before the current one still verifies', async () => {
     const before = await freshJwk('old');
     const old = await freshKeys('ignored').then(async () => {
@@ -73,6 +79,7 @@ describe('threat 29: a token is refused', () => {
     ['issued in the future beyond clock tolerance', claim({ iat: NOW + 120 }), 'token_not_yet_valid'],
     ['not valid before later', claim({ nbf: NOW + 120 }), 'token_not_yet_valid'],
     ['that lives longer than a day', claim({ exp: NOW + 90_000 }), 'token_lifetime_exceeded'],
+    ['that lives a second longer than a day', claim({ iat: NOW, exp: NOW + 86_401 }), 'token_lifetime_exceeded'],
     ['without jti', without('jti'), 'token_malformed'],
     ['without exp', without('exp'), 'token_malformed'],
     ['without iat', without('iat'), 'token_malformed'],
