@@ -3,7 +3,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import type { Principal } from './principal.ts';
 
 /** 24 h: no capability token lives longer, whoever signed it. */
-const MAX_LIFETIME_SECONDS = 86_400;
+export const MAX_LIFETIME_SECONDS = 86_400;
 /** How far ahead of ours a minting clock may be. */
 export const CLOCK_TOLERANCE_SECONDS = 60;
 const MAX_CAPABILITIES = 256;

@@ -1,7 +1,7 @@
 import { err, ok, type Result } from '../lib/result.ts';
 import type { AgentGrant, AgentsPolicy, RateSpec } from './ruled.ts';
 
-/** No token lives longer, whatever a policy says. */
+/** No token lives longer, whatever a policy says; nor would one be taken (`MAX_LIFETIME_SECONDS` of its claims). */
 const MAX_TTL_SECONDS = 24 * 60 * 60;
 export const DEFAULT_TTL_SECONDS = 15 * 60;
 

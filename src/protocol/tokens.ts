@@ -1,7 +1,9 @@
 import * as z from 'zod/mini';
+import { MAX_LIFETIME_SECONDS } from '../capability/claims.ts';
 import { AgentId, CapabilityName, SessionId } from './ids.ts';
 
-export const MAX_TTL_SECONDS = 86_400;
+/** The edge takes no token that lives longer, so that none is asked for, and no session either. */
+export const MAX_TTL_SECONDS = MAX_LIFETIME_SECONDS;
 
 export const MintRequest = z.strictObject({
   agent_id: AgentId,

@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
-import { AgentId, CapabilityName } from '../../../src/protocol.ts';
+import { AgentId, CapabilityName, MAX_TTL_SECONDS } from '../../../src/protocol.ts';
 import { Failure, usage } from '../failure.ts';
 import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
 import { type BackendName, CORE_LIMITS, type Layer, type Mount } from '../sandbox/backend.ts';
@@ -56,7 +56,6 @@ export interface Prepared {
 }
 
 const GRACE_MS = 5_000;
-const MAX_TIMEOUT_SECONDS = 86_400;
 /** bubblewrap takes 9000, its own options with them. */
 const MAX_WORDS = 8_000;
 
@@ -163,8 +162,7 @@ function checkNames(request: RunRequest): void {
     throw usage('--can: at most 100 capabilities a session', 'fewer of them, or two sessions');
   if (request.capabilities.length > 0 && !request.hasEdge)
     throw usage('--can needs an edge, and --no-edge is for none', 'leave one of them away');
-  if (request.timeoutSeconds > MAX_TIMEOUT_SECONDS)
-    throw usage('--timeout: a session lives at most 24h', '--timeout 24h');
+  if (request.timeoutSeconds > MAX_TTL_SECONDS) throw usage('--timeout: a session lives at most 24h', '--timeout 24h');
   if (request.workdir !== null && !request.workdir.startsWith('/'))
     throw usage('--workdir: an absolute path in the sandbox', '--workdir /work');
 }
