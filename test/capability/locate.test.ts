@@ -14,6 +14,7 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     ['bare, as Linear sends it', { authorization: T }],
     ['Basic user name, as curl -u sends it', { authorization: basic(`${T}:`) }],
     ['Basic password, as git and Twilio send it', { authorization: basic(`x-access-token:${T}`) }],
+    ['Basic password of no user name', { authorization: basic(`:${T}`) }],
     ['Basic without a colon', { authorization: basic(T) }],
     ['x-api-key, as Anthropic sends it', { 'x-api-key': T }],
     ['x-goog-api-key', { 'x-goog-api-key': T }],

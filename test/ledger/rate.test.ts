@@ -39,6 +39,13 @@ describe('a rate limit', () => {
     expect(decideRate(refused.state, limits, T + 1 + 6_000).effect).toBe('granted');
   });
 
+  it('says a long wait to the second', () => {
+    const limits = [limit(1, 86_400_000, 1)];
+    const { state } = run(limits, [T]);
+    expect(decideRate(state, limits, T)).toMatchObject({ effect: 'limited', retryAfterSeconds: 86_400 });
+    expect(decideRate(state, limits, T + 1_000)).toMatchObject({ effect: 'limited', retryAfterSeconds: 86_399 });
+  });
+
   it('never lets more than burst + elapsed / interval pass in any window', () => {
     const spec = fc.record({
       count: fc.integer({ min: 1, max: 1000 }),

@@ -299,6 +299,9 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
   it('threat 13: a length together with a transfer coding', () => {
     expect(pass({ 'content-length': '1', 'transfer-encoding': 'chunked' })).toMatchObject({ kind: 'header_refused' });
   });
+  it('threat 13: a length that is none at all', () => {
+    expect(pass({ 'content-length': '' })).toMatchObject({ kind: 'header_refused', header: 'content-length' });
+  });
   it('threat 13: two Host fields, which the runtime joins, are told as that', () => {
     expect(pass({ host: 'edge.test, evil.test' })).toEqual({
       kind: 'header_refused',
