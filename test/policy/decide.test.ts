@@ -86,6 +86,21 @@ describe('a decision', () => {
     expect(verdictOf(policy, { path: '/refs', query: 'service=other', held })).toBe('condition_unmet');
   });
 
+  it('of several conditions that are not met the first is told, and what the others want beside it', () => {
+    const policy = policyOf(
+      'capabilities: { odd: { allow: GET /x, when: query.absent == "1" }, one: { allow: [{ match: GET /x, when: query.n == "1" }, { match: "GET /{id}", when: query.n == "2" }] }, three: { allow: GET /x, when: query.n == "3" } }',
+    );
+    expect(ask(policy, { path: '/x', query: 'n=0' })).toEqual({
+      ok: false,
+      error: {
+        kind: 'condition_unmet',
+        capability: 'pay:one',
+        condition: 'query.n == "1"',
+        others: ['pay:three only when: query.n == "3"'],
+      },
+    });
+  });
+
   it('the first capability as written wins, those that need no body before those that do', () => {
     const policy = policyOf(
       'capabilities: { reads: { allow: POST /x, when: body.a == 1 }, first: { allow: POST /x, when: agent == "a" }, second: { allow: POST /x } }',
