@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            'test/{architecture,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib,sessions,signals,webhook}{.test.ts,/**/*.test.ts}',
+            'test/{architecture,docs,approvals,pipeline,policy,upstream,capability,problem,operator,audit,ledger,lib,sessions,signals,webhook}{.test.ts,/**/*.test.ts}',
           ],
           exclude: ['test/{ledger,approvals,sessions,signals}/worker/**'],
           // Properties over thousands of cases: how long they take is the machine's affair.
