@@ -11,9 +11,18 @@ describe('when a signal becomes an alert', () => {
       });
   });
 
-  it('what is set is set, a zero too, and the rest stays', () => {
-    expect(signalSettingsOf('{"window_minutes":5,"rejections":0}')).toMatchObject({
-      value: { windowMinutes: 5, rejections: 0, credentialPaths: 1 },
+  it('what is set is set, and the rest stays', () => {
+    expect(signalSettingsOf('{"window_minutes":5,"rejections":3}')).toEqual({
+      ok: true,
+      value: { windowMinutes: 5, credentialPaths: 1, rejections: 3, screenAlerts: 1, sessionMinutes: 60 },
+    });
+  });
+
+  it('a zero is a zero, of each threshold', () => {
+    const text = '{"credential_paths":0,"rejections":0,"screen_alerts":0,"session_minutes":0}';
+    expect(signalSettingsOf(text)).toEqual({
+      ok: true,
+      value: { windowMinutes: 15, credentialPaths: 0, rejections: 0, screenAlerts: 0, sessionMinutes: 0 },
     });
   });
 
