@@ -163,7 +163,7 @@ const document = {
         responses: {
           200: { description: 'Minted', ...json('MintResponse') },
           ...refusals,
-          409: problem('The session was revoked'),
+          409: problem('The session was revoked, or what the token would reach is stopped'),
         },
       },
     },
