@@ -8,7 +8,7 @@ import { bundleWorker } from '../runner/src/edge/worker-bundle.ts';
 import { readWorkerSettings } from '../runner/src/edge/worker-settings.ts';
 import { compileDirectory } from '../runner/src/policy/compile.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../runner/src/state/keys.ts';
-import { ROLES } from '../runner/src/state/operator-roles.ts';
+import { ROLES } from '../src/protocol.ts';
 import { load, type Target } from './load.ts';
 import { CALLED, SECRET, writePolicies } from './policies.ts';
 import { startWorker, type Worker, type WorkerSource } from './workerd.ts';

@@ -6,6 +6,7 @@ import { issueWords } from './lib/issue-words.ts';
  * of the Worker that the command line and the console may go through. Field names are snake_case, times RFC 3339 in UTC.
  */
 export { CLOCK_TOLERANCE_SECONDS } from './capability/claims.ts';
+export { ROLES, type Role } from './operator/roles.ts';
 export * from './protocol/approvals.ts';
 export * from './protocol/audit.ts';
 export * from './protocol/base.ts';

@@ -6,8 +6,8 @@ import { applyMigrations } from '../../runner/src/edge/migrations.ts';
 import { bundleWorker } from '../../runner/src/edge/worker-bundle.ts';
 import { readWorkerSettings } from '../../runner/src/edge/worker-settings.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../runner/src/state/keys.ts';
-import { ROLES } from '../../runner/src/state/operator-roles.ts';
 import { compilePolicies } from '../../src/policy/compile.ts';
+import { ROLES } from '../../src/protocol.ts';
 import { freePort, until } from '../support/process.ts';
 
 /** The Worker in workerd as a deploy would leave it, without `keywarden dev`, which would refuse to start it broken. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../runner/src/state/keys.ts';
-import { ROLES } from '../../runner/src/state/operator-roles.ts';
+import { ROLES } from '../../src/protocol.ts';
 import { Search } from './canaries.ts';
 import { canary, SECRETS } from './planted.ts';
 import { ALL, policiesFor } from './world.ts';

@@ -1,7 +1,7 @@
+import { ROLES } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
 import { compileDirectory } from '../policy/compile.ts';
 import { checkSigningKey, operatorEntryOf } from '../state/keys.ts';
-import { ROLES } from '../state/operator-roles.ts';
 import type { LocalKeys } from '../state/state-directory.ts';
 import { type MissingSecret, missingSecrets } from './required-secrets.ts';
 import { readVars } from './vars.ts';

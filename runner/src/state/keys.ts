@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { Role } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
-import type { OperatorRole } from './operator-roles.ts';
 
 /** A private Ed25519 key as JWK (RFC 8037 §2), with the `kid` that tokens name. */
 export interface SigningJwk {
@@ -16,7 +16,7 @@ export interface SigningJwk {
 /** One entry of KEYWARDEN_OPERATORS: the key itself is known to the operator alone. */
 export interface OperatorEntry {
   readonly id: string;
-  readonly roles: readonly OperatorRole[];
+  readonly roles: readonly Role[];
   /** Hex SHA-256 of the key's text. */
   readonly sha256: string;
 }
@@ -37,7 +37,7 @@ export function makeOperatorKey(): string {
   return `kwop_${randomBytes(32).toString('base64url')}`;
 }
 
-export function operatorEntryOf(key: string, id: string, roles: readonly OperatorRole[]): OperatorEntry {
+export function operatorEntryOf(key: string, id: string, roles: readonly Role[]): OperatorEntry {
   return { id, roles, sha256: createHash('sha256').update(key).digest('hex') };
 }
 

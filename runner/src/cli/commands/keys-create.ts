@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
+import { ROLES, type Role } from '../../../../src/protocol.ts';
 import { Failure, usage } from '../../failure.ts';
 import { makeOperatorKey, makeSigningKey, operatorEntryOf } from '../../state/keys.ts';
-import { type OperatorRole, ROLES } from '../../state/operator-roles.ts';
 import { writePrivateFile } from '../../state/private-file.ts';
 import { cannotWrite } from '../cannot-write.ts';
 import { note, print, printJson } from '../terminal.ts';
@@ -50,7 +50,7 @@ function writeKeys(file: string, made: Readonly<Record<string, string>>, json: b
   );
 }
 
-function roleOf(name: string): OperatorRole {
+function roleOf(name: string): Role {
   const role = ROLES.find((known) => known === name);
   if (role === undefined) throw usage(`${name} is no role`, `the roles are ${ROLES.join(', ')}`);
   return role;

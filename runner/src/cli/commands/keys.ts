@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { ROLES } from '../../state/operator-roles.ts';
+import { ROLES } from '../../../../src/protocol.ts';
 import { collectNames } from '../arguments.ts';
 
 export interface CreateOptions {
