@@ -3,7 +3,7 @@ import { edgeOf } from './edge.ts';
 import type { Env } from './env.ts';
 import { bugResponse } from './routes/bug.ts';
 import { withDrain } from './routes/drain.ts';
-import { brokenResponse } from './routes/own-problem.ts';
+import { brokenResponse, tellBroken } from './routes/own-problem.ts';
 import { proxy, splitProxyUrl } from './routes/proxy.ts';
 import { prunePastRetention } from './scheduled.ts';
 import { tellOfAlerts, watchSignals } from './signals/watch.ts';
@@ -35,7 +35,8 @@ export default {
   async scheduled(controller, env): Promise<void> {
     if (controller.cron !== RETENTION_CRON) {
       const edge = await edgeOf(env);
-      if (!edge.ok) return;
+      // There is nobody to answer: the log alone tells that no alert will come.
+      if (!edge.ok) return tellBroken('the signals are not watched', edge.error);
       await watchSignals(env, edge.value, controller.scheduledTime);
       await tellOfAlerts(env, edge.value, Date.now());
       return;

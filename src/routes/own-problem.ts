@@ -9,7 +9,13 @@ export const ownProblem = (reason: Denial | Fault, requestId: string, method: st
 
 /** A broken environment refuses to serve: what is broken goes to the log, and to `/healthz`. */
 export function brokenResponse(problems: readonly EnvironmentProblem[], requestId: string, method: string): Response {
-  const names = problems.map(({ problem }) => problem).join('; ');
-  console.error(`keywarden: error: refuses to serve: ${names}`);
-  return ownProblem(fault('environment_broken', names), requestId, method);
+  tellBroken('refuses to serve', problems);
+  return ownProblem(fault('environment_broken', namesOf(problems)), requestId, method);
 }
+
+/** To the log: what is not done, and why. */
+export function tellBroken(what: string, problems: readonly EnvironmentProblem[]): void {
+  console.error(`keywarden: error: ${what}: ${namesOf(problems)}`);
+}
+
+const namesOf = (problems: readonly EnvironmentProblem[]): string => problems.map(({ problem }) => problem).join('; ');
