@@ -122,3 +122,25 @@ it("a terminal is the agent's own: its size, the news of it, Ctrl-C, Ctrl-Z and 
   stdin.write('exit 5\n');
   expect((await ended).exit).toEqual({ code: 5, signal: null, outOfMemory: false });
 });
+
+it("every key is the agent's, at once: Ctrl-P and Ctrl-Q, by which an engine lets go of a terminal, too", async () => {
+  const stdin = new PassThrough();
+  let text = '';
+  const stdout = new PassThrough().on('data', (chunk) => {
+    text += chunk;
+  });
+  const agent =
+    'import os, tty; tty.setraw(0); print("ready"); [print(f"<{k}>") for k in iter(lambda: os.read(0, 1)[0], 46)]';
+  const { ended } = await place.start(['python3', '-uc', agent], {
+    tty: true,
+    streams: { kind: 'piped', stdin, stdout, stderr: stdout },
+  } as never);
+  await until(() => text.includes('ready'));
+  for (const key of [16, 17, 16, 0]) {
+    text = '';
+    stdin.write(Buffer.from([key]));
+    await until(() => text.includes(`<${key}>`), 2_000);
+  }
+  stdin.write('.');
+  expect((await ended).exit.code).toBe(0);
+});

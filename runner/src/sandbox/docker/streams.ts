@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Duplex, Writable } from 'node:stream';
 import type { SandboxSpec } from '../backend.ts';
 import { rawTerminal } from '../raw-terminal.ts';
@@ -16,7 +17,8 @@ export interface Attached {
 /** @param broken  Called once, when the agent writes for a reader that has gone. */
 export async function attach(socketPath: string, id: string, spec: SandboxSpec, broken: () => void): Promise<Attached> {
   const stdin = hasInput(spec) ? 1 : 0;
-  const socket = await hijack(socketPath, `/containers/${id}/attach?stream=1&stdin=${stdin}&stdout=1&stderr=1`);
+  const which = `stream=1&stdin=${stdin}&stdout=1&stderr=1&detachKeys=${unpressedKeys()}`;
+  const socket = await hijack(socketPath, `/containers/${id}/attach?${which}`);
   const { streams } = spec;
   const [out, err, input] =
     streams.kind === 'piped'
@@ -52,6 +54,12 @@ export async function attach(socketPath: string, id: string, spec: SandboxSpec, 
   });
   return { drained, lastProgress: () => progress, close: () => socket.destroy() };
 }
+
+/**
+ * An engine lets go of a terminal at Ctrl-P Ctrl-Q if it is told no other keys, and keeps every Ctrl-P until it knows the next
+ * one. It cannot be told none: so these begin with a byte that no text has, and go on as nobody types.
+ */
+const unpressedKeys = (): string => `%FF,${[...randomBytes(16).toString('hex')].join(',')}`;
 
 async function copy(from: Duplex, put: (bytes: Buffer) => Promise<void>): Promise<void> {
   for await (const bytes of from) await put(bytes as Buffer);
