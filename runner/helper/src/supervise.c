@@ -43,12 +43,12 @@ static void *answer_notifications(void *argument) {
 static struct termios terminal;
 static void restore_terminal(void) { tcsetattr(0, TCSAFLUSH, &terminal); }
 
-/* For the agent, as the terminal at our own descriptor 0 is when there is one, which only hands on from now on. */
+/* For the agent, as ours at 0, which only hands on from now on, is in front: draining stops who is behind a shell's prompt. */
 static int open_pty(int *slave, int owner) {
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
   if (master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0) *slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (*slave < 0 || (owner >= 0 && fchown(*slave, (uid_t)owner, (gid_t)-1) != 0)) die("no pseudo terminal");
-  if (tcgetattr(0, &terminal) != 0) return master;
+  if (tcdrain(0) != 0 || tcgetattr(0, &terminal) != 0) return master;
   struct termios raw = terminal;
   tcsetattr(*slave, TCSANOW, &terminal);
   cfmakeraw(&raw);

@@ -12,10 +12,10 @@ afterAll(() => {
   rmSync(state, { recursive: true, force: true });
 });
 
-/** A terminal of 33 lines and 111 columns, in which a person types; later it is 44 by 122. */
-const PERSON = `
+const TERMINAL = `
 import fcntl, os, pty, select, struct, sys, termios, time
 pid, fd = pty.fork()
+if pid == 0 and "SHELL" in os.environ: os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "-is", "--"] + sys.argv[1:])
 if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
 out = b""
 def size(rows, columns): fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -27,6 +27,9 @@ def until(text, seconds=20):
         try: out += os.read(fd, 4096)
         except OSError: break
 def cooked(): return bool(termios.tcgetattr(fd)[3] & termios.ICANON)
+`;
+/** A terminal of 33 lines and 111 columns, in which a person types; later it is 44 by 122. */
+const PERSON = `${TERMINAL}
 size(33, 111)
 until(b"ready"); print("raw" if not cooked() else "cooked")
 os.write(fd, b"hello\\r"); until(b"got hello")
@@ -38,6 +41,16 @@ if "KILL" in os.environ:
 os.write(fd, b"\\r"); until(b"\\0", 3)
 print("code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
+/** Who starts it in the background of a shell, and brings it to the front when it has stopped. */
+const LATER = `${TERMINAL}
+def type(text): os.write(fd, text.encode() + b"\\r")
+until(b"bash-"); type('"$@" &'); time.sleep(2)
+type("jobs"); until(b"Stopped"); type("fg"); until(b"ready"); type("hello"); until(b"got hello")
+type(""); time.sleep(0.5); os.write(fd, b"\\x03"); until(b"interrupted"); type("")
+for _ in range(20):
+    if b"code 5" not in out: type("echo code $?"); until(b"code 5", 1)
+print(out.decode())
+`;
 /** Waits for the interrupt with it blocked: a shell's trap loses one between its look and its read(2), 3 in 2,000. */
 const AGENT = `
 import os, signal, sys
@@ -48,9 +61,9 @@ size(); say("ready"); say("got", sys.stdin.readline().strip()); sys.stdin.readli
 signal.sigwait([signal.SIGINT]); say("interrupted"); sys.stdin.readline(); sys.exit(5)
 `;
 
-function person(env: Record<string, string> = {}): string {
+function person(env: Record<string, string> = {}, does = PERSON): string {
   const run = ['run', '--backend', 'namespace', '--no-edge', '--state', state, '--', 'python3', '-c', AGENT];
-  const ran = spawnSync('python3', ['-c', PERSON, process.execPath, CLI, ...run], {
+  const ran = spawnSync('python3', ['-c', does, process.execPath, CLI, ...run], {
     env: { PATH: process.env['PATH'], HOME: state, ...env },
     cwd: state,
     encoding: 'utf8',
@@ -69,4 +82,6 @@ describe('a terminal', () => {
   });
   it('of ours is as it was, also when the runner is killed', () =>
     expect(person({ KILL: 'yes' })).toMatch(/^raw\n(.*\n)*restored\n/));
+  it('that a shell had for its prompt when we started behind it is taken over when it is ours', () =>
+    expect(person({ SHELL: 'yes' }, LATER)).toMatch(/Stopped(.*\n)*got hello\n(.*\n)*.*interrupted\n(.*\n)*code 5\n/));
 });
