@@ -180,6 +180,45 @@ for at, path in (home, b"/.aws/credentials"), (home, b"../../.aws/credentials"),
       expect(ran.counters.denied).toEqual([{ pathClass: 'aws', syscall: 'openat2', count: 1 }]);
       expect(ran.counters.dropped).toBe(2);
     });
+    it('of a mounted folder do not lose their name, under which alone they are known (B16, B17)', async () => {
+      const work = join(place.directory, 'project');
+      mkdirSync(work);
+      for (const name of ['.env', 'other']) writeFileSync(join(work, name), `${name} canary-7c1f\n`);
+      for (const name of ['.', '.env', 'other']) chmodSync(join(work, name), 0o777);
+      const ran = await place.python(
+        `${CALL}
+os.symlink(".env", "/work/to")
+folder = os.open("/work", os.O_PATH)
+ways = {
+    "link": lambda: call(86, b".env", b"x"),
+    "linkat": lambda: call(265, folder, b".env", folder, b"x", 0),
+    "linkat of a link": lambda: call(265, -100, b"/work/to", -100, b"/work/x", 0x400),
+    "rename": lambda: call(82, b".env", b"x"),
+    "renameat": lambda: call(264, folder, b".env", folder, b"x"),
+    "renameat2": lambda: call(316, -100, b"/work/../work/.env", -100, b"/work/x", 1),
+    "exchange": lambda: call(316, -100, b"/work/other", -100, b".env", 2),
+} if os.uname().machine == "x86_64" else {}
+for name, way in ways.items(): print(name, way())
+for name in os.listdir("/work"):
+    try: print(name, open("/work/" + name).read().strip())
+    except OSError as error: print(name, error.errno)
+print(call(82, b"other", b"another"), call(86, b"another", b"third"))`,
+        { mounts: [{ source: work, destination: '/work', writable: true }], workdir: '/work' },
+      );
+      const ways = ['link', 'linkat', 'linkat of a link', 'rename', 'renameat', 'renameat2'];
+      const said = [
+        ...ways.map((way) => `${way} 13`),
+        'exchange 38',
+        '.env 13',
+        'other other canary-7c1f',
+        'to 13',
+        '0 0',
+      ];
+      expect(ran.stdout.trim().split('\n').toSorted(), ran.stderr).toEqual(said.toSorted());
+      const calls = ['link', 'linkat', 'rename', 'renameat', 'renameat2'];
+      const counts = calls.map((name) => countOf(ran.counters, 'denied', 'env-file', name));
+      expect(counts).toEqual([1, 2, 1, 1, 1]);
+    });
     it("are Keywarden's own keys, too, however deep in a mounted folder a state directory lies", async () => {
       const ran = await place.shell(
         'mkdir -p ~/work/a/state && cd ~/work/a/state && for key in operator.key signing.jwk runner.jwk; do echo x > $key; cat $key; done; echo end',
@@ -294,6 +333,18 @@ for family, kind, protocol in ((17, 3, 0), (40, 1, 0), (16, 3, 9), (2, 3, 1), (1
     except OSError as e: print(e.errno)
 `);
       expect(ran.stdout.trim().split('\n')).toEqual(['97', '97', '97', '97', 'made', 'made', 'made']);
+    });
+    it('make none by the other door, or by the old name of one, either (B39)', async () => {
+      const ran = await place.python(`${CALL}
+import socket
+print(call(41, 2, 10, 3))
+pair = (ctypes.c_int * 2)()
+for family, kind, protocol in ((17, 3, 0), (40, 1, 0), (16, 3, 9), (30, 1, 0), (38, 5, 0), (1, 1, 0)):
+    print(call(53, family, kind, protocol, pair))
+`);
+      if (process.arch === 'x64') expect(ran.stdout.trim().split('\n')).toEqual(['97', '1', '1', '1', '1', '1', '0']);
+      if (process.arch === 'x64') expect(blockedOf(ran.counters, 'socketpair')).toBe(5);
+      if (process.arch === 'x64') expect(blockedOf(ran.counters, 'socket')).toBe(1);
     });
   });
 

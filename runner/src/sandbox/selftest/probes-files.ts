@@ -18,8 +18,8 @@ export const FILES: readonly Probe[] = [
     probe: ['from-folder'],
     counted: { pathClass: 'aws', atLeast: 3 },
   }),
-  attack({ row: 16, name: 'hard link', probe: ['hard-link'], counted: null }),
-  attack({ row: 17, name: 'renaming an ancestor', probe: ['rename-away'], counted: null }),
+  attack({ row: 16, name: 'hard link', probe: ['hard-link'], counted: { pathClass: 'aws' } }),
+  attack({ row: 17, name: 'renaming an ancestor', probe: ['rename-away'], counted: { pathClass: 'aws' } }),
   attack({
     row: 18,
     name: 'planting what is missing',
