@@ -57,8 +57,8 @@ int main(int argc, char **argv) {
   const char *face = argc > 1 ? argv[1] : "";
   if (!strcmp(face, "init") && argc > 6) return init_main(argv + 2);
   if (!strcmp(face, "supervise") && argc > 4) return supervise_main(argv + 2);
-  if (!strcmp(face, "landlock")) return printf("%d\n", landlock_abi()) < 0;
+  if (!strcmp(face, "offers")) return !printf("%d\n", landlock_abi()) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || install_filter(true) < 0;
   if (!strcmp(face, "hangup") && argc > 4) return !hang_up(argv + 2);
-  fprintf(stderr, "usage: keywarden-helper supervise|init|landlock|hangup … (see runner/helper/README.md)\n");
+  fprintf(stderr, "usage: keywarden-helper supervise|init|offers|hangup … (see runner/helper/README.md)\n");
   return 2;
 }

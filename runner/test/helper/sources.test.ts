@@ -32,5 +32,5 @@ describe('the helper', () => {
     expect(kinds).not.toContain(3);
   });
   it('knows the kernel’s Landlock', async () =>
-    expect(execFileSync(await helperPath(), ['landlock'], { encoding: 'utf8' })).toMatch(/^\d+\n$/));
+    expect(execFileSync(await helperPath(), ['offers'], { encoding: 'utf8' })).toMatch(/^\d+\n$/));
 });

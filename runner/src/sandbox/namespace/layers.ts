@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
-import { kernelOffers } from '../../helper/kernel-offers.ts';
+import { type KernelOffers, kernelOffers } from '../../helper/kernel-offers.ts';
 import { CORE_LIMITS, type Layer } from '../backend.ts';
+import { nobodyTraces } from '../tracing.ts';
 import { cgroupBases } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
 
@@ -29,9 +30,9 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
     namespaces(),
     layer(
       'seccomp user notification',
-      offers?.userNotification === true,
-      offers === null ? 'not tried: the helper is missing' : 'answered by the kernel',
-      'a kernel ≥ 5.5 with CONFIG_SECCOMP_FILTER',
+      offers?.userNotification === true && offers.refused === null && !nobodyTraces(),
+      notification(offers),
+      'a kernel ≥ 5.5 with CONFIG_SECCOMP_FILTER, no other listener above (in a container of LXD there is one), and kernel.yama.ptrace_scope < 3',
     ),
     layer(
       'Landlock',
@@ -41,6 +42,14 @@ export async function namespaceLayers(): Promise<readonly Layer[]> {
     ),
     ...cgroups(),
   ];
+}
+
+function notification(offers: KernelOffers | null): string {
+  if (offers === null) return 'not tried: the helper is missing';
+  if (!offers.userNotification) return 'not there';
+  if (nobodyTraces())
+    return "nobody may read another process's memory, where the paths are (kernel.yama.ptrace_scope is 3)";
+  return offers.refused ?? 'answered by the kernel';
 }
 
 async function bubblewrap(): Promise<Layer> {
