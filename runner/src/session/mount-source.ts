@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { Failure } from '../failure.ts';
 
 /** O_PATH of open(2), on every Linux: for what it is called, and is, not for what is in it. */
-const O_PATH = 0o10000000;
+export const O_PATH = 0o10000000;
 
 /** Where it really is, and what it is, of one and the same thing: an agent that may write above it could put another there between. */
 export function sourceOf(path: string): { source: string; kind: BigIntStats } {

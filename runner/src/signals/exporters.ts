@@ -9,9 +9,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { Failure } from '../failure.ts';
 import { wireCounters } from '../session/counters.ts';
+import { O_PATH } from '../session/mount-source.ts';
 import type { SessionListener } from '../session/session-listener.ts';
 import { codeOf } from '../state/private-file.ts';
 import type { SessionMetrics } from './metrics.ts';
@@ -32,7 +33,12 @@ export async function metricsFile(
     written(): Promise<void>;
   }
 > {
-  const target = metricsTarget(path);
+  let target: string;
+  try {
+    target = metricsTarget(path);
+  } catch (error) {
+    throw error instanceof Failure ? error : cannotWrite('--metrics-file', path, error);
+  }
   const replace = async (): Promise<void> => {
     const draft = `${target}.${randomBytes(4).toString('hex')}`;
     try {
@@ -52,7 +58,9 @@ export async function metricsFile(
     <A extends unknown[]>(tell: (...args: A) => void) =>
     (...args: A): void => {
       tell(...args);
-      writing = writing.then(replace).catch((error) => told(`metrics cannot be written: ${(error as Error).message}`));
+      writing = writing
+        .then(replace)
+        .catch((error) => told(`metrics cannot be written: ${codeOf(error) ?? (error as Error).message}: ${path}`));
     };
   return {
     started: then(metrics.started),
@@ -62,18 +70,17 @@ export async function metricsFile(
   };
 }
 
-/** Where a link leads; and never a device or a pipe, in whose place a file would be put. */
+/**
+ * Where a link leads; and never a device or a pipe, in whose place a file would be put. Its folder is held from now on: an
+ * agent that may write above it could lay a link in its place, to be followed by us (threat B20).
+ */
 function metricsTarget(path: string): string {
-  let target: string;
-  try {
-    target = realpathSync(path);
-  } catch {
-    // Not there yet, or not to be reached: the first writing tells.
-    return path;
-  }
-  if (!statSync(target).isFile())
+  const is = statSync(path, { throwIfNoEntry: false });
+  if (is?.isFile() === false)
     throw new Failure(`--metrics-file ${path}: this is no file`, 'name a file, to be made or replaced');
-  return target;
+  const target = is === undefined ? path : realpathSync(path);
+  const folder = openSync(dirname(target), O_PATH | constants.O_DIRECTORY);
+  return `/proc/self/fd/${folder}/${basename(target)}`;
 }
 
 /**

@@ -123,6 +123,7 @@ describe('keywarden run --quiet', () => {
     ['--metrics-file', 'work', 'this is no file'],
     ['--metrics-file', '/dev/null', 'this is no file'],
     ['--metrics-file', 'pipe', 'this is no file'],
+    ['--metrics-file', '/dev/stderr', 'this is no file'],
   ])('%s %s cannot be kept, so that nothing is started: %s', async (option, path, why) => {
     const said = await run(option, path, '--', 'echo', 'started');
     expect(said).toMatchObject({ code: 125, out: '' });
@@ -167,6 +168,18 @@ describe('keywarden run --quiet', () => {
     expect(said, said.err).toMatchObject({ code: 0, err: '' });
     expect(readlinkSync(events)).toBe(other);
     expect(readFileSync(other, 'utf8')).toBe('');
+  });
+
+  it('nor does one that it lays in the place of the folder of its metrics (B20)', async () => {
+    const [kept, other] = [join(directory, 'work', 'kept'), join(directory, 'elsewhere')];
+    for (const made of [kept, other]) mkdirSync(made);
+    writeFileSync(join(other, 'm.prom'), 'precious\n');
+    const lay = `mv /work/kept /work/moved && ln -s ${other} /work/kept`;
+    const args = ['--metrics-file', join(kept, 'm.prom'), '--mount', 'work:/work:rw'];
+    expect(await run(...args, '--', 'sh', '-c', lay)).toMatchObject({ code: 0, err: '' });
+    expect(readdirSync(other)).toEqual(['m.prom']);
+    expect(readFileSync(join(other, 'm.prom'), 'utf8')).toBe('precious\n');
+    expect(readFileSync(join(directory, 'work', 'moved', 'm.prom'), 'utf8')).toContain('session_running 0');
   });
 });
 
