@@ -1,4 +1,4 @@
-import { processIsAlive, startTimeOf } from '../state/process-identity.ts';
+import { isRunning, startTimeOf } from '../state/process-identity.ts';
 import { bootId, pidNamespace } from './boot-clock.ts';
 
 /** Which process holds a lease: known by pid *and* start time, so that a reused pid is never taken for it. */
@@ -22,7 +22,7 @@ export type HolderState = 'alive' | 'dead' | 'rebooted' | 'elsewhere';
 export function stateOfHolder(holder: Holder, here: Holder = thisProcess()): HolderState {
   if (holder.bootId !== here.bootId) return 'rebooted';
   if (holder.pidNamespace !== here.pidNamespace) return 'elsewhere';
-  return processIsAlive(holder.pid) && startTimeOf(holder.pid) === holder.startTime ? 'alive' : 'dead';
+  return isRunning(holder.pid, holder.startTime) ? 'alive' : 'dead';
 }
 
 export const isHolder = (x: Holder | undefined): boolean =>

@@ -17,7 +17,7 @@ import { SESSION_END_REASONS, type SessionEndReason, type SessionReceipt } from 
 import { Failure } from '../failure.ts';
 import type { BackendName, Counters, Exit, Trace } from '../sandbox/backend.ts';
 import { codeOf, readRegular } from '../state/private-file.ts';
-import { startTimeOf } from '../state/process-identity.ts';
+import { isRunning } from '../state/process-identity.ts';
 import { writeBoxLabel } from './box-label.ts';
 import { type Holder, isHolder, thisProcess } from './holder.ts';
 import { makeBox } from './places.ts';
@@ -215,7 +215,7 @@ export function listLeases(state: RunnerState): FoundLease[] {
       return found === null ? [] : [found];
     }
     const draft = /^\.new-ses_[0-9a-z]{26}-(\d+)-(\d+)$/.exec(name);
-    if (draft === null || startTimeOf(Number(draft[1])) === draft[2]) return [];
+    if (draft === null || isRunning(Number(draft[1]), draft[2] ?? '')) return [];
     return [{ kind: 'draft', path: join(state.sessions, name) }];
   });
 }

@@ -2,7 +2,7 @@ import { linkSync, lstatSync, readlinkSync, renameSync, rmSync, statSync, unlink
 import { dirname } from 'node:path';
 import { Failure } from '../failure.ts';
 import { codeOf, readRegular } from './private-file.ts';
-import { processIsAlive, startTimeOf } from './process-identity.ts';
+import { isRunning, startTimeOf } from './process-identity.ts';
 
 interface Holder {
   readonly pid: number;
@@ -79,7 +79,7 @@ function removeIfStale(file: string): void {
 
 function lives({ pid, start, folder }: Holder, file: string): boolean {
   if (folder !== undefined && folder !== folderOf(file)) return false;
-  return processIsAlive(pid) && startTimeOf(pid) === start;
+  return isRunning(pid, start);
 }
 
 /** Whether this process has the lock, in the very folder in which it took it. */

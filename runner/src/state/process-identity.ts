@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { codeOf } from './private-file.ts';
+import { textOf } from './text-of.ts';
 
 /** A process's start time in clock ticks since boot (proc(5), field 22 of stat), or null where /proc does not tell. */
 export function startTimeOf(pid: number): string | null {
@@ -12,11 +13,16 @@ export function startTimeOf(pid: number): string | null {
   }
 }
 
+/** Not one that has ended, and only waits for its parent to ask for that. */
 export function processIsAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return codeOf(error) === 'EPERM';
+    if (codeOf(error) !== 'EPERM') return false;
   }
+  return !/^State:\s*[ZX]/m.test(textOf(`/proc/${pid}/status`));
 }
+
+/** The process of that number *and* start time: a number is another's some day. */
+export const isRunning = (pid: number, startTime: string | null): boolean =>
+  processIsAlive(pid) && startTimeOf(pid) === startTime;

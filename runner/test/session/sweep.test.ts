@@ -132,6 +132,23 @@ describe('a sweep ends nobody else’s session (threats B 64)', () => {
     expect([leases(), asked]).toEqual([[session], []]);
   });
 
+  it('and takes none for living that was killed, whose parent has not asked for its end: a container without an init, say', async () => {
+    const child = spawn('python3', [
+      '-uc',
+      'import os, time; pid = os.fork(); pid or os._exit(0); print(pid); time.sleep(300)',
+    ]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const pid = Number(await new Promise((resolve) => child.stdout.once('data', resolve)));
+    await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
+    const { session } = lay({ runner: { ...thisProcess(), pid, startTime: startTimeOf(pid) } }).lease;
+    // Nor for one that sweeps.
+    const lock = join(world.state.sessions, session, 'sweep.lock');
+    takeLock(lock);
+    writeFileSync(lock, JSON.stringify({ ...JSON.parse(readFileSync(lock, 'utf8')), pid, start: startTimeOf(pid) }));
+    expect((await sweep()).sessions).toMatchObject([{ session, did: 'ended', detail: 'runner_died' }]);
+    expect(receiptOf(session)).toMatchObject({ reason: 'runner_died', written_by: 'sweeper' });
+  });
+
   it('while another sweep is at it', async () => {
     const { session } = lay().lease;
     const unlock = takeLock(join(world.state.sessions, session, 'sweep.lock'));
