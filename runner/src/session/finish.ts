@@ -1,6 +1,6 @@
 import type { SessionReceipt } from '../../../src/protocol.ts';
 import { NoAnswer } from '../failure.ts';
-import type { Backend } from '../sandbox/backend.ts';
+import type { Backend, Counters } from '../sandbox/backend.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { type Absence, removeAndProve } from './absence.ts';
 import { bootId } from './boot-clock.ts';
@@ -18,6 +18,8 @@ export interface FinishTools {
   readonly observe: Observer;
   readonly say: (line: string) => void;
   readonly writtenBy: SessionReceipt['written_by'];
+  /** What was counted to the very end, where the lease may be behind; asked when nothing of the session lives. */
+  readonly counted?: (() => Counters | null) | null;
   /** Something may still come of it: the next sweep shall look again. */
   readonly keepLease?: boolean;
 }
@@ -49,6 +51,8 @@ export async function finishSession(file: LeaseFile, ending: Ending, tools: Fini
     meaningfulTraces(file.lease),
     file.lease.folder,
   );
+  const counted = tools.counted?.() ?? null;
+  if (counted !== null) file.tryUpdate({ counters: counted });
   observe('swept');
   const revocation = await revoking;
   const revoked = revocation === 'done';

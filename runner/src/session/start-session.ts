@@ -75,7 +75,8 @@ export async function startSession(
     );
   }
   if (plan.sandbox.tty) open.unfollow = followTerminal(sandbox);
-  file.update({ runningAt: Date.now() });
+  // Which sources are live stands there from now on, whatever becomes of us.
+  file.update({ runningAt: Date.now(), counters: sandbox.counters() });
   tools.listener.started(file.lease);
   sandbox.exited.then(
     (exit) => cause.settle(reasonOfExit(exit, watch.leftMs())),

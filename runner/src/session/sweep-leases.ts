@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Refusal } from '../failure.ts';
 import type { Backend, BackendName } from '../sandbox/backend.ts';
+import { countsLeftIn } from '../sandbox/namespace/counts.ts';
 import type { SigningJwk } from '../state/keys.ts';
 import { takeLock } from '../state/lock.ts';
 import { codeOf } from '../state/private-file.ts';
@@ -189,6 +190,7 @@ async function sweepDead(lease: Lease, tools: SweepTools): Promise<SweptSession>
     observe: () => {},
     say: tools.say,
     writtenBy: 'sweeper',
+    counted: countsLeftIn(lease.folder, lease.counters?.sources ?? null),
   });
   return finished.left.length > 0
     ? incomplete(session, finished.left)
