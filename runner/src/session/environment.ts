@@ -28,6 +28,9 @@ export const NAME = 'letters, digits and _, and no digit first: as in LOG_LEVEL'
 
 const KEPT = ['TERM', 'COLORTERM', 'LANG', 'LC_ALL', 'TZ', 'NO_COLOR'] as const;
 
+/** What is no UTF-8 was made this sign when Node read it, or npx before us: what it was is not known any more. */
+export const lostBytes = (text: string): boolean => text.includes('\ufffd');
+
 /** The name in `K=V` or `K`. */
 export const nameOf = (text: string): string => text.replace(/=.*/s, '');
 
@@ -67,6 +70,7 @@ export function environmentOf(
     const value = equals < 0 ? outer[name] : text.slice(equals + 1);
     if (value === undefined) throw usage(`--env ${name}: it is not set here`, `--env ${name}=VALUE`);
     if (value.includes('\0')) throw usage(`--env ${name}: the value holds a NUL`, TOO_LARGE);
+    if (lostBytes(value)) throw usage(`--env ${name}: the value is no UTF-8`, TOO_LARGE);
     env[name] = value;
   }
   return env;

@@ -7,7 +7,7 @@ import { CREDENTIAL_PATHS } from '../helper/credential-list.ts';
 import { type BackendName, CORE_LIMITS, type Layer, type Mount } from '../sandbox/backend.ts';
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend, wantedBackend } from './choose-backend.ts';
-import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME } from './environment.ts';
+import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME, lostBytes } from './environment.ts';
 import { limitsOf } from './limits.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
@@ -73,6 +73,8 @@ export async function prepareRun(
     throw usage('what is to be run? put it after --', 'keywarden run --can stripe:read_balance -- python3 agent.py');
   if (request.argv.length > MAX_WORDS)
     throw usage(`a command line of more than ${MAX_WORDS} words`, 'xargs -n makes several');
+  if (request.argv.some(lostBytes))
+    throw usage('an argument of the command is no UTF-8', 'name it inside: sh -c, or a file that holds it');
   checkNames(request);
   const mounts = mountsOf(request);
   const root = request.image ?? rootOf(request);

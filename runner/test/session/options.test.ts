@@ -220,11 +220,18 @@ describe('keywarden run', () => {
     expect(await words(8_000)).toMatchObject({ code: 0, out: '7996\n' });
   });
 
-  it('a folder to start in that is not there is a start that failed, not an agent that ended', async () => {
-    const said = await run(['--workdir', '/nowhere', '--json', '--', 'true']);
-    expect(said.code).toBe(125);
-    expect(said.err).toMatch(/keywarden: error: the sandbox did not start/);
-    expect(said.err).toContain('/nowhere');
+  it.each([
+    ['an argument', '"$@" -- echo "$(printf "caf\\351")"'],
+    ['a variable', '"$@" --env "X=$(printf "caf\\351")" -- true'],
+    ["a variable of one's own", 'X="$(printf "caf\\351")" "$@" --env X -- true'],
+  ])('%s that is no UTF-8 is refused: the agent would get other bytes, and another file', (_, script) => {
+    const args = [process.execPath, CLI, 'run', '--no-edge', '--state', join(directory, 'state')];
+    const ran = spawnSync('sh', ['-c', script, 'sh', ...args], {
+      env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
+      encoding: 'utf8',
+    });
+    expect(ran, ran.stderr).toMatchObject({ status: 2, stdout: '' });
+    expect(ran.stderr).toMatch(/^keywarden: error: .* is no UTF-8\nkeywarden: hint: /);
   });
 
   it.each([
