@@ -67,6 +67,9 @@ const INSIDE_RESERVED = [
   '/etc',
 ];
 
+/** Systems have them, and our Landlock (`SYSTEM` in the helper's walls.c) lets nobody write below them, whatever is mounted there. */
+const INSIDE_READ_ONLY = ['/opt', '/boot', '/lib32', '/libx32'];
+
 /**
  * Judges a mount and resolves it: symlinks are followed here once, and what is mounted is what was judged.
  *
@@ -81,6 +84,11 @@ export function checkMount(request: MountRequest, host: HostPaths, anyway: boole
   ) {
     throw usage(`--mount …:${destination}: this place belongs to the sandbox's own system`, 'use one like /work');
   }
+  if (request.writable && INSIDE_READ_ONLY.some((path) => destination === path || isBelow(destination, path)))
+    throw usage(
+      `--mount …:${destination}:rw: nothing may be written there`,
+      'use a place like /work, or leave :rw away',
+    );
   const { source, kind } = sourceOf(request.source);
   if (!kind.isDirectory() && !kind.isFile())
     throw new Failure(

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -47,6 +57,24 @@ describe('a container', () => {
     await sandbox.kill();
     expect((await ended).left).toEqual([]);
   });
+
+  it.each(['/tmp', '/home/agent', '/home/agent/.config', '/home'])(
+    'starts with a folder of yours as its %s, as the other backend does, and nothing of ours is made in there',
+    async (destination) => {
+      const source = mkdtempSync(join(place.directory, 'mine-'));
+      chmodSync(source, 0o777);
+      const { dev, ino } = statSync(source, { bigint: true });
+      const mounts = [{ source, destination, writable: true, identity: `${dev}:${ino}` }];
+      const ran = await place.shell(`echo mine > ${destination}/file; ls -A ${destination}; stat -f -c %T /tmp`, {
+        mounts,
+        workdir: destination,
+      });
+      expect(ran, ran.stderr).toMatchObject({ exit: { code: 0 }, stdout: expect.stringMatching(/^file\n/) });
+      expect(readdirSync(source)).toEqual(['file']);
+      // Elsewhere everything is as ever.
+      if (destination !== '/tmp') expect(ran.stdout).toBe('file\ntmpfs\n');
+    },
+  );
 
   it('has its limits in the kernel', async () => {
     const file = (group: string, name: string): string =>

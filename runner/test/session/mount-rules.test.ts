@@ -208,6 +208,11 @@ describe('what may not', () => {
   ])('onto %s', (destination) => {
     expect(() => check('npm', false, destination)).toThrow(/sandbox's own/);
   });
+  it.each(['/opt', '/opt/app', '/boot/x', '/lib32'])('writable onto %s, where Landlock lets nobody write', (at) => {
+    expect(() => check('npm', false, at)).toThrow(/nothing may be written there/);
+    const source = join(root, 'npm');
+    expect(checkMount({ source, destination: at, writable: false }, host, false).destination).toBe(at);
+  });
 
   const bare: HostPaths = { homes: [], credentials: [], state: '/nowhere/state', sockets: () => [] };
   it.each(['/etc', '/proc', '/sys', '/dev', '/run', '/var', '/var/lib', '/home', '/root', '/usr', '/tmp'])(

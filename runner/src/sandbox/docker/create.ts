@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import type { Limits, SandboxSpec } from '../backend.ts';
+import type { Limits, Mount, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
 import { initSettings, judgedMounts } from '../namespace/init-settings.ts';
 import { type EngineKind, SESSION_LABEL } from './engine.ts';
@@ -116,19 +116,24 @@ const MASKED = [
   '/sys/devices/virtual/powercap',
 ];
 
-function tmpfsOf({ limits, decoys }: SandboxSpec, { agent, engine }: Layout): Record<string, string> {
+function tmpfsOf({ limits, decoys, mounts }: SandboxSpec, { agent, engine }: Layout): Record<string, string> {
   const sized = `rw,nosuid,nodev,size=${limits.tmpBytes}`;
   // Podman knows no owners of a tmpfs (4.3, tried): then whoever is in the sandbox may write there, and that is the agent alone.
   const owned = engine === 'podman' ? 'mode=1777' : `mode=0700,uid=${agent.uid},gid=${agent.gid}`;
   const home = `${sized},exec,${owned}`;
   // A mount point cannot be renamed (threat B17).
   const pinned = decoys ? decoyMounts('').pinned : [];
-  return {
-    '/tmp': `${sized},noexec,mode=1777`,
-    [HOME]: home,
-    ...Object.fromEntries(pinned.map((path) => [join(HOME, path), home])),
-  };
+  const all: [string, string][] = [
+    ['/tmp', `${sized},noexec,mode=1777`],
+    [HOME, home],
+    ...pinned.map((path): [string, string] => [join(HOME, path), home]),
+  ];
+  return Object.fromEntries(all.filter(([at]) => !isCovered(at, mounts)));
 }
+
+/** A mount of the caller's stands there, or above: an engine would make our place in the caller's own folder. */
+const isCovered = (at: string, mounts: readonly Mount[]): boolean =>
+  mounts.some(({ destination }) => at === destination || at.startsWith(`${destination}/`));
 
 function mountsOf(spec: SandboxSpec, { helper }: Layout): Docker.MountSettings[] {
   const inside = insideOf(spec.session);
@@ -140,7 +145,9 @@ function mountsOf(spec: SandboxSpec, { helper }: Layout): Docker.MountSettings[]
     bind(places.control, inside.control),
     bind(spec.egressSocket, inside.egress),
     ...ETC_FILES.map((name) => bind(join(places.etc, name), `/etc/${name}`)),
-    ...decoys.map(({ source, path }) => bind(source, join(HOME, path))),
+    ...decoys
+      .filter(({ path }) => !isCovered(join(HOME, path), spec.mounts))
+      .map(({ source, path }) => bind(source, join(HOME, path))),
     ...spec.mounts.map(({ source, destination, writable }) => bind(source, destination, !writable)),
   ];
 }
