@@ -51,3 +51,11 @@ it('nothing is said of older ones when these are all', async () => {
   expect(shown.stdout).toContain(session.session_id);
   expect(shown.stderr).not.toContain('older');
 });
+
+it.each([
+  ['none, when nothing counted', { denied: 0, sources: [] }, /0 +0 +0 +0 +none/],
+  ['not known, before the first numbers came', { denied: null, sources: [] }, /- +0 +0 +0 +-/],
+  ['what counted', { denied: 0 }, /0 +0 +0 +0 +seccomp-notify/],
+])('the sources of a session are %s', async (_, more, row) => {
+  expect((await list({ sessions: [{ ...session, ...more }], next_cursor: null })).stdout).toMatch(row);
+});

@@ -107,7 +107,7 @@ function printSessions(sessions: readonly SessionJson[]): void {
       number(s.observed),
       number(s.blocked),
       number(s.dropped),
-      s.sources.join(',') || 'none',
+      s.sources.join(',') || (s.denied === null ? '-' : 'none'),
       s.reason === null ? '' : `${s.reason}${s.absence_proven ? '' : ', something was left'}`,
     ].map(harmlessLine),
   );
