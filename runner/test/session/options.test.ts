@@ -220,6 +220,18 @@ describe('keywarden run', () => {
     expect(await words(8_000)).toMatchObject({ code: 0, out: '7996\n' });
   });
 
+  it.each(['< .', '> /dev/null 2< .'])(
+    'a folder for a stream (%s) is refused: from it chmod(2) reaches the files of the host',
+    (to) => {
+      const args = [process.execPath, CLI, 'run', '--no-edge', '--state', join(directory, 'state'), '--', 'true'];
+      const ran = spawnSync('sh', ['-c', `exec 3>&2; "$@" ${to} || echo "code $?" >&3`, 'sh', ...args], {
+        cwd: directory,
+        env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
+        encoding: 'utf8',
+      });
+      expect(ran.stderr).toContain('code 2');
+    },
+  );
   it.each([
     ['an argument', '"$@" -- echo "$(printf "caf\\351")"'],
     ['a variable', '"$@" --env "X=$(printf "caf\\351")" -- true'],

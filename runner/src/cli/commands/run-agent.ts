@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
+import { refuseFolders } from '../../sandbox/own-streams.ts';
 import { bootMs } from '../../session/boot-clock.ts';
 import { backendOf } from '../../session/choose-backend.ts';
 import { openEgress } from '../../session/egress.ts';
@@ -21,6 +22,7 @@ import { summaryOf, Timings } from './run-summary.ts';
 export async function runAgent(argv: readonly string[], options: RunOptions): Promise<number> {
   const timings = new Timings();
   const say = options.quiet ? (): void => {} : note;
+  refuseFolders();
   const state = findRunnerState(options.state);
   const prepared = await prepareRun(requestOf(argv, options, state));
   timings.phase('check');
