@@ -47,13 +47,13 @@ function ruleOf(call: SystemCall): string {
 
 /** Argument and mask, two of them: the supervisor has to tell again what the filter asked it for. */
 function refusedBits({ name, clauses }: SystemCall): string[] {
-  if (clauses.length === 1) return ['{0, 0}'];
-  const [block, path] = clauses;
-  const [first, second = first, third] = block?.conditions ?? [];
-  const fits = clauses.length === 2 && block?.action === 'block' && path?.action === 'path' && third === undefined;
-  if (!fits || first?.value !== null || second?.value !== null)
+  const [block, another] = clauses.filter(({ action }) => action === 'block');
+  if (block === undefined) return ['{0, 0}'];
+  const [first, second = first, third] = block.conditions;
+  const fits = another === undefined && third === undefined && first?.value === null && second?.value === null;
+  if (!fits)
     throw new SyntaxError(
-      `${name} is judged by its path: before that one \`block\` of one or two \`argN&MASK\` may stand`,
+      `${name} is judged by its path: one \`block\` of one or two \`argN&MASK\` may stand before that`,
     );
   return [first, second].map(({ index, mask }) => `{${index}, ${mask}}`);
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ABI, ALLOW, ASK, filterOf, type Instruction, KILL, MISSING, REFUSE } from '../../src/helper/filter.ts';
 import { type Machine, parseSystemCalls, SYSTEM_CALLS, systemCalls } from '../../src/helper/system-calls.ts';
+import { tablesOf } from '../../src/helper/tables.ts';
 
 type Args = readonly [number, number, number, number?];
 
@@ -184,6 +185,25 @@ describe('the list of system calls', () => {
     ['a call that is left open', 'block ioctl arg1=1', 'ioctl has no line without a condition'],
   ])('refuses %s, and says where', (_, list, why) => {
     expect(() => parseSystemCalls(list, 'x64')).toThrow(why);
+  });
+
+  it.each([
+    ['two of them', 'block open arg1&1\nblock open arg2&1\npath open - 0'],
+    ['three conditions', 'block open arg1&1 arg2&1 arg3&1\npath open - 0'],
+    ['a value', 'block open arg1=1\npath open - 0'],
+  ])('of a call that is judged by its path: what the helper cannot tell again is no table (%s)', (_, list) => {
+    expect(() => tablesOf(parseSystemCalls(list, 'x64'), [], 'x64')).toThrow(
+      /^open is judged by its path: one `block`/,
+    );
+  });
+
+  it('of a call that is judged by its path has the bits by which it is refused, twice when they are of one argument', () => {
+    const list =
+      'block open arg1&0x40 arg2&0x800\npath open - 0\nblock creat arg1&8\npath creat - 0\npath stat - 0 looks';
+    const tables = tablesOf(parseSystemCalls(list, 'x64'), [], 'x64');
+    expect(tables).toContain('"open", -1, 0, false, false, {{1, 64}, {2, 2048}}}');
+    expect(tables).toContain('"creat", -1, 0, false, false, {{1, 8}, {1, 8}}}');
+    expect(tables).toContain('"stat", -1, 0, true, false, {{0, 0}}}');
   });
 
   it('of a machine without one makes no filter', () =>
