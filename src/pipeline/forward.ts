@@ -13,6 +13,8 @@ import { uploadOf } from './upload.ts';
 export async function forward(injected: Injected): Promise<Result<Forwarded, Fault>> {
   const { request, admitted } = injected;
   const { call, policy } = admitted.authorized;
+  // Of a client that went while its intent was recorded nothing further is heard.
+  if (call.request.signal.aborted) return err(fault('client_cancelled', 'before it was sent'));
   const controller = new AbortController();
   const deadline = new Deadline(policy.timeoutMs + uploadAllowanceMs(request), () => controller.abort());
   const abort = (): void => {
@@ -28,12 +30,7 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       redirect: 'manual',
       signal: controller.signal,
     });
-    const clientReset = (): void => {
-      // With it everything here ends at once unless something is waited for, and the outcome has to be recorded.
-      call.ctx.waitUntil(exchange.catch(() => undefined));
-      abort();
-    };
-    call.request.signal.addEventListener('abort', clientReset, { once: true });
+    call.request.signal.addEventListener('abort', abort, { once: true });
     const response = await exchange;
     // An answer to a request that never became whole: the upstream may have taken it for a shorter one.
     const unfit = request.bodyFault?.() ?? unfitOf(response);

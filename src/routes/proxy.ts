@@ -58,7 +58,10 @@ export async function proxy(
     query: parts.query,
     publicOrigin: publicOriginOf(fields.get(BASE_FIELD), parts.origin),
   };
-  const outcome = await run(call, edge);
+  const running = run(call, edge);
+  // A client that resets ends at once all that nobody waits for: the outcome of an intent, too.
+  request.signal.addEventListener('abort', () => ctx.waitUntil(running.catch(() => undefined)), { once: true });
+  const outcome = await running;
   if (outcome.kind === 'answered') return outcome.response;
   const refusal = problemResponse(outcome.reason, {
     requestId: call.requestId,

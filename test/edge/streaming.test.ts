@@ -340,6 +340,25 @@ describe('the client goes away', () => {
     expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'client_cancelled' });
   });
 
+  // A reset ends a Worker at once, unless it said that there is something to wait for.
+  it('at whatever moment, while its intent is being recorded too: every intent has its outcome', async () => {
+    upstream.handle(answer(200, '{}'));
+    const before = (await edge.audit({ event: 'call.admitted' })).length;
+    for (let afterMs = 0; afterMs < 40; afterMs += 1) {
+      const socket = late();
+      await sleep(afterMs / 4);
+      socket.resetAndDestroy();
+    }
+    const admitted = async (): Promise<AuditRowJson[]> => {
+      const all = await edge.audit({ event: 'call.admitted' });
+      return all.slice(0, all.length - before);
+    };
+    await until('an intent', async () => (await admitted()).length > 0, 15_000);
+    await sleep(500);
+    for (const { request_id } of await admitted())
+      await until('its outcome', async () => (await edge.audit({ request_id })).length === 2, 15_000);
+  });
+
   it('only halfway, and still reads: it has its answer', async () => {
     upstream.handle(slow(['late'], { headMs: 3_000 }));
     const socket = late({ allowHalfOpen: true });
