@@ -9,6 +9,9 @@ import { closestOf } from './spelling.ts';
 import { agentsSchema, serviceSchema } from './written.ts';
 import { type DocumentPath, distinctProblems, type PolicyProblem, YamlSource } from './yaml-source.ts';
 
+/** Characters of a capability's full name, as tokens and requests for them take it. */
+const MAX_CAPABILITY_LENGTH = 128;
+
 export type { PolicyProblem } from './yaml-source.ts';
 
 /** A file of the policy folder; `name` may have folders, and is what problems name. */
@@ -154,6 +157,7 @@ class Compiler {
     }
     for (const name of Object.keys(value.capabilities)) {
       this.#capabilities.add(`${prefix}:${name}`);
+      this.#checkLength(prefix, name, source);
       this.#claim(
         `the capability '${prefix}:${name}'`,
         ['capabilities', name],
@@ -161,6 +165,16 @@ class Compiler {
         'rename one, or give the service another prefix',
       );
     }
+  }
+
+  /** A longer name is none that a token can be asked for. */
+  #checkLength(prefix: string, name: string, source: YamlSource): void {
+    const most = MAX_CAPABILITY_LENGTH - prefix.length - 1;
+    if (name.length <= most || most < 1) return;
+    const what = `the capability's full name has ${prefix.length + 1 + name.length} characters, so that no token can hold it`;
+    this.#problems.push(
+      source.problemAtKey(['capabilities', name], what, `after '${prefix}:', write at most ${most} characters`),
+    );
   }
 
   /** @returns whether it was free, or is this file's own from another reading of it. */

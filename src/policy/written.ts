@@ -32,7 +32,8 @@ const patterned = (pattern: RegExp, message: string, fix: string) =>
 const spelt = (pattern: RegExp, what: string, fix: string) =>
   z.string().regex(pattern, { error: ({ input }) => `'${String(input).slice(0, 60)}' is ${what}\n${fix}` });
 
-const SERVICE_ID = /^[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
+const SERVICE_ID = /^(?=.{1,64}$)[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
+const SERVICE_ID_FIX = 'lower case letters and digits, joined by single - _ : or ., at most 64 characters';
 const CAPABILITY_NAME = /^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*$/;
 const AGENT_PATTERN = /^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}\*?|\*)$/;
 const MAY_HOLD = /^(\*|[a-z][a-z0-9_:.-]*:(\*|[a-z0-9_-]+))$/;
@@ -310,12 +311,8 @@ const response = z
 export const serviceSchema = (allowLoopback: boolean) =>
   z
     .strictObject({
-      service: spelt(
-        SERVICE_ID,
-        'no service id',
-        'lower case letters and digits, joined by single - _ : or .',
-      ).describe('Id: the segment in /proxy/<service>/.'),
-      prefix: spelt(SERVICE_ID, 'no capability prefix', 'lower case letters and digits, joined by single - _ : or .')
+      service: spelt(SERVICE_ID, 'no service id', SERVICE_ID_FIX).describe('Id: the segment in /proxy/<service>/.'),
+      prefix: spelt(SERVICE_ID, 'no capability prefix', SERVICE_ID_FIX)
         .optional()
         .describe('What stands before :name in its capabilities; the id if absent.'),
       title: title.optional().describe('Name for people.'),

@@ -22,6 +22,14 @@ export const SessionId = z
     z.describe('Session id: the sid of its tokens'),
   );
 
+/** A service's id, spelt as policies may spell it. */
+export const ServiceId = z
+  .string()
+  .check(
+    z.maxLength(64, 'a service is named as in its policy'),
+    z.regex(/^[a-z][a-z0-9]*(?:[-_:.][a-z0-9]+)*$/, 'a service is named as in its policy'),
+  );
+
 /** A capability's full name. */
 export const CapabilityName = z
   .string()

@@ -1,15 +1,13 @@
 import * as z from 'zod/mini';
-import { AgentId, SessionId } from './ids.ts';
+import { AgentId, ServiceId, SessionId } from './ids.ts';
 import { nullableText } from './parts.ts';
-
-const ServiceName = z.string().check(z.regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a service is named as in its policy'));
 
 /** What to stop as a whole: every token that reaches it is revoked, and none is minted until it is lifted. */
 export const StopScope = z.discriminatedUnion(
   'scope',
   [
     z.strictObject({ scope: z.literal('everything') }),
-    z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceId }),
   ],
   'one of everything, service',
 );
@@ -21,7 +19,7 @@ export const StopRequest = z.discriminatedUnion(
   'scope',
   [
     z.strictObject({ scope: z.literal('everything'), reason: stopReason }),
-    z.strictObject({ scope: z.literal('service'), service: ServiceName, reason: stopReason }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceId, reason: stopReason }),
   ],
   'one of everything, service',
 );
@@ -30,7 +28,7 @@ export const StopTarget = z.discriminatedUnion(
   'scope',
   [
     z.strictObject({ scope: z.literal('everything') }),
-    z.strictObject({ scope: z.literal('service'), service: ServiceName }),
+    z.strictObject({ scope: z.literal('service'), service: ServiceId }),
     z.strictObject({ scope: z.literal('agent'), agent: AgentId }),
     z.strictObject({ scope: z.literal('session'), session: SessionId }),
     z.strictObject({ scope: z.literal('token'), token_id: z.string().check(z.minLength(1), z.maxLength(128)) }),

@@ -10,17 +10,23 @@ import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 import { countersOf, makeRunner, newSession, startOf } from './sessions/world.ts';
 
 const REVIEWER = 'kwop_of-the-stops_0123456789';
+/** All that a service may be named by, and as long as it may be. */
+const NAMED = `aws:s3.eu-central_${'x'.repeat(46)}`;
 let upstream: Upstream;
 let edge: TestEdge;
 beforeAll(async () => {
   upstream = await startUpstream(json({ ok: true }));
-  const policy = (service: string): string => `service: ${service}
+  const policy = (service: string, secret = service.toUpperCase()): string => `service: ${service}
 origin: ${upstream.origin}
-credential: { scheme: bearer, secret: ${service.toUpperCase()}_KEY }
+credential: { scheme: bearer, secret: ${secret}_KEY }
 capabilities: { read: { allow: GET /v1/balance } }
 `;
   edge = await startTestEdge({
-    policies: { 'bank.yaml': policy('bank'), 'shop.yaml': policy('shop') },
+    policies: {
+      'bank.yaml': policy('bank'),
+      'shop.yaml': policy('shop'),
+      'named.yaml': policy(NAMED, 'SHOP'),
+    },
     vars: {
       BANK_KEY: 'sk_live_stops_0123456789',
       SHOP_KEY: 'sk_live_shops_0123456789',
@@ -115,6 +121,17 @@ describe('a service that is stopped', () => {
       ]);
     await lift({ scope: 'service', service: 'shop' });
     expect(await mint('clerk', ['shop:read'])).toEqual([200, null]);
+  });
+
+  it('may have any name that a policy may give it', async () => {
+    expect(NAMED).toHaveLength(64);
+    const token = await edge.mint('named', [`${NAMED}:read`]);
+    expect(await call(token, NAMED)).toBe(200);
+    const scope = { scope: 'service', service: NAMED };
+    expect(await preview(new URLSearchParams(scope).toString())).toMatchObject({ tokens: 1 });
+    expect(await stop(scope)).toMatchObject({ tokens: 1, agents: ['named'] });
+    expect(await call(token, NAMED)).toBe(401);
+    await lift(scope);
   });
 
   it('is one that a policy has', async () => {

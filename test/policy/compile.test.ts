@@ -98,6 +98,20 @@ describe('one mistake, one problem, at its line and column, with its mend', () =
     ['no allow', serviceYaml('capabilities:\n  r:\n    title: x\n'), 5, 3, 'must say what it allows'],
     ['no capabilities', serviceYaml('capabilities: {}'), 4, 15, 'add one'],
     ['a bad capability name', serviceYaml('capabilities: { Read: { allow: GET /x } }'), 4, 17, 'lower case'],
+    [
+      'a service id that is too long',
+      serviceYaml(RIGHT).replace('service: pay', `service: ${'x'.repeat(65)}`),
+      1,
+      10,
+      'at most 64 characters',
+    ],
+    [
+      'a capability that no token could hold, since its full name is too long',
+      serviceYaml(`capabilities:\n  ${'x'.repeat(125)}: { allow: GET /x }\n`),
+      5,
+      3,
+      "after 'pay:', write at most 124 characters",
+    ],
     ['a bad template', serviceYaml('capabilities: { r: { allow: [GET /x, "GET y"] } }'), 4, 38, "write '/y'"],
     [
       'a bad condition',
