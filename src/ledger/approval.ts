@@ -10,10 +10,12 @@ import { noteRow, type RowContent } from './rows.ts';
  */
 const MARGIN_MS = 3_600_000;
 
-const limitOfApproval = ({ id, uses, goodForMs }: GrantedApproval): NamedLimit => ({
-  name: `approval:${id}`,
-  spec: { count: 1, periodMs: goodForMs + MARGIN_MS, burst: uses },
+const limitOfApproval = (approval: GrantedApproval): NamedLimit => ({
+  name: limitNameOf(approval),
+  spec: { count: 1, periodMs: approval.goodForMs + MARGIN_MS, burst: approval.uses },
 });
+
+export const limitNameOf = ({ id }: GrantedApproval): string => `approval:${id}`;
 
 export const limitsWith = (limits: readonly NamedLimit[], approval: GrantedApproval | null): readonly NamedLimit[] =>
   approval === null ? limits : [...limits, limitOfApproval(approval)];
@@ -27,7 +29,7 @@ export function approvalRevoked(state: RevokedState, { principal, approval = nul
 
 /** The denial when a limit is used up. */
 export const limitedDenial = (limit: string, retryAfterSeconds: number, approval: GrantedApproval | null): Denial =>
-  approval !== null && limit === limitOfApproval(approval).name
+  approval !== null && limit === limitNameOf(approval)
     ? { kind: 'approval_used', approval: approval.id }
     : { kind: 'rate_limited', limit, retryAfterSeconds };
 

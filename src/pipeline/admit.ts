@@ -3,6 +3,7 @@ import type { GrantedApproval } from '../approvals/contract.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
 import { type Fault, fault } from '../fault.ts';
+import { limitNameOf } from '../ledger/approval.ts';
 import { admit as admitAtLedger } from '../ledger/client.ts';
 import type { AdmitAnswer, LimitState, NamedLimit } from '../ledger/contract.ts';
 import { err, ok, type Result } from '../lib/result.ts';
@@ -34,9 +35,9 @@ export async function admit({ authorized, grant }: Held, edge: Edge): Promise<Re
   if (grant !== null) tellOfUse(authorized, grant, answer.value);
   switch (answer.value.effect) {
     case 'admitted':
-      return ok({ authorized, limits: publicLimits(answer.value.limits) } as Admitted);
+      return ok({ authorized, limits: publicLimits(answer.value.limits, grant) } as Admitted);
     case 'denied':
-      return err({ reason: answer.value.denial, limits: publicLimits(answer.value.limits) });
+      return err({ reason: answer.value.denial, limits: publicLimits(answer.value.limits, grant) });
     case 'full':
       return err({ reason: fault('ledger_full', `${answer.value.waitingRows} rows wait for D1`), limits: [] });
   }
@@ -59,6 +60,6 @@ function tellOfUse({ call }: Authorized, { id }: GrantedApproval, answer: AdmitA
     call.ctx.waitUntil(tellDesk(call.env, id, 'revoked'));
 }
 
-/** An approval is counted as a limit, and is none of the client's. */
-const publicLimits = (limits: readonly LimitState[]): readonly LimitState[] =>
-  limits.filter(({ name }) => !name.startsWith('approval:'));
+/** An approval is counted as a limit, and is none of the client's. Known by its own name: a service may be called so, too. */
+const publicLimits = (limits: readonly LimitState[], grant: GrantedApproval | null): readonly LimitState[] =>
+  grant === null ? limits : limits.filter(({ name }) => name !== limitNameOf(grant));

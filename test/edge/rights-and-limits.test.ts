@@ -32,9 +32,14 @@ capabilities:
   late: { allow: 'GET /late/200', when: now > timestamp("2020-01-01T00:00:00Z") }
   early: { allow: 'GET /early/200', when: now < timestamp("2020-01-01T00:00:00Z") }
 `,
+      'approval.yaml': `service: approval
+origin: ${upstream.origin}
+credential: { scheme: bearer, secret: BANK_KEY }
+capabilities: { read: { allow: GET /status/200, approval: required, limit: { rate: 100/day, burst: 2 } } }
+`,
       'agents.yaml': `agents:
   - { id: hasty, may_hold: ['bank:*'], limit: { rate: 10/day, burst: 3 } }
-  - { id: '*', may_hold: ['bank:*'], limit: { rate: 10000/day } }
+  - { id: '*', may_hold: ['bank:*', 'approval:*'], limit: { rate: 10000/day } }
 `,
     },
     vars: { BANK_KEY: 'sk_live_rights_0123456789', KEYWARDEN_OPERATORS: JSON.stringify(operators) },
@@ -110,6 +115,20 @@ describe("an agent's own limit, of agents.yaml", () => {
     expect(((await told.json()) as CapabilitiesResponse).agent_limit).toMatchObject({ quota: 10, remaining: 0 });
     expect((await call(await edge.mint('patient', ['bank:read']), '/status/200')).status).toBe(200);
   });
+});
+
+it('a limit is told whatever the name of its service; how often a yes may be used is none', async () => {
+  const token = await edge.mint('asker', ['approval:read']);
+  const ask = (): Promise<Response> =>
+    fetch(`${edge.proxy('approval')}/status/200`, {
+      headers: { authorization: `Bearer ${token}`, prefer: 'wait=0' },
+    });
+  const id = (await ask()).headers.get('keywarden-approval');
+  const headers = { authorization: `Bearer ${keyOf('approve')}` };
+  expect((await fetch(`${edge.url}/v1/approvals/${id}/approve`, { method: 'POST', headers })).status).toBe(200);
+  const answer = await ask();
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('ratelimit-policy')).toBe('"approval:read";q=100;w=86400, "agent";q=10000;w=86400');
 });
 
 it('a condition knows whose token it is, of which session, and what time it is', async () => {
