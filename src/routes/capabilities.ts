@@ -5,6 +5,7 @@ import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import { peek } from '../ledger/client.ts';
 import type { LimitState, NamedLimit } from '../ledger/contract.ts';
+import { asWritten } from '../policy/as-written.ts';
 import { grantOf } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
 import { BASE_FIELD, type CapabilitiesResponse, publicOriginOf } from '../protocol.ts';
@@ -54,8 +55,8 @@ capabilities.get('/', async (c) => {
               description: found.capability.description,
               service: found.service.service,
               base_url: `${origin}/proxy/${found.service.service}`,
-              allow: found.capability.allow.map((rule) => rule.text),
-              deny: found.capability.deny.map((rule) => rule.text),
+              allow: asWritten(found.capability.allow).map((rule) => rule.text),
+              deny: asWritten(found.capability.deny).map((rule) => rule.text),
               when: found.capability.when,
               approval: found.capability.approval !== null,
               limit: leftOf(found.capability.name),

@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { asWritten } from '../policy/as-written.ts';
 import { approvalWords } from '../policy/decision-words.ts';
 import { explainAccess } from '../policy/explain.ts';
 import type { OperationRule, RateSpec } from '../policy/ruled.ts';
@@ -23,13 +24,13 @@ policies.get('/', (c) => {
       description: policy.description,
       origin: policy.origin,
       scheme: policy.credential.scheme,
-      deny: (policy.deny ?? []).map(ruleJson),
+      deny: asWritten(policy.deny ?? []).map(ruleJson),
       capabilities: policy.capabilities.map((one) => ({
         name: one.name,
         title: one.title,
         description: one.description,
-        allow: one.allow.map(ruleJson),
-        deny: one.deny.map(ruleJson),
+        allow: asWritten(one.allow).map(ruleJson),
+        deny: asWritten(one.deny).map(ruleJson),
         when: one.when,
         limit: rateJson(one.limit),
         approval: one.approval === null ? null : { when: one.approval.when, words: approvalWords(one.approval) },

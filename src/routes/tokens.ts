@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { mintToken } from '../capability/mint.ts';
-import { verifySignature } from '../capability/verify.ts';
+import { MAX_TOKEN_BYTES, verifySignature } from '../capability/verify.ts';
 import { stopFor } from '../db/stops.ts';
 import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSessions } from '../db/tokens.ts';
 import { revoke } from '../ledger/client.ts';
@@ -45,6 +45,13 @@ tokens.post('/', operatorOnly('mint'), async (c) => {
   const nowMs = Date.now();
   const { ttlSeconds } = grant.value;
   const minted = await mintToken({ agent, session, capabilities, ttlSeconds }, edge.keys, edge.expected, nowMs);
+  if (minted.token.length > MAX_TOKEN_BYTES)
+    return refuse(
+      c,
+      400,
+      'token_too_long',
+      `With so many long capability names the token would have ${minted.token.length} characters, and none of more than ${MAX_TOKEN_BYTES} is taken. Ask for fewer at once.`,
+    );
   // First on the list, then the look whether the session was revoked: whichever comes first of this and a revocation sees the other.
   await insertToken(c.env.DB, {
     tokenId: minted.tokenId,

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AUDIT_EVENTS } from '../../src/audit/event.ts';
-import type { Health } from '../../src/protocol.ts';
+import type { CapabilitiesResponse, Health, PoliciesResponse } from '../../src/protocol.ts';
 import { startTestEdge, type TestEdge } from '../support/edge.ts';
 import { rawCall } from '../support/raw.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
+/** As many capabilities as a token may hold, with names as long as they may be. */
+const LONG = Array.from({ length: 100 }, (_, i) => `n${i}_`.padEnd(123, 'x'));
 let upstream: Upstream;
 let edge: TestEdge;
 
@@ -21,7 +23,8 @@ capabilities:
     allow: GET /v1/balance
     limit: 5/min
   write: { allow: POST /v1/transfers }
-`,
+  both: { allow: [GET|HEAD /v1/both, POST|PUT /v1/both], deny: GET|HEAD /v1/both/no }
+${LONG.map((name) => `  ${name}: { allow: GET /v1/long }\n`).join('')}`,
     },
     vars: { BANK_KEY: 'sk_live_api_0123456789' },
   });
@@ -80,6 +83,19 @@ describe('GET /v1/capabilities', () => {
         ],
       });
     }
+  });
+
+  it('lists an operation once, by however many methods it is', async () => {
+    const rules = { allow: ['GET|HEAD /v1/both', 'POST|PUT /v1/both'], deny: ['GET|HEAD /v1/both/no'] };
+    const headers = { authorization: `Bearer ${await edge.mint('lister', ['bank:both'])}` };
+    const held = (await (await fetch(`${edge.url}/v1/capabilities`, { headers })).json()) as CapabilitiesResponse;
+    expect(held.capabilities).toMatchObject([rules]);
+    const { services } = (await (await edge.operate('/v1/policies')).json()) as PoliciesResponse;
+    const both = services[0]?.capabilities.find(({ name }) => name === 'bank:both');
+    expect(both).toMatchObject({
+      allow: rules.allow.map((text) => ({ text, when: null })),
+      deny: rules.deny.map((text) => ({ text, when: null })),
+    });
   });
 
   it('says where a sandbox, too, finds the service', async () => {
@@ -148,6 +164,18 @@ describe('POST /v1/tokens', () => {
   it('suggests the capability that was meant', async () => {
     const response = await post('/v1/tokens', { agent_id: 'a', capabilities: ['bank:raed'] });
     expect(((await response.json()) as { message: string }).message).toContain('did you mean bank:read?');
+  });
+
+  it('gives no token that would be too long to be taken', async () => {
+    const can = LONG.map((name) => `bank:${name}`);
+    const refused = await post('/v1/tokens', { agent_id: 'long', capabilities: can });
+    expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([400, 'token_too_long']);
+    // One is no longer than it may be, and opens the door.
+    const token = await edge.mint('long', can.slice(0, 40));
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${edge.proxy('bank')}/v1/long`, { headers })).status).toBe(200);
+    const rows = await edge.audit({ agent: 'long', event: 'token.minted' });
+    expect(rows).toHaveLength(1);
   });
 
   it('a capability that is named twice is held once', async () => {
