@@ -63,12 +63,19 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
         p.status === 429 ? 429 : 200,
       );
     }
-    case 'twilio':
-      return json({ ...base, code: twilioCode(p.status), more_info: '', error });
+    case 'twilio': {
+      // twilio-node takes what has a `type` and a `title` beside a numeric code for its newer errors, and shows the title alone.
+      const { type: _, ...rest } = base;
+      return json({ ...rest, code: twilioCode(p.status), more_info: '', error });
+    }
     case 's3':
       return { status: p.status, contentType: 'application/xml', body: s3Xml(p, instance) };
     case 'graphql':
-      return json({ ...base, errors: [{ message: p.message, extensions: { code: p.code, status: p.status } }], error });
+      // No `error` beside `errors`: Linear's SDK would show it as part of the message.
+      return json({
+        ...base,
+        errors: [{ message: p.message, extensions: { code: p.code, status: p.status, type: linearType(p.status) } }],
+      });
     case 'sendgrid':
       return json({ ...base, errors: [{ message: p.message, field: null, help: null }], error });
     case 'notion':
@@ -99,6 +106,18 @@ function errorType(status: number): string {
 
 const anthropicType = (status: number): string =>
   status === 413 ? 'request_too_large' : status === 504 ? 'timeout_error' : errorType(status);
+
+/** By it Linear's SDK chooses the class of its error. */
+const linearType = (status: number): string =>
+  status === 401
+    ? 'authentication error'
+    : status === 403
+      ? 'forbidden'
+      : status === 429
+        ? 'ratelimited'
+        : status < 500
+          ? 'invalid input'
+          : 'internal error';
 
 const twilioCode = (status: number): number =>
   status === 401 ? 20003 : status === 429 ? 20429 : status === 404 ? 20404 : 20403;

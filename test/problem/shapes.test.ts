@@ -43,6 +43,30 @@ describe("a denial in a service's own shape", () => {
     ).toBe(429);
   });
 
+  it("twilio: is no error of Twilio's newer kind, of which its SDK shows the title alone", async () => {
+    const body = (await problemResponse({ kind: 'operation_unknown' }, context('twilio')).json()) as {
+      [member: string]: unknown;
+    };
+    // As twilio-node 6 tells that kind.
+    const isNewer =
+      ['type', 'title'].every((name) => typeof body[name] === 'string') && typeof body['code'] === 'number';
+    expect(isNewer).toBe(false);
+    expect(body).toMatchObject({ code: 20403, status: 403, message: expect.stringContaining('No capability allows') });
+  });
+
+  it.each([
+    [{ kind: 'token_missing' }, 'authentication error'],
+    [{ kind: 'operation_unknown' }, 'forbidden'],
+    [{ kind: 'rate_limited', limit: 'linear:read', retryAfterSeconds: 7 }, 'ratelimited'],
+    [{ kind: 'query_refused', why: 'x' }, 'invalid input'],
+    [fault('upstream_unreachable', 'x'), 'internal error'],
+  ] as const)("graphql: says of %o what it is in Linear's words, and our message once", async (reason, type) => {
+    const body = (await problemResponse(reason, context('graphql')).json()) as { errors: { message: string }[] };
+    expect(body.errors).toMatchObject([{ message: problemOf(reason).message, extensions: { type } }]);
+    // Linear's SDK puts it beside the message, as a text.
+    expect(body).not.toHaveProperty('error');
+  });
+
   it('s3: is XML in which nothing of ours can open a tag', () => {
     const p = { ...problemOf({ kind: 'operation_unknown' }), message: '<x>&"\'' };
     const { body, contentType } = shapeOf('s3', p, 'urn:uuid:1');
