@@ -103,6 +103,8 @@ export interface Forwarded {
   readonly abort: () => void;
   /** Whether the client has ended it: what breaks off then is not the upstream's doing. */
   readonly clientGone: () => boolean;
+  /** Bytes of the request's body that have come so far; null when it has none. */
+  readonly uploadedBytes: () => number | null;
   /** Still set: who reads the body moves it on, or clears it. */
   readonly deadline: Deadline;
 }

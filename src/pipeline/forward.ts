@@ -39,7 +39,7 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
       return err(unfit);
     }
     const clientGone = (): boolean => call.request.signal.aborted || upload.brokeOff();
-    return ok({ injected, response, abort, clientGone, deadline });
+    return ok({ injected, response, abort, clientGone, uploadedBytes: upload.bytes, deadline });
   } catch {
     deadline.clear();
     const broken = request.bodyFault?.() ?? null;

@@ -44,6 +44,7 @@ export function recordFailure(call: Call, principal: Principal, fault: Fault): v
     call.ctx,
     principal.agent,
     outcomeOf(call, {
+      requestBytes: lengthOf(call.fields),
       event: 'call.failed',
       status: null,
       reason: fault.code,
@@ -55,13 +56,15 @@ export function recordFailure(call: Call, principal: Principal, fault: Fault): v
 }
 
 /** The outcome of an answered call, once its body has ended. */
-export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): void {
+export function recordAnswer({ injected, response, uploadedBytes }: Forwarded, end: BodyEnd): void {
   const { call, principal, capability } = injected.admitted.authorized;
   settle(
     call.env,
     call.ctx,
     principal.agent,
     outcomeOf(call, {
+      // An upload in chunks has told no length.
+      requestBytes: lengthOf(call.fields) ?? uploadedBytes(),
       event: end.fault === null ? 'call.completed' : 'call.failed',
       status: response.status,
       reason: end.fault?.code ?? null,
@@ -96,15 +99,11 @@ export function recordAnswer({ injected, response }: Forwarded, end: BodyEnd): v
   );
 }
 
-function outcomeOf(
-  call: Call,
-  end: Pick<CallOutcome, 'event' | 'status' | 'reason' | 'why' | 'responseBytes' | 'redactions'>,
-): CallOutcome {
+function outcomeOf(call: Call, end: Omit<CallOutcome, 'requestId' | 'at' | 'durationMs'>): CallOutcome {
   const now = Date.now();
   return {
     requestId: call.requestId,
     at: now,
-    requestBytes: lengthOf(call.fields),
     durationMs: now - call.startedAt,
     ...end,
   };

@@ -243,6 +243,20 @@ describe('large bodies that no rule reads', () => {
   });
 });
 
+describe('an upload that does not say its length', () => {
+  it.each([
+    ['streamed', '/v1/file', ['PUT'], 'x'.repeat(100_000)],
+    ['read by a rule', '/v2/file', ['POST', 'Content-Type: application/json'], `{"amount":${' '.repeat(5_000)}1}`],
+  ] as const)('has its size in its row all the same: %s', async (_, path, [method, ...fields], content) => {
+    upstream.handle(upload());
+    const body = `${content.length.toString(16)}\r\n${content}\r\n0\r\n\r\n`;
+    const framed = [...fields, 'Transfer-Encoding: chunked'];
+    const response = await rawCall(edge.port, method, `/proxy/bank${path}`, { token, fields: framed, body });
+    expect(JSON.parse(response?.body.toString() ?? '')).toMatchObject({ bytes: content.length });
+    expect(await outcomeOfLast()).toMatchObject({ event: 'call.completed', request_bytes: content.length });
+  });
+});
+
 describe('an answer without content', () => {
   it.each([
     ['gzip that holds nothing', gzipSync(''), 'gzip'],
