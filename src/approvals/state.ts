@@ -171,8 +171,9 @@ export function decided(
 ): Result<Approval, DecisionRefusal> {
   const { operator } = decider;
   if (isSame(operator, approval.agent) || (approval.separate && decider.minted)) return err({ kind: 'requester' });
-  if (approval.reviewers !== null && !decider.admin && !decider.names.includes(approval.reviewers))
-    return err({ kind: 'not_a_reviewer', reviewers: approval.reviewers });
+  const { reviewers } = approval;
+  if (reviewers !== null && !decider.admin && !isSame(operator, reviewers) && !decider.names.includes(reviewers))
+    return err({ kind: 'not_a_reviewer', reviewers });
   const state = stateAt(approval, now);
   const before = approval.votes.find((vote) => isSame(vote.operator, operator));
   if (state !== 'pending') {
