@@ -1,4 +1,5 @@
 import type { BodyValue } from '../access.ts';
+import { withoutJwts } from '../lib/jwts-in-text.ts';
 import type { ShownValue } from './contract.ts';
 
 /** Takes known credentials out of a text. */
@@ -25,7 +26,6 @@ const SECRET_NAME =
 /** What looks like a secret wherever it stands. */
 const SECRET_TEXT = new RegExp(
   [
-    'eyJ[\\w-]{8,}\\.[\\w-]{8,}\\.[\\w-]{8,}', // JWT
     '(?:sk|rk|pk|whsec)[-_](?:live|test|proj|ant|or|svcacct)?[-_]?[A-Za-z0-9_-]{16,}', // Stripe, OpenAI, Anthropic
     'gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}',
     'xox[a-z]-[A-Za-z0-9-]{10,}',
@@ -37,12 +37,16 @@ const SECRET_TEXT = new RegExp(
   'g',
 );
 
+/** Without known credentials, tokens, and what looks like a secret. */
+const masked = (text: string, mask: Mask): string =>
+  withoutJwts(mask(text), '[masked]', { payload: 8, signature: 8 }).replace(SECRET_TEXT, '[masked]');
+
 /**
  * Text for an eye: known credentials and what looks like a secret taken out, deceiving characters visible, cut. A cut is told
  * in the text itself: what nobody sees is nothing that somebody agreed to.
  */
 export function shownText(text: string, mask: Mask, max = MAX_TEXT): string {
-  const seen = visible(mask(text).replace(SECRET_TEXT, '[masked]'));
+  const seen = visible(masked(text, mask));
   const cut = cutAt(seen, max);
   if (cut === seen) return seen;
   const more = [...seen.slice(cut.length)].length;
@@ -61,14 +65,14 @@ function shownString(text: string, name: string | null, mask: Mask): ShownValue 
   const length = [...text].length;
   if (name !== null && SECRET_NAME.test(name) && text !== '')
     return { kind: 'string', text: '[masked]', length, masked: true };
-  const masked = mask(text).replace(SECRET_TEXT, '[masked]');
-  const seen = visible(masked);
+  const rest = masked(text, mask);
+  const seen = visible(rest);
   const cut = cutAt(seen, MAX_TEXT);
   return {
     kind: 'string',
     text: cut,
-    ...(cut !== seen || masked !== text ? { length } : {}),
-    ...(masked !== text ? { masked: true as const } : {}),
+    ...(cut !== seen || rest !== text ? { length } : {}),
+    ...(rest !== text ? { masked: true as const } : {}),
   };
 }
 

@@ -2,6 +2,7 @@ import type { CallFields } from '../audit/event.ts';
 import type { Principal } from '../capability/principal.ts';
 import type { Denial } from '../denial.ts';
 import type { Edge } from '../edge.ts';
+import { withoutJwts } from '../lib/jwts-in-text.ts';
 import { printable } from '../lib/printable.ts';
 import type { Authorized, Call } from './call.ts';
 
@@ -21,7 +22,7 @@ export function callFieldsOf(
     capability: authorized?.capability.name ?? capabilityOf(known.denial),
     service: word(call.service),
     method: word(call.request.method).slice(0, 32),
-    path: authorized?.access.path.replace(TOKEN, '[token]').slice(0, MAX_TEXT) ?? word(call.rawPath),
+    path: authorized === undefined ? word(call.rawPath) : withoutTokens(authorized.access.path).slice(0, MAX_TEXT),
     queryNames: queryNamesOf(call.query),
     requestHash: authorized?.requestHash ?? null,
     policyHash: edge.bundle.hash,
@@ -43,7 +44,7 @@ function queryNamesOf(query: string): string {
 }
 
 /** A capability token, or another JWT (RFC 7519), wherever a client put it: to read the audit is not to hold what agents hold. */
-const TOKEN = /eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g;
+const withoutTokens = (text: string): string => withoutJwts(text, '[token]', { payload: 1, signature: null });
 
 /** Client text without spaces: a row's fields are single words. */
-const word = (text: string): string => printable(text.replace(TOKEN, '[token]'), MAX_TEXT).replaceAll(' ', '\\u0020');
+const word = (text: string): string => printable(withoutTokens(text), MAX_TEXT).replaceAll(' ', '\\u0020');

@@ -21,6 +21,12 @@ describe('what could deceive an eye (threat 26)', () => {
   ])('%s', (_, text, expected) => expect(visible(text)).toBe(expected));
 });
 
+it('a text that begins like a token over and over takes no longer than another', () => {
+  const begun = performance.now();
+  expect(shownText('eyJ'.repeat(350_000), none)).toMatch(/^(?:eyJ)+…|^(?:eyJ)+ey?… /);
+  expect(performance.now() - begun).toBeLessThan(1_000);
+});
+
 describe('secrets', () => {
   it.each([
     ['a known credential', 'x bank-key-0123456789 y', 'x [redacted] y'],
