@@ -97,4 +97,5 @@ export type BodyRefusal =
   | 'control_character'
   | 'semicolon_separator'
   | 'method_override'
-  | 'too_many_fields';
+  | 'too_many_fields'
+  | 'name_too_long';

@@ -6,6 +6,13 @@ import { caseless } from './caseless.ts';
 const MAX_FORM_FIELDS = 1000;
 
 /**
+ * Longest name, and most parts of one in brackets: PHP, Rack and Express have such bounds, too. Every beginning of a name is kept
+ * as a name that may not come again, and of a long line of brackets there are so many that they would fill the memory.
+ */
+const MAX_NAME_LENGTH = 1024;
+const MAX_NAME_PARTS = 16;
+
+/**
  * A name, and parts in whole brackets after it. PHP drops spaces before a name, and to Rack `limit]` and `[limit` are
  * `limit`, by which no rule knows them; `a[b` is PHP's `a_b`, after `a[b]` some read no further and some on, and Rack makes
  * one `[]` of two. What begins like a JSON object is one to a server that looks at the text, or for "json" in the label.
@@ -38,6 +45,8 @@ export function parseForm(text: string): Result<{ [key: string]: string }, BodyR
     if (!name.ok) return name;
     const value = decodedFieldOf(cut === -1 ? '' : pair.slice(cut + 1));
     if (!value.ok) return value;
+    if (name.value.length > MAX_NAME_LENGTH) return err('name_too_long');
+    if (name.value.split('[').length - 1 > MAX_NAME_PARTS) return err('too_deep');
     if (!NAME.test(name.value)) return err('malformed');
     const read = asReadSomewhere(name.value);
     if (names.has(read) || wholes.has(read)) return err('duplicate_key');

@@ -208,6 +208,20 @@ describe('what is read', () => {
     });
   });
 
+  // Each beginning of it is a name of its own: of a line of brackets they filled the memory, and the edge died of one request.
+  it('a name has so many parts, and is so long, and not more', () => {
+    const form = (text: string) => read(text, 'application/x-www-form-urlencoded');
+    const deep = (parts: number): string => `a${'[b]'.repeat(parts)}=1`;
+    expect(form(deep(16)).ok).toBe(true);
+    expect(form(deep(17))).toEqual({ ok: false, error: 'too_deep' });
+    expect(form(`${'a'.repeat(1024)}=1`).ok).toBe(true);
+    expect(form(`${'a'.repeat(1025)}=1`)).toEqual({ ok: false, error: 'name_too_long' });
+    const begun = performance.now();
+    expect(form(deep(300_000)).ok).toBe(false);
+    expect(form(Array.from({ length: 1_000 }, (_, i) => `a${i}${'[b]'.repeat(300)}=1`).join('&')).ok).toBe(false);
+    expect(performance.now() - begun).toBeLessThan(1_000);
+  });
+
   it('a form may name several parts of one thing', () => {
     expect(read('m[a]=1&m[b]=2&m[b2][c]=3&l[0]=4&l[1]=5&a=6&ab=7', 'application/x-www-form-urlencoded').ok).toBe(true);
   });
