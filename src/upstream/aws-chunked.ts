@@ -1,3 +1,4 @@
+import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 
 /** Most bytes of a chunk's header or trailer line, without CR LF. */
@@ -132,10 +133,10 @@ export function awsChunkedStream(
     transform(chunk, controller) {
       const decoded = decoder.push(chunk);
       if (!decoded.ok) return malformed(decoded.error);
-      for (const piece of decoded.value) {
-        if (last !== null) controller.enqueue(last);
-        last = piece;
-      }
+      const pieces = last === null ? decoded.value : [last, ...decoded.value];
+      last = pieces.pop() ?? null;
+      // In one: chunks may be of a byte each, and a piece costs more than its bytes.
+      if (pieces.length > 0) controller.enqueue(pieces.length === 1 ? (pieces[0] as Uint8Array) : joined(pieces));
     },
     flush(controller) {
       const ended = decoder.end();

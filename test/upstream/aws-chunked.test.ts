@@ -154,6 +154,16 @@ describe('aws-chunked', () => {
       expect(pushed).toBeLessThan(MAX_LINE_BYTES + 200);
     }
   });
+  it('as a stream, what came in one piece goes on in few, however small its chunks are', async () => {
+    const text = coded(Array.from({ length: 1_000 }, () => 'x'));
+    const decoder = new AwsChunkedDecoder(1_000, true);
+    const pieces: string[] = [];
+    for await (const piece of new Response(text).body?.pipeThrough(awsChunkedStream(decoder)) ?? [])
+      pieces.push(new TextDecoder().decode(piece));
+    expect(pieces.join('')).toBe('x'.repeat(1_000));
+    expect(pieces.length).toBeLessThan(5);
+  });
+
   it('as a stream, what is malformed errors it and quotes nothing', async () => {
     const run = (text: string) =>
       new Response(new Response(text).body?.pipeThrough(awsChunkedStream(new AwsChunkedDecoder(4, true)))).text();
