@@ -22,7 +22,7 @@ consolePages.on(['GET', 'HEAD'], '/*', async (c) => {
   const file = name === '/' ? '/index.html' : name;
   const known = c.req.header('if-none-match');
   const found = await c.env.ASSETS?.fetch(
-    new Request(new URL(file, 'https://assets.local'), {
+    new Request(assetAt(file), {
       method: c.req.method,
       ...(known === undefined ? {} : { headers: { 'if-none-match': known } }),
     }),
@@ -42,6 +42,13 @@ consolePages.on(['GET', 'HEAD'], '/*', async (c) => {
   headers.set('cache-control', file.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache');
   return new Response(found.body, { status: found.status, headers });
 });
+
+/** Set, and not resolved: `//name` would be another host. */
+function assetAt(path: string): URL {
+  const at = new URL('https://assets.local');
+  at.pathname = path;
+  return at;
+}
 
 /** Signing in and out. */
 export const consoleApi = new Hono<Api>();

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALL } from '../edge/approvals/world.ts';
+import { rawCall } from '../support/raw.ts';
 import { type ConsoleWorld, faults, SHOTS, startConsole } from './world.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -122,6 +123,22 @@ describe('each page, in both themes and on a phone', () => {
       await page.context().close();
     });
   }
+});
+
+it.each([
+  '//',
+  '//[',
+  '//other.example/x',
+  '/\\x',
+  '/"',
+  '///////',
+  '/%00',
+  '/..%2f..%2fetc/passwd',
+  `/${'/'.repeat(8_000)}`,
+])('of what is no page it is said that it is not there: /console%s', async (path) => {
+  const response = await rawCall(world.edge.port, 'GET', `/console${path}`);
+  expect(response?.status).toBe(404);
+  expect(response?.body.toString()).toContain('There is no such file here.');
 });
 
 it('what the browser has already is not sent again, and is still the same page with the same rules', async () => {
