@@ -134,6 +134,7 @@ describe('approvals in the page', () => {
     await page.getByRole('heading', { level: 2 }).waitFor();
     expect(await page.getByRole('heading', { level: 1 }).allTextContents()).toEqual(['Approvals']);
     expect(await page.locator('.split-list .cards').isVisible()).toBe(false);
+    expect((await page.locator('.split-detail').boundingBox())?.y).toBe(0);
     await page.getByRole('button', { name: 'Deny' }).click();
     expect((await call).status).toBe(403);
     await close(page);

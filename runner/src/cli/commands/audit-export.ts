@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { findEdge } from '../../client/edge-address.ts';
 import { EdgeClient } from '../../client/edge-client.ts';
 import { counted } from '../../counted.ts';
@@ -88,18 +78,18 @@ async function writeNew(file: string, body: AsyncIterable<Uint8Array>): Promise<
       `${file} was not left half written: try again`,
     );
   } finally {
-    unlinkSync(part);
+    rmSync(part, { force: true });
     closeSync(fd);
   }
   return Math.max(0, lines - 1);
 }
 
-/** A rename would take the place of a file that has come meanwhile; where there are no links, nothing else is left. */
+/** Whole from its first moment. A rename would take the place of a file that has come meanwhile: only where there are no links. */
 function giveName(part: string, file: string): void {
   try {
     linkSync(part, file);
   } catch (error) {
     if (codeOf(error) === 'EEXIST' || existsSync(file)) throw error;
-    copyFileSync(part, file, constants.COPYFILE_EXCL);
+    renameSync(part, file);
   }
 }
