@@ -3,6 +3,7 @@ import type { Fault } from '../fault.ts';
 import type { LimitState } from '../ledger/contract.ts';
 import type { ErrorShape } from '../policy/ruled.ts';
 import { problemOf } from './problem.ts';
+import type { PublicProblem } from './public-problem.ts';
 import { setRateLimitFields } from './rate-limit.ts';
 import { shapeOf } from './shapes.ts';
 
@@ -32,13 +33,8 @@ export interface ProblemContext {
 export function problemResponse(reason: Denial | Fault, context: ProblemContext): Response {
   const p = problemOf(reason);
   const shaped = shapeOf(context.shape, p, `urn:uuid:${context.requestId}`);
-  const headers = new Headers({
-    'content-type': shaped.contentType,
-    'cache-control': 'no-store',
-    'proxy-status': `keywarden; error=${p.proxyError}; details="${p.code}"`,
-    [REQUEST_ID_FIELD]: context.requestId,
-    'x-content-type-options': 'nosniff',
-  });
+  const headers = fieldsOfEach(p, shaped.contentType, context.requestId);
+  headers.set('x-content-type-options', 'nosniff');
   const servicesField = SERVICES_REQUEST_ID_FIELD[context.shape];
   if (servicesField !== undefined) headers.set(servicesField, context.requestId);
   if (p.retryAfterSeconds !== null) headers.set('retry-after', String(p.retryAfterSeconds));
@@ -53,6 +49,20 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
   setRateLimitFields(headers, context.limits);
   return new Response(context.method === 'HEAD' ? null : shaped.body, { status: shaped.status, headers });
 }
+
+/** A no of our own API, worded where it is said. */
+export function ownResponse(p: PublicProblem, requestId: string, method: string): Response {
+  const { status, contentType, body } = shapeOf('problem', p, `urn:uuid:${requestId}`);
+  return new Response(method === 'HEAD' ? null : body, { status, headers: fieldsOfEach(p, contentType, requestId) });
+}
+
+const fieldsOfEach = ({ proxyError, code }: PublicProblem, contentType: string, requestId: string): Headers =>
+  new Headers({
+    'content-type': contentType,
+    'cache-control': 'no-store',
+    'proxy-status': `keywarden; error=${proxyError}; details="${code}"`,
+    [REQUEST_ID_FIELD]: requestId,
+  });
 
 function setChallenges(headers: Headers, error: 'invalid_token' | null, shape: ErrorShape): void {
   // git sends no credentials until it is asked for Basic (RFC 7617).
