@@ -4,6 +4,7 @@ import { isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { Failure, usage } from '../failure.ts';
 import { parseCredentialPaths } from '../helper/credential-list.ts';
 import type { Mount } from '../sandbox/backend.ts';
+import { RESERVED } from '../sandbox/reserved.ts';
 import { sourceOf } from './mount-source.ts';
 import { secondNameIn } from './second-names.ts';
 
@@ -52,20 +53,7 @@ const SYSTEM = [
   '/tmp',
 ];
 /** `/var/run` is a link to `/run`. */
-const INSIDE_RESERVED = [
-  '/',
-  '/proc',
-  '/sys',
-  '/dev',
-  '/run',
-  '/var/run',
-  '/usr',
-  '/bin',
-  '/sbin',
-  '/lib',
-  '/lib64',
-  '/etc',
-];
+const INSIDE_RESERVED = ['/', ...RESERVED, '/var/run'];
 
 /** Systems have them, and our Landlock (`SYSTEM` in the helper's walls.c) lets nobody write below them, whatever is mounted there. */
 const INSIDE_READ_ONLY = ['/opt', '/boot', '/lib32', '/libx32'];

@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { Failure } from '../../failure.ts';
 import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
-import { destinationIsReserved } from '../namespace/inside.ts';
+import { refuseReserved } from '../reserved.ts';
 import { createOptions, type Layout } from './create.ts';
 import { type EngineKind, engineAt, kindOf, SHORT_PATIENCE_MS, socketOf, wordsOf } from './engine.ts';
 import { identityOf } from './identity.ts';
@@ -21,7 +21,7 @@ export function dockerBackend(socket: string = socketOf(), patienceMs: number = 
   const engine = engineAt(socket);
   let kind: EngineKind | null = null;
   const layoutOf = async (spec: SandboxSpec): Promise<Layout> => {
-    checkDestinations(spec);
+    refuseReserved(spec.mounts);
     const agent = identityOf(spec.mounts);
     const name = spec.root ?? defaultImage();
     const [helper, image] = await Promise.all([helperPath(), imageId(engine, name)]);
@@ -52,9 +52,3 @@ const askKind = (engine: Docker): Promise<EngineKind> =>
   kindOf(engine).catch((error) => {
     throw new Failure(`the container engine cannot be reached: ${wordsOf(error)}`, 'keywarden doctor');
   });
-
-function checkDestinations({ mounts }: SandboxSpec): void {
-  const reserved = mounts.find((mount) => destinationIsReserved(mount.destination));
-  if (reserved === undefined) return;
-  throw new Failure(`nothing can be mounted at ${reserved.destination}`, 'the sandbox itself stands there');
-}

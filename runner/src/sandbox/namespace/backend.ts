@@ -3,11 +3,12 @@ import { helperPath } from '../../helper/helper-path.ts';
 import type { Backend, PlannedStep, SandboxSpec } from '../backend.ts';
 import { decoyMounts } from '../decoys/lay-decoys.ts';
 import { readable } from '../readable.ts';
+import { refuseReserved } from '../reserved.ts';
 import { type Layout, startArgv } from './argv.ts';
 import { Cgroups } from './cgroup.ts';
 import { findProgram } from './find-program.ts';
 import { identityOf } from './identity.ts';
-import { destinationIsReserved, HOME } from './inside.ts';
+import { HOME } from './inside.ts';
 import { layDown, placesIn } from './lay-down.ts';
 import { namespaceLayers } from './layers.ts';
 import { leftovers, sweep } from './leftovers.ts';
@@ -40,10 +41,7 @@ export function namespaceBackend(): Backend {
 }
 
 async function layoutOf(spec: SandboxSpec): Promise<Layout> {
-  const reserved = spec.mounts.find((mount) => destinationIsReserved(mount.destination));
-  if (reserved !== undefined) {
-    throw new Failure(`nothing can be mounted at ${reserved.destination}`, 'the sandbox itself stands there');
-  }
+  refuseReserved(spec.mounts);
   const bwrap = findProgram('bwrap');
   if (bwrap === null) throw new Failure('bwrap is not on PATH', 'apt-get install bubblewrap');
   return {

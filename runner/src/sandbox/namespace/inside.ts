@@ -8,11 +8,3 @@ export const insideOf = (session: string) => ({
   control: `${RUN}/${session}/control`,
   egress: `${RUN}/${session}/egress`,
 });
-
-/** What a mount may neither replace nor hold: the walls stand on these. */
-const RESERVED = ['/proc', '/dev', '/run', '/etc', '/usr', '/bin', '/sbin', '/lib', '/lib64', '/sys'];
-
-export function destinationIsReserved(path: string): boolean {
-  if (!path.startsWith('/') || path === '/' || path.includes('\0') || /(^|\/)\.\.?(\/|$)/.test(path)) return true;
-  return RESERVED.some((reserved) => path === reserved || path.startsWith(`${reserved}/`));
-}
