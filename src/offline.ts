@@ -1,4 +1,4 @@
-/** What works without an edge, for the CLI: policies, audit exports, finding a secret in what a program prints. */
+/** What works without an edge, for the CLI: policies, audit exports, receipts, finding a secret in what a program prints. */
 
 export { type ExportVerification, type LineRead, verifyExport } from './audit/verify.ts';
 export {
@@ -13,5 +13,6 @@ export { runFixtures } from './policy/fixtures.ts';
 export type { PolicyBundle } from './policy/ruled.ts';
 export { secretNamesOf } from './policy/secret-names.ts';
 export { closestOf } from './policy/spelling.ts';
+export { type NoReceipt, verifyReceipt } from './sessions/receipt.ts';
 export { Credential } from './upstream/credential.ts';
 export { Scrubber } from './upstream/scrub/scrubber.ts';

@@ -116,8 +116,9 @@ sessions.post('/:id/end', operatorOnly('mint'), async (c) => {
   if (!parsed.ok) return refuse(c, 400, 'request_invalid', parsed.error);
   const { receipt } = parsed.value;
   const verified = await verifyReceipt(receipt, found.key);
-  if (!verified.ok) return refuse(c, 400, 'receipt_invalid', `This is no receipt of this session: ${verified.error}.`);
-  const stated = verified.value;
+  if (!verified.ok)
+    return refuse(c, 400, 'receipt_invalid', `This is no receipt of this session: ${verified.error.why}.`);
+  const stated = verified.value.receipt;
   if (stated.session_id !== found.session || stated.agent_id !== found.agent) {
     return refuse(c, 400, 'receipt_invalid', 'This is the receipt of another session.');
   }

@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, type JsonWebKey, sign } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { RECEIPT_TYPE, SessionReceipt } from '../../../src/protocol.ts';
+import { RECEIPT_TYPE, type SessionReceipt } from '../../../src/protocol.ts';
 import { Failure } from '../failure.ts';
 import type { SigningJwk } from '../state/keys.ts';
-import { codeOf, readPrivateFile, writePrivateFile } from '../state/private-file.ts';
+import { readPrivateFile, writePrivateFile } from '../state/private-file.ts';
 import type { Absence } from './absence.ts';
 import { wireCounters } from './counters.ts';
 import type { Ending, Lease } from './lease.ts';
@@ -103,57 +103,4 @@ export function parseReceiptFile(text: string, where: string): { jws: string; re
     // Said below.
   }
   throw new Failure(`${where} holds no receipt`, 'keywarden run writes them to receipts/ in its state directory');
-}
-
-export type Verification =
-  | { readonly ok: true; readonly receipt: SessionReceipt; readonly sha256: string }
-  | { readonly ok: false; readonly why: string };
-
-/**
- * Verifies a receipt offline, by a key that the verifier trusts: never by one from the receipt itself.
- *
- * @param x  The runner's public key: `x` of its Ed25519 JWK.
- */
-export async function verifyReceiptFile(text: string, where: string, x: string): Promise<Verification> {
-  const { jws, receipt } = parseReceiptFile(text, where);
-  const { compactVerify, importJWK } = await import('jose');
-  let payload: string;
-  try {
-    const key = await importJWK({ kty: 'OKP', crv: 'Ed25519', x, alg: 'EdDSA' }, 'EdDSA');
-    const verified = await compactVerify(jws, key, { algorithms: ['EdDSA'] });
-    if (verified.protectedHeader.typ !== RECEIPT_TYPE) return { ok: false, why: 'it is signed, but no receipt' };
-    payload = Buffer.from(verified.payload).toString('utf8');
-  } catch {
-    return { ok: false, why: 'the signature is not by this key, or the receipt was altered' };
-  }
-  const stated = jsonOf(payload);
-  const parsed = SessionReceipt.safeParse(stated);
-  if (!parsed.success) return { ok: false, why: 'it is signed, but of a form that this keywarden does not know' };
-  const whole = receipt === null ? { jws } : { receipt: stated, jws };
-  const same = receipt === null || JSON.stringify(receipt) === JSON.stringify(stated);
-  if (text.trim() !== jws && !(same && squeezed(text) === squeezed(JSON.stringify(whole)))) {
-    return { ok: false, why: 'what the file shows is not what was signed' };
-  }
-  return { ok: true, receipt: parsed.data, sha256: sha256Of(jws) };
-}
-
-/** However it is laid out. Of a member that is there twice a parser shows but one: so the letters are compared, too. */
-const squeezed = (text: string): string => text.replace(/\s+/g, '');
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Reads a file of a receipt that a person named. */
-export function readReceiptFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const why = codeOf(error) === 'ENOENT' ? 'there is no such file' : (error as Error).message;
-    throw new Failure(`cannot read ${path}: ${why}`, 'name a file of a receipt, or the id of a session that ran here');
-  }
 }

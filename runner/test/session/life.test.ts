@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SessionEndReason } from '../../../src/protocol.ts';
-import { verifyReceiptFile } from '../../src/session/receipt.ts';
 import { runSession } from '../../src/session/run-session.ts';
 import { existingRunnerKey } from '../../src/session/runner-key.ts';
 import type { SessionEdge } from '../../src/session/session-edge.ts';
 import { SESSION_STEPS, type SessionStep } from '../../src/session/steps.ts';
 import { sweepLeases } from '../../src/session/sweep-leases.ts';
+import { verifyReceiptFile } from '../../src/session/verify-receipt.ts';
 import { labelled, plainBackend } from './support/plain-backend.ts';
 import { planOf, type TestState, testState, toolsOf } from './support/world.ts';
 

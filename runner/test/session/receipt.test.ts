@@ -1,7 +1,8 @@
 import { CompactSign, importJWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { SessionReceipt } from '../../../src/protocol.ts';
-import { parseReceiptFile, sha256Of, signReceipt, verifyReceiptFile } from '../../src/session/receipt.ts';
+import { parseReceiptFile, sha256Of, signReceipt } from '../../src/session/receipt.ts';
+import { verifyReceiptFile } from '../../src/session/verify-receipt.ts';
 import { makeSigningKey, type SigningJwk } from '../../src/state/keys.ts';
 
 const AT = '2026-01-02T03:04:05.678Z';
@@ -37,8 +38,8 @@ const receipt: SessionReceipt = {
 };
 const key = makeSigningKey();
 const fileOf = (jws: string, shown: unknown = receipt): string => JSON.stringify({ receipt: shown, jws }, null, 2);
-const signedBy = async (by: SigningJwk, payload: string, header: object): Promise<string> =>
-  new CompactSign(new TextEncoder().encode(payload))
+const signedBy = async (by: SigningJwk, payload: string | Uint8Array, header: object): Promise<string> =>
+  new CompactSign(typeof payload === 'string' ? new TextEncoder().encode(payload) : payload)
     .setProtectedHeader({ alg: 'EdDSA', ...header })
     .sign(await importJWK({ ...by }, 'EdDSA'));
 const TYPED = { typ: 'keywarden-receipt+jwt' };
@@ -102,6 +103,11 @@ describe('a receipt', () => {
       'of a later form',
       async () => signedBy(key, JSON.stringify({ ...receipt, version: 2 }), TYPED),
       /of a form that this keywarden does not know/,
+    ],
+    [
+      'that is signed, and no UTF-8',
+      async () => signedBy(key, Buffer.from(JSON.stringify({ ...receipt, host: 'host-\xff' }), 'latin1'), TYPED),
+      /of a form that this keywarden/,
     ],
     ['that is signed, and no JSON', async () => signedBy(key, 'receipt', TYPED), /of a form that this keywarden/],
   ])('%s is none, and the answer says why', async (_, make, why) => {

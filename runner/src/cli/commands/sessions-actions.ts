@@ -14,12 +14,13 @@ import { sumOf } from '../../session/counters.ts';
 import { edgeIfAny } from '../../session/edge-of-runner.ts';
 import { stateOfHolder } from '../../session/holder.ts';
 import { listLeases, STOP_FILE } from '../../session/lease.ts';
-import { hasReceipt, readReceiptFile, receiptJws, verifyReceiptFile } from '../../session/receipt.ts';
+import { hasReceipt, receiptJws } from '../../session/receipt.ts';
 import { existingRunnerKey, runnerKey } from '../../session/runner-key.ts';
 import { findRunnerState, type RunnerState } from '../../session/runner-state.ts';
 import { sessionEdge } from '../../session/session-edge.ts';
 import { isSessionId } from '../../session/session-id.ts';
 import { sweepQuietly } from '../../session/sweep-leases.ts';
+import { readReceiptFile, verifyReceiptFile } from '../../session/verify-receipt.ts';
 import { printTable } from '../table.ts';
 import { harmlessLine, nextPage, note, print, printJson } from '../terminal.ts';
 
