@@ -1,5 +1,4 @@
-import { isRunning, startTimeOf } from '../state/process-identity.ts';
-import { bootId, pidNamespace } from './boot-clock.ts';
+import { bootId, isRunning, pidNamespace, startTimeOf } from '../state/process-identity.ts';
 
 /** Which process holds a lease: known by pid *and* start time, so that a reused pid is never taken for it. */
 export interface Holder {

@@ -37,7 +37,7 @@ export async function metricsFile(
   try {
     target = metricsTarget(path);
   } catch (error) {
-    throw error instanceof Failure ? error : cannotWrite('--metrics-file', path, error);
+    throw error instanceof Failure ? error : cannotExport('--metrics-file', path, error);
   }
   const replace = async (): Promise<void> => {
     const draft = `${target}.${randomBytes(4).toString('hex')}`;
@@ -50,7 +50,7 @@ export async function metricsFile(
     }
   };
   await replace().catch((error) => {
-    throw cannotWrite('--metrics-file', path, error);
+    throw cannotExport('--metrics-file', path, error);
   });
   let writing = Promise.resolve();
   const told = once(warn);
@@ -96,7 +96,7 @@ export function eventsFile(path: string, warn: (line: string) => void): SessionL
   try {
     file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
   } catch (error) {
-    throw cannotWrite('--events', path, error);
+    throw cannotExport('--events', path, error);
   }
   const told = once(warn);
   const append = (event: string, session: string, more: object): void => {
@@ -130,7 +130,7 @@ export function allOf(listeners: readonly SessionListener[]): SessionListener {
   };
 }
 
-function cannotWrite(option: string, path: string, error: unknown): Failure {
+function cannotExport(option: string, path: string, error: unknown): Failure {
   const [why, hint] = {
     ENOENT: ['there is no such folder', `mkdir -p ${dirname(path)}`],
     ENOTDIR: [`${dirname(path)} is no folder`, 'name a file in a folder that is there'],

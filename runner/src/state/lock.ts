@@ -1,33 +1,26 @@
-import { linkSync, lstatSync, readlinkSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, lstatSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from '../failure.ts';
 import { codeOf, readRegular } from './private-file.ts';
-import { isRunning, startTimeOf } from './process-identity.ts';
+import { isRunning, pidNamespace, startTimeOf } from './process-identity.ts';
 
-interface Holder {
+/** As it stands in the file. A lease's holder (`session/holder.ts`) has another form: both lie on disks already. */
+interface LockHolder {
   readonly pid: number;
   /** Start time of that process as the kernel tells it, or null where it does not. */
   readonly start: string | null;
   /** The inode of the folder of the lock: in a copy of the folder stands a copy of the lock, which locks nothing. */
   readonly folder?: string | null;
   /** The pid namespace in which the pid is one. */
-  readonly pids?: string | null;
+  readonly pids?: string;
 }
 
-function ourselves(file: string): Holder {
+function ourselves(file: string): LockHolder {
   return { pid: process.pid, start: startTimeOf(process.pid), folder: folderOf(file), pids: pidNamespace() };
 }
 
 const folderOf = (file: string): string | null =>
   statSync(dirname(file), { bigint: true, throwIfNoEntry: false })?.ino.toString() ?? null;
-
-function pidNamespace(): string | null {
-  try {
-    return readlinkSync('/proc/self/ns/pid');
-  } catch {
-    return null;
-  }
-}
 
 /**
  * Takes a lock file for this process. The holder is known by pid *and* start time, so that neither a crash nor a
@@ -77,7 +70,7 @@ function removeIfStale(file: string): void {
   unlinkSync(aside);
 }
 
-function lives({ pid, start, folder }: Holder, file: string): boolean {
+function lives({ pid, start, folder }: LockHolder, file: string): boolean {
   if (folder !== undefined && folder !== folderOf(file)) return false;
   return isRunning(pid, start);
 }
@@ -108,9 +101,9 @@ function readOrNull(file: string): string | null {
   }
 }
 
-function holderOf(text: string): Holder | null {
+function holderOf(text: string): LockHolder | null {
   try {
-    const holder = JSON.parse(text) as Holder;
+    const holder = JSON.parse(text) as LockHolder;
     return Number.isInteger(holder.pid) ? holder : null;
   } catch {
     return null;

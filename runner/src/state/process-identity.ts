@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { codeOf } from './private-file.ts';
 import { textOf } from './text-of.ts';
 
@@ -26,3 +26,15 @@ export function processIsAlive(pid: number): boolean {
 /** The process of that number *and* start time: a number is another's some day. */
 export const isRunning = (pid: number, startTime: string | null): boolean =>
   processIsAlive(pid) && startTimeOf(pid) === startTime;
+
+/** Changes with every boot; a pid means nothing across two of them. */
+export const bootId = (): string => textOf('/proc/sys/kernel/random/boot_id').trim() || 'unknown';
+
+/** Pids of one namespace mean nothing in another. */
+export function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return 'unknown';
+  }
+}
