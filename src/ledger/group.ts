@@ -2,11 +2,12 @@ import type { CallOutcome } from '../audit/event.ts';
 import type { Denial } from '../denial.ts';
 import { approvalRevoked, approvalUsedRow, limitedDenial, limitsWith } from './approval.ts';
 import type { AdmitAnswer, AdmitCall, LedgerNote, LimitState, RefusedCall } from './contract.ts';
-import type { LedgerHeadState, LogEntry, OpenEntry } from './log.ts';
-import { linkRow } from './log.ts';
+import type { LedgerHeadState, LogEntry } from './log.ts';
+import type { OpenEntry } from './open-intents.ts';
 import { decideRate, limitStates } from './rate.ts';
 import { type RevokedState, revokedBy } from './revoked.ts';
 import { admittedRow, deniedRow, noteRow, openIntentOf, outcomeRow, type RowContent, unknownRow } from './rows.ts';
+import { linkRow } from './wire.ts';
 
 /** What a group of calls that are committed together adds to the ledger. Deciding changes only this draft, so that a failed
  * transaction leaves the ledger in memory as it is on disk. */

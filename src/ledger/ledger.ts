@@ -10,7 +10,6 @@ import type {
   ChainHead,
   FlushAnswer,
   LedgerEvents,
-  LedgerNote,
   LedgerPrincipal,
   LedgerRpc,
   NamedLimit,
@@ -30,8 +29,9 @@ import {
   recordUnknown,
   startGroup,
 } from './group.ts';
-import { emptyHead, type LedgerHeadState, LedgerLog, type OpenEntry } from './log.ts';
-import { findCut, removeRows } from './prune.ts';
+import { emptyHead, type LedgerHeadState, LedgerLog } from './log.ts';
+import { type OpenEntry, oldestIn, overdueIn } from './open-intents.ts';
+import { findCut, prunedNote, removeRows } from './prune.ts';
 import { type Load, mayPushWait, PUSH_DELAY_MS } from './push-delay.ts';
 import { Pusher } from './pusher.ts';
 import { emptyRateState, limitStates, pruneRate } from './rate.ts';
@@ -272,10 +272,7 @@ export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
   }
 
   async #closeOverdue(): Promise<void> {
-    const overdue = Date.now() - this.#outcomeTimeoutMs;
-    const requestIds = [...this.#open]
-      .filter(([, entry]) => !entry.unknown && entry.at <= overdue)
-      .map(([requestId]) => requestId);
+    const requestIds = overdueIn(this.#open, Date.now() - this.#outcomeTimeoutMs);
     if (requestIds.length === 0) return;
     await this.#commits.add((draft, basis) => {
       for (const requestId of requestIds) recordUnknown(draft, basis, requestId);
@@ -314,10 +311,8 @@ export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
       this.#scheduleBy(now + this.#pusher.delayMs);
       return;
     }
-    let oldestOpen: OpenEntry | null = null;
-    for (const entry of this.#open.values())
-      if (!entry.unknown && (oldestOpen === null || entry.at < oldestOpen.at)) oldestOpen = entry;
-    if (oldestOpen !== null) this.#scheduleBy(Math.max(now + PUSH_DELAY_MS, oldestOpen.at + this.#outcomeTimeoutMs));
+    const oldest = oldestIn(this.#open);
+    if (oldest !== null) this.#scheduleBy(Math.max(now + PUSH_DELAY_MS, oldest + this.#outcomeTimeoutMs));
     if (this.#log.keepsDecisions()) this.#scheduleBy(now + DECISION_KEPT_MS);
     else if (this.#open.size > 0) this.#scheduleBy(now + LATE_OUTCOME_KEPT_MS);
   }
@@ -329,19 +324,6 @@ export class Ledger extends DurableObject<LedgerEnv> implements LedgerRpc {
     if (this.#pusher.waitingRows > 0) this.ctx.waitUntil(this.#registration.markActive(this.#name()));
   }
 }
-
-const prunedNote = (cut: ChainCut, rows: number): LedgerNote => ({
-  event: 'audit.pruned',
-  requestId: crypto.randomUUID(),
-  agent: null,
-  session: null,
-  tokenId: null,
-  capability: null,
-  service: null,
-  operator: null,
-  reason: 'retention',
-  detail: { through: cut.seq, rows, hash: cut.hash },
-});
 
 function headOf({ ledger, seq, hash }: LedgerHeadState): ChainHead {
   return { ledger, seq, hash };

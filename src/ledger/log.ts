@@ -1,15 +1,16 @@
-import { CANONICAL_COLUMNS, CANONICAL_VERSION, canonicalRowAt, GENESIS_HASH, linkHash } from '../audit/chain.ts';
-import type { AuditRow } from '../audit/event.ts';
+import { GENESIS_HASH } from '../audit/chain.ts';
 import type { ChainCut } from './contract.ts';
+import { follow, type OpenEntry } from './open-intents.ts';
 import { emptyRateState, type RateState } from './rate.ts';
 import type { RevokedState } from './revoked.ts';
-import type { OpenIntent, RowContent } from './rows.ts';
+import { Stragglers } from './stragglers.ts';
+import { rowsOfWires, wiresOf } from './wire.ts';
 
 /** Rows that stand together in the log: one group, or a part of a very large one. */
 export interface LoggedRows {
   readonly first: number;
   readonly last: number;
-  /** The rows' wire forms, separated by commas. A row's wire form: the JSON array of the canonical row, prevHash and hash. */
+  /** The rows' wire forms (see `wire.ts`), separated by commas. */
   readonly wires: string;
 }
 
@@ -19,14 +20,6 @@ export interface LedgerHeadState {
   readonly seq: number;
   readonly hash: string;
   readonly rate: RateState;
-}
-
-export interface OpenEntry {
-  readonly seq: number;
-  readonly at: number;
-  readonly intent: OpenIntent;
-  /** Closed as `call.unknown`; a late outcome is still taken, once. */
-  readonly unknown: boolean;
 }
 
 /** A row to append, linked already. */
@@ -46,9 +39,6 @@ export interface Pushed {
   readonly conflicts: readonly number[];
 }
 
-/** The columns of a row's wire form, in the order in which they follow its version. */
-export const WIRE_COLUMNS = [...CANONICAL_COLUMNS, 'prevHash', 'hash'] as const;
-
 /** A value in SQLite may have 2 MB at most. */
 const MAX_WIRES_CHARS = 500_000;
 
@@ -60,17 +50,16 @@ const MAX_WIRES_CHARS = 500_000;
  */
 export class LedgerLog {
   readonly #sql: SqlStorage;
+  readonly #stragglers: Stragglers;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.#stragglers = new Stragglers(sql);
     sql.exec(`CREATE TABLE IF NOT EXISTS log (
       first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at INTEGER NOT NULL,
       wires TEXT NOT NULL, denials TEXT, state TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS pushed (
       id INTEGER PRIMARY KEY CHECK (id = 1), through INTEGER NOT NULL, conflicts TEXT NOT NULL)`);
-    sql.exec(`CREATE TABLE IF NOT EXISTS stragglers (
-      request_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL, unknown INTEGER NOT NULL,
-      intent TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS cut (
       id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL)`);
     sql.exec(`CREATE TABLE IF NOT EXISTS revoked (key TEXT PRIMARY KEY, until INTEGER NOT NULL)`);
@@ -139,29 +128,9 @@ export class LedgerLog {
   }
 
   openEntries(): Map<string, OpenEntry> {
-    const entries = new Map<string, OpenEntry>();
-    const stragglers = this.#sql.exec<{
-      request_id: string;
-      seq: number;
-      at: number;
-      unknown: number;
-      intent: string;
-    }>('SELECT request_id, seq, at, unknown, intent FROM stragglers');
-    for (const { request_id, seq, at, unknown, intent } of stragglers)
-      entries.set(request_id, { seq, at, intent: JSON.parse(intent), unknown: unknown === 1 });
-    for (const { wires } of this.#sql.exec<{ wires: string }>('SELECT wires FROM log ORDER BY first')) {
-      for (const row of rowsOfWires(wires)) {
-        const { requestId, seq, at, event, agent, session, tokenId, capability, service, method, path } = row;
-        if (event === 'call.admitted') {
-          const intent = { agent, session, tokenId, capability, service, method: method ?? '', path: path ?? '' };
-          entries.set(requestId, { seq, at, intent, unknown: false });
-        } else if (event === 'call.completed' || event === 'call.failed') entries.delete(requestId);
-        else if (event === 'call.unknown') {
-          const entry = entries.get(requestId);
-          if (entry !== undefined) entries.set(requestId, { ...entry, unknown: true });
-        }
-      }
-    }
+    const entries = this.#stragglers.read();
+    for (const { wires } of this.#sql.exec<{ wires: string }>('SELECT wires FROM log ORDER BY first'))
+      follow(entries, rowsOfWires(wires));
     return entries;
   }
 
@@ -209,8 +178,7 @@ export class LedgerLog {
   }
 
   /**
-   * Removes what D1 holds and no repeated send can ask for any more. Intents that are still open there are kept apart, so
-   * that one long answer does not hold up the log.
+   * Removes what D1 holds and no repeated send can ask for any more. Intents that are still open there are kept apart.
    */
   forget(decidedBefore: number, pushed: Pushed, open: ReadonlyMap<string, OpenEntry>): void {
     // The last group stays: its state is the ledger's head.
@@ -221,31 +189,7 @@ export class LedgerLog {
       boundary,
     );
     const oldest = this.#sql.exec<{ first: number | null }>('SELECT min(first) AS first FROM log').one().first ?? 0;
-    this.#keepApart([...open].filter(([, { seq }]) => seq < oldest));
-  }
-
-  /** Writes what differs from what is kept: this comes every second, and what is open long is the same each time. */
-  #keepApart(stragglers: readonly (readonly [string, OpenEntry])[]): void {
-    const kept = new Map(
-      this.#sql
-        .exec<{ request_id: string; unknown: number }>('SELECT request_id, unknown FROM stragglers')
-        .toArray()
-        .map(({ request_id, unknown }) => [request_id, unknown === 1]),
-    );
-    for (const [requestId, { seq, at, unknown, intent }] of stragglers) {
-      const same = kept.get(requestId) === unknown;
-      kept.delete(requestId);
-      if (same) continue;
-      this.#sql.exec(
-        'INSERT OR REPLACE INTO stragglers (request_id, seq, at, unknown, intent) VALUES (?, ?, ?, ?, ?)',
-        requestId,
-        seq,
-        at,
-        unknown ? 1 : 0,
-        JSON.stringify(intent),
-      );
-    }
-    for (const requestId of kept.keys()) this.#sql.exec('DELETE FROM stragglers WHERE request_id = ?', requestId);
+    this.#stragglers.keep([...open].filter(([, { seq }]) => seq < oldest));
   }
 
   /** Whether there is something that a later `forget` will remove. */
@@ -290,29 +234,6 @@ function partsOf(entries: readonly LogEntry[]): readonly (readonly LogEntry[])[]
     }
   }
   return parts;
-}
-
-const wiresOf = (wires: string): unknown[][] => JSON.parse(`[${wires}]`);
-
-/** The rows of a group, read back. */
-export const rowsOfWires = (wires: string): AuditRow[] => wiresOf(wires).map(rowOfWire);
-
-/** Links a row to the one before and gives its hash and its wire form. */
-export function linkRow(
-  ledger: string,
-  seq: number,
-  at: number,
-  row: RowContent,
-  prevHash: string,
-): { readonly hash: string; readonly wire: string } {
-  const canonical = canonicalRowAt(ledger, seq, at, row);
-  const hash = linkHash(prevHash, canonical);
-  return { hash, wire: `${canonical.slice(0, -1)},"${prevHash}","${hash}"]` };
-}
-
-function rowOfWire(wire: unknown[]): AuditRow {
-  if (wire[0] !== CANONICAL_VERSION) throw new Error('a row of an unknown version');
-  return Object.fromEntries(WIRE_COLUMNS.map((column, index) => [column, wire[index + 1]])) as unknown as AuditRow;
 }
 
 export const emptyHead = (ledger: string): LedgerHeadState => ({

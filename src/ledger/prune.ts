@@ -6,7 +6,7 @@ import { chainVerifier } from '../audit/chain-verifier.ts';
 import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import type { ChainCut } from './contract.ts';
+import type { ChainCut, LedgerNote } from './contract.ts';
 
 const PAGE = 1_000;
 /** Rows verified and removed in one call, so that the ledger is not kept from its agent for long. */
@@ -70,3 +70,17 @@ export async function removeRows(database: D1Database, ledger: string, cut: Chai
     .where(and(eq(audit.ledger, ledger), lte(audit.seq, cut.seq)));
   return meta.changes ?? 0;
 }
+
+/** For the chain: what was removed, and where the rest begins. */
+export const prunedNote = (cut: ChainCut, rows: number): LedgerNote => ({
+  event: 'audit.pruned',
+  requestId: crypto.randomUUID(),
+  agent: null,
+  session: null,
+  tokenId: null,
+  capability: null,
+  service: null,
+  operator: null,
+  reason: 'retention',
+  detail: { through: cut.seq, rows, hash: cut.hash },
+});

@@ -3,7 +3,8 @@ import { drizzle } from 'drizzle-orm/d1';
 import { canonicalRow, type UnlinkedRow } from '../audit/chain.ts';
 import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
-import { type LoggedRows, rowsOfWires, WIRE_COLUMNS } from './log.ts';
+import type { LoggedRows } from './log.ts';
+import { rowsOfWires, WIRE_COLUMNS } from './wire.ts';
 
 /** Rows in one statement, about. */
 export const PUSH_BATCH = 400;
