@@ -11,11 +11,11 @@ import type {
   ListQuery,
   StoredApproval,
 } from './contract.ts';
-import { SEAT_EXPIRY, SEAT_SESSION } from './contract.ts';
 import { deliverDue } from './deliveries.ts';
 import { approvalJson } from './json.ts';
 import { nonceOfLink } from './link.ts';
 import { Notes } from './notes.ts';
+import { Seats } from './seats.ts';
 import {
   type Approval,
   type ApprovalState,
@@ -48,9 +48,6 @@ const HOUR_MS = 3_600_000;
 const MAX_DESK = 5_000;
 const KEPT_MS = 30 * 24 * HOUR_MS;
 const NOTE_RETRY_MS = 1_000;
-const MAX_SOCKETS = 200;
-/** The close code by which the console knows the end of its sign-in. */
-const SIGNED_OUT = 4001;
 
 /**
  * The approvals desk: one object for all agents, since reviewers look at one list. It knows what was asked and decided.
@@ -64,6 +61,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
   readonly #webhook: WebhookSettings | null;
   readonly #notes: Notes;
   readonly #waiting = new Waiting();
+  readonly #seats: Seats;
   #alarmAt: number | null = null;
 
   constructor(ctx: DurableObjectState, env: DeskEnv) {
@@ -78,7 +76,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
     const { settings, problem } = webhookSettings(env, env.KEYWARDEN_MODE === 'dev');
     this.#webhook = settings;
     if (problem !== null) console.error(`keywarden: error: reviewers get no messages: ${problem}`);
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
+    this.#seats = new Seats(ctx);
   }
 
   /** A call wants to be made: was it decided already, is it asked already, may it be asked? */
@@ -213,31 +211,22 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
     return { kind: 'ok', stored: { approval: next, shown } };
   }
 
-  /** A live reviewer's WebSocket, hibernating. The route has authenticated who comes. */
+  /** A live reviewer's WebSocket. The route has authenticated who comes. */
   override async fetch(request: Request): Promise<Response> {
-    if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') return new Response(null, { status: 426 });
-    if (this.ctx.getWebSockets().length >= MAX_SOCKETS) return new Response(null, { status: 503 });
-    const { 0: client, 1: server } = new WebSocketPair();
-    const expiry = request.headers.get(SEAT_EXPIRY);
-    const session = request.headers.get(SEAT_SESSION);
-    this.ctx.acceptWebSocket(server, session === null ? [] : [session]);
-    if (expiry !== null) server.serializeAttachment(Number(expiry));
-    this.#expire(Date.now());
-    const pending = this.#store.list({ state: 'pending', agent: null, session: null, limit: 100, before: null });
-    const now = Date.now();
-    server.send(
-      JSON.stringify({
+    return this.#seats.take(request, () => {
+      const now = Date.now();
+      this.#expire(now);
+      const pending = this.#store.list({ state: 'pending', agent: null, session: null, limit: 100, before: null });
+      return {
         type: 'hello',
         pending: this.#store.pendingCount(null),
         approvals: pending.map((one) => approvalJson(one, now)),
-      }),
-    );
-    return new Response(null, { status: 101, webSocket: client });
+      };
+    });
   }
 
-  /** Who signs out hears nothing any more. */
   async leave(session: string): Promise<void> {
-    for (const socket of this.ctx.getWebSockets(session)) socket.close(SIGNED_OUT, 'signed out');
+    this.#seats.leave(session);
   }
 
   override async webSocketMessage(socket: WebSocket): Promise<void> {
@@ -288,22 +277,7 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
   }
 
   #push(type: 'pending' | 'decided', stored: StoredApproval): void {
-    const sockets = this.ctx.getWebSockets();
-    if (sockets.length === 0) return;
-    const now = Date.now();
-    const text = JSON.stringify({ type, approval: approvalJson(stored, now) });
-    for (const socket of sockets) {
-      try {
-        const expiresAt = socket.deserializeAttachment() as number | null;
-        if (expiresAt !== null && expiresAt <= now) {
-          socket.close(SIGNED_OUT, 'the sign-in has ended');
-          continue;
-        }
-        socket.send(text);
-      } catch {
-        // It is closing.
-      }
-    }
+    this.#seats.tell((now) => ({ type, approval: approvalJson(stored, now) }));
   }
 
   #schedule(by: number | null = null): void {
