@@ -34,8 +34,6 @@ export interface EnvironmentProblem {
   readonly mend: string;
 }
 
-const SET_PUBLIC_URL = "set it in wrangler.toml [vars] to the edge's public URL";
-
 /** Bounds: with a default in the place of what was meant, calls would be refused too late or too soon. */
 const NUMBERS = [
   'KEYWARDEN_LEDGER_MAX_WAITING_ROWS',
@@ -54,93 +52,86 @@ let parsed: { readonly env: Env; readonly edge: Edge } | null = null;
  */
 export async function edgeOf(env: Env): Promise<Result<Edge, readonly EnvironmentProblem[]>> {
   if (parsed !== null && parsed.env === env) return ok(parsed.edge);
-  const problems: EnvironmentProblem[] = [];
   const dev = env.KEYWARDEN_MODE === 'dev';
-  const set = (setting: string): string =>
-    dev
-      ? `write ${setting}=… into the file given to keywarden dev --vars`
-      : `set it with "wrangler secret put ${setting}"`;
+  const { set, setBoth } = dev ? MENDS_OF_DEV : MENDS;
+  const problems: EnvironmentProblem[] = [];
+  const take = <T, E>(read: Result<T, E>, problemOf: (error: E) => EnvironmentProblem): T | null => {
+    if (read.ok) return read.value;
+    problems.push(problemOf(read.error));
+    return null;
+  };
 
-  const setBoth = dev
-    ? 'write both into the file given to keywarden dev --vars, or remove the URL'
-    : 'set both with "wrangler secret put", or remove the URL';
-
-  const keys = await importKeys(env.KEYWARDEN_SIGNING_KEY, env.KEYWARDEN_PREVIOUS_KEY);
-  if (!keys.ok) {
-    problems.push({
-      problem: `${keys.error.setting}: ${keys.error.why}`,
-      mend: `make one with "keywarden keys create" and ${set(keys.error.setting)}`,
-    });
-  }
-  const operators = parseOperatorKeys(env.KEYWARDEN_OPERATORS);
-  if (!operators.ok) {
-    problems.push({
-      problem: `KEYWARDEN_OPERATORS: ${operators.error}`,
-      mend: `make it with "keywarden keys create" and ${set('KEYWARDEN_OPERATORS')}`,
-    });
-  }
-  const access = parseAccessSettings(
-    env.KEYWARDEN_ACCESS_ISSUER,
-    env.KEYWARDEN_ACCESS_AUDIENCE,
-    env.KEYWARDEN_ACCESS_ROLES,
-    dev,
+  const keys = take(await importKeys(env.KEYWARDEN_SIGNING_KEY, env.KEYWARDEN_PREVIOUS_KEY), ({ setting, why }) => ({
+    problem: `${setting}: ${why}`,
+    mend: `make one with "keywarden keys create" and ${set(setting)}`,
+  }));
+  const operators = take(parseOperatorKeys(env.KEYWARDEN_OPERATORS), (why) => ({
+    problem: `KEYWARDEN_OPERATORS: ${why}`,
+    mend: `make it with "keywarden keys create" and ${set('KEYWARDEN_OPERATORS')}`,
+  }));
+  const access = take(
+    parseAccessSettings(env.KEYWARDEN_ACCESS_ISSUER, env.KEYWARDEN_ACCESS_AUDIENCE, env.KEYWARDEN_ACCESS_ROLES, dev),
+    (problem) => ({ problem, mend: 'set all three in wrangler.toml [vars], or none' }),
   );
-  if (!access.ok) problems.push({ problem: access.error, mend: 'set all three in wrangler.toml [vars], or none' });
-  for (const name of ['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const) {
-    if (!env[name]) problems.push({ problem: `${name} is not set`, mend: SET_PUBLIC_URL });
-  }
-  if (env.KEYWARDEN_ISSUER && !URL.canParse(env.KEYWARDEN_ISSUER))
-    problems.push({ problem: 'KEYWARDEN_ISSUER is no URL', mend: SET_PUBLIC_URL });
+  problems.push(...publicUrlProblems(env));
   const webhook = webhookSettings(env, dev);
-  if (webhook.problem !== null) {
-    problems.push({ problem: webhook.problem, mend: setBoth });
-  }
-  problems.push(
-    ...missingSecrets(env, bundle).map(({ secret, detail }) => ({
-      problem: detail,
-      mend: set(secret),
-    })),
-  );
-  if (retentionDaysOf(env) === 'unreadable') {
-    problems.push({
-      problem: 'KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days from 1 to 36500',
-      mend: 'set it in wrangler.toml [vars], or remove it to keep audit rows for ever',
-    });
-  }
-  for (const name of NUMBERS) {
-    const text = env[name];
-    if (isSet(text) && !isPositive(text))
-      problems.push({
-        problem: `${name} is no number above 0`,
-        mend: 'set it in wrangler.toml [vars], or remove it for the default',
-      });
-  }
-  const signals = signalSettingsOf(env.KEYWARDEN_SIGNALS);
-  if (!signals.ok)
-    problems.push({
-      problem: `KEYWARDEN_SIGNALS: ${signals.error}`,
-      mend: 'mend it in wrangler.toml [vars], or remove it for the defaults',
-    });
-  const alertWebhook = alertWebhookOf(env, dev);
-  if (!alertWebhook.ok) problems.push({ problem: alertWebhook.error, mend: setBoth });
+  if (webhook.problem !== null) problems.push({ problem: webhook.problem, mend: setBoth });
+  for (const { secret, detail } of missingSecrets(env, bundle)) problems.push({ problem: detail, mend: set(secret) });
+  problems.push(...numberProblems(env));
+  const signals = take(signalSettingsOf(env.KEYWARDEN_SIGNALS), (why) => ({
+    problem: `KEYWARDEN_SIGNALS: ${why}`,
+    mend: 'mend it in wrangler.toml [vars], or remove it for the defaults',
+  }));
+  const alertWebhook = take(alertWebhookOf(env, dev), (problem) => ({ problem, mend: setBoth }));
   const unmigrated = await migrationProblem(env, dev);
   if (unmigrated !== null) problems.push(unmigrated);
 
-  if (problems.length > 0 || !keys.ok || !operators.ok || !access.ok || !signals.ok || !alertWebhook.ok)
-    return err(problems);
+  if (problems.length > 0 || keys === null || operators === null || signals === null) return err(problems);
   const edge: Edge = {
     bundle,
-    keys: keys.value,
+    keys,
     expected: { issuer: env.KEYWARDEN_ISSUER, audience: env.KEYWARDEN_AUDIENCE },
-    operators: operators.value,
-    access: access.value,
+    operators,
+    access,
     verifiedTokens: new VerifiedTokens(10_000),
-    signals: signals.value,
-    alertWebhook: alertWebhook.value,
+    signals,
+    alertWebhook,
     dev,
   };
   parsed = { env, edge };
   return ok(edge);
+}
+
+const MENDS = {
+  set: (setting: string): string => `set it with "wrangler secret put ${setting}"`,
+  setBoth: 'set both with "wrangler secret put", or remove the URL',
+};
+const MENDS_OF_DEV: typeof MENDS = {
+  set: (setting) => `write ${setting}=… into the file given to keywarden dev --vars`,
+  setBoth: 'write both into the file given to keywarden dev --vars, or remove the URL',
+};
+
+function publicUrlProblems(env: Env): EnvironmentProblem[] {
+  const mend = "set it in wrangler.toml [vars] to the edge's public URL";
+  const problems = (['KEYWARDEN_ISSUER', 'KEYWARDEN_AUDIENCE'] as const)
+    .filter((name) => !env[name])
+    .map((name) => ({ problem: `${name} is not set`, mend }));
+  if (env.KEYWARDEN_ISSUER && !URL.canParse(env.KEYWARDEN_ISSUER))
+    problems.push({ problem: 'KEYWARDEN_ISSUER is no URL', mend });
+  return problems;
+}
+
+function numberProblems(env: Env): EnvironmentProblem[] {
+  const problems = NUMBERS.filter((name) => isSet(env[name]) && !isPositive(env[name])).map((name) => ({
+    problem: `${name} is no number above 0`,
+    mend: 'set it in wrangler.toml [vars], or remove it for the default',
+  }));
+  if (retentionDaysOf(env) === 'unreadable')
+    problems.unshift({
+      problem: 'KEYWARDEN_AUDIT_RETENTION_DAYS is not a number of days from 1 to 36500',
+      mend: 'set it in wrangler.toml [vars], or remove it to keep audit rows for ever',
+    });
+  return problems;
 }
 
 async function migrationProblem(env: Env, dev: boolean): Promise<EnvironmentProblem | null> {
