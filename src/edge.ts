@@ -74,8 +74,7 @@ export async function edgeOf(env: Env): Promise<Result<Edge, readonly Environmen
     (problem) => ({ problem, mend: 'set all three in wrangler.toml [vars], or none' }),
   );
   problems.push(...publicUrlProblems(env));
-  const webhook = webhookSettings(env, dev);
-  if (webhook.problem !== null) problems.push({ problem: webhook.problem, mend: setBoth });
+  take(webhookSettings(env, dev), (problem) => ({ problem, mend: setBoth }));
   for (const { secret, detail } of missingSecrets(env, bundle)) problems.push({ problem: detail, mend: set(secret) });
   problems.push(...numberProblems(env));
   const signals = take(signalSettingsOf(env.KEYWARDEN_SIGNALS), (why) => ({

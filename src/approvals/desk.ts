@@ -73,9 +73,9 @@ export class ApprovalsDesk extends DurableObject<DeskEnv> implements DeskRpc {
       maxHourly: positive(env.KEYWARDEN_APPROVAL_MAX_HOURLY, 200),
       maxDesk: MAX_DESK,
     };
-    const { settings, problem } = webhookSettings(env, env.KEYWARDEN_MODE === 'dev');
-    this.#webhook = settings;
-    if (problem !== null) console.error(`keywarden: error: reviewers get no messages: ${problem}`);
+    const webhook = webhookSettings(env, env.KEYWARDEN_MODE === 'dev');
+    this.#webhook = webhook.ok ? webhook.value : null;
+    if (!webhook.ok) console.error(`keywarden: error: reviewers get no messages: ${webhook.error}`);
     this.#seats = new Seats(ctx);
   }
 

@@ -1,11 +1,10 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { hmacHex } from '../webhook/signature.ts';
 
 const encoder = new TextEncoder();
-const hmacHex = (secret: string, text: string): string => createHmac('sha256', secret).update(text).digest('hex');
 
 /**
- * Decision links in messages, and the messages' own signatures: HMAC-SHA256 by one secret. What is signed of a link begins with
- * a label, what is signed of a message with its time in digits, so that one is never taken for the other. Pure.
+ * Decision links in messages, signed by the secret that signs the messages themselves: hence the label. Pure.
  *
  * A link decides nothing by itself: it leads to the console's sign-in, and who signed in there presents it.
  */
@@ -28,7 +27,3 @@ export function nonceOfLink(secret: string, approval: string, link: string, now:
     ? nonce
     : null;
 }
-
-/** `Keywarden-Signature` of a message: over its time and its body, so that an old one is not sent again as new. */
-export const signatureOf = (secret: string, timestamp: string, body: string): string =>
-  `v1=${hmacHex(secret, `${timestamp}.${body}`)}`;

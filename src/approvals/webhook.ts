@@ -1,3 +1,4 @@
+import { ok, type Result } from '../lib/result.ts';
 import { postSigned, type Receiver, receiverOf } from '../webhook/signed.ts';
 import type { StoredApproval } from './contract.ts';
 import { linkOf } from './link.ts';
@@ -9,7 +10,7 @@ export interface WebhookSettings extends Receiver {
 }
 
 /**
- * @returns Null when none is configured, or when what is configured is not sound; then `problem` says why.
+ * @returns Null when none is configured; or what is wrong with what is.
  * @param dev  Whether `http://` on loopback is tolerated.
  */
 export function webhookSettings(
@@ -19,13 +20,11 @@ export function webhookSettings(
     readonly KEYWARDEN_ISSUER: string;
   },
   dev: boolean,
-): { readonly settings: WebhookSettings | null; readonly problem: string | null } {
+): Result<WebhookSettings | null, string> {
   const { KEYWARDEN_APPROVAL_WEBHOOK_URL: url, KEYWARDEN_WEBHOOK_SECRET: secret, KEYWARDEN_ISSUER: publicUrl } = env;
-  if (!url) return { settings: null, problem: null };
+  if (!url) return ok(null);
   const receiver = receiverOf('KEYWARDEN_APPROVAL_WEBHOOK_URL', url, secret, dev);
-  return receiver.ok
-    ? { settings: { ...receiver.value, publicUrl }, problem: null }
-    : { settings: null, problem: receiver.error };
+  return receiver.ok ? ok({ ...receiver.value, publicUrl }) : receiver;
 }
 
 /** Tells reviewers of one question. @returns Whether the receiver took it. */

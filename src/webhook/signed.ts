@@ -1,5 +1,5 @@
-import { signatureOf } from '../approvals/link.ts';
 import { err, ok, type Result } from '../lib/result.ts';
+import { signatureOf } from './signature.ts';
 
 const TIMEOUT_MS = 10_000;
 const MIN_SECRET_CHARS = 32;
