@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { formOf, MISSING_FIXES } from './field-forms.ts';
 import { closestOf } from './spelling.ts';
-import type { Complaint } from './written.ts';
+import type { Complaint } from './written-leaves.ts';
 import type { DocumentPath, PolicyProblem, YamlSource } from './yaml-source.ts';
 
 type Issue = z.core.$ZodIssue;

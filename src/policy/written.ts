@@ -1,10 +1,21 @@
 import { z } from 'zod';
-import { checkCondition } from './conditions.ts';
 import { isCredentialField } from './facts.ts';
 import { originProblem } from './origin.ts';
-import { bytesOf, DURATION_PATTERN, millisecondsOf, RATE_PATTERN } from './quantity.ts';
+import { bytesOf, millisecondsOf } from './quantity.ts';
 import { ERROR_SHAPES } from './ruled.ts';
-import { operationsOf } from './template.ts';
+import { approval } from './written-approval.ts';
+import { credential } from './written-credential.ts';
+import {
+  type Context,
+  complain,
+  condition,
+  duration,
+  entries,
+  fieldName,
+  limit,
+  patterned,
+  spelt,
+} from './written-leaves.ts';
 
 /**
  * A policy as people write it, field by field. Every object is strict: a field that is not named here is an error.
@@ -12,56 +23,11 @@ import { operationsOf } from './template.ts';
  * through `complain`; the words for plain type errors are in `schema-problems.ts`.
  */
 
-/** What a check adds to an issue besides its message. */
-export interface Complaint {
-  readonly fix: string;
-  /** Where in the string, in UTF-16 units. */
-  readonly offset?: number;
-}
-
-type Context = z.core.$RefinementCtx<unknown>;
-
-function complain(context: Context, message: string, fix: string, offset?: number): void {
-  context.addIssue({ code: 'custom', message, params: { fix, ...(offset === undefined ? {} : { offset }) } });
-}
-
-const patterned = (pattern: RegExp, message: string, fix: string) =>
-  z.string().regex(pattern, { error: `${message}\n${fix}` });
-
-/** The same, saying what was written: for what is never a secret. */
-const spelt = (pattern: RegExp, what: string, fix: string) =>
-  z.string().regex(pattern, { error: ({ input }) => `'${String(input).slice(0, 60)}' is ${what}\n${fix}` });
-
 const SERVICE_ID = /^(?=.{1,64}$)[a-z][a-z0-9]*([-_:.][a-z0-9]+)*$/;
 const SERVICE_ID_FIX = 'lower case letters and digits, joined by single - _ : or ., at most 64 characters';
 const CAPABILITY_NAME = /^[a-z][a-z0-9_-]*(:[a-z0-9_-]+)*$/;
 const AGENT_PATTERN = /^([A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}\*?|\*)$/;
 const MAY_HOLD = /^(\*|[a-z][a-z0-9_:.-]*:(\*|[a-z0-9_-]+))$/;
-
-/** Bindings of the Worker that are no upstream's credential: a policy that named them would send them away. */
-const OWN_BINDING = /^(KEYWARDEN_|CLOUDFLARE_|(DB|LEDGER|DIRECTORY|APPROVALS|ASSETS)$)/;
-
-const secretName = patterned(
-  /^[A-Z][A-Z0-9_]*$/,
-  'a secret is named by capital letters, digits and _, never given itself',
-  'write the name of a Worker secret, such as STRIPE_KEY',
-).superRefine((name, context) => {
-  if (OWN_BINDING.test(name))
-    complain(context, `${name} is Keywarden's own, and no upstream's credential`, 'name another secret');
-});
-
-/** Fields that the edge itself owns (RFC 9110 §7.6.1, message framing, routing). */
-const OWN_FIELD =
-  /^(connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade|host|content-length|expect|via|forwarded|x-forwarded-.*|x-real-ip|cf-.*|cookie)$/;
-
-const fieldName = patterned(
-  /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/,
-  'no header field name',
-  'write an RFC 9110 token, such as X-Api-Key',
-).superRefine((name, context) => {
-  if (OWN_FIELD.test(name.toLowerCase()))
-    complain(context, `'${name}' is set by the edge and by nobody else`, 'remove it');
-});
 
 const fieldValue = patterned(
   /^[\x21-\x7e]([\x20-\x7e]{0,998}[\x21-\x7e])?$/,
@@ -85,15 +51,6 @@ function refuseSecrets(set: Readonly<Record<string, string>>, context: Context):
   }
 }
 
-const duration = (max: string) =>
-  spelt(DURATION_PATTERN, 'no duration', "write a number and its unit, such as '30s', '15m' or '1h'").superRefine(
-    (text, context) => {
-      const ms = millisecondsOf(text);
-      if (ms !== null && ms > (millisecondsOf(max) ?? 0))
-        complain(context, `${text} is more than ${max}`, `write at most '${max}'`);
-    },
-  );
-
 const size = z.union([z.string(), z.number()]).superRefine((value, context) => {
   const bytes = bytesOf(value);
   if (bytes === null)
@@ -101,111 +58,6 @@ const size = z.union([z.string(), z.number()]).superRefine((value, context) => {
   else if (bytes > 16 * 1_048_576)
     complain(context, 'a rule reads the whole body into memory: 16MiB at most', "write '16MiB' or less");
 });
-
-const condition = z
-  .string()
-  .superRefine((text, context) => {
-    const checked = checkCondition(text);
-    if (!checked.ok) complain(context, checked.error.message, checked.error.fix, checked.error.offset);
-  })
-  .describe(
-    'A CEL condition over method, path, params, query, headers, body, agent, session and now. What cannot be evaluated (a missing field, another type) denies.',
-  );
-
-const operation = z
-  .string()
-  .superRefine((text, context) => {
-    const read = operationsOf(text, null);
-    if (!read.ok) complain(context, read.error.message, read.error.fix);
-  })
-  .describe(
-    "Method and path template: 'GET /v1/customers/{id}', 'GET|HEAD /{key+}', '* /v1/keys'. GET does not include HEAD.",
-  );
-
-const conditionalOperation = z
-  .strictObject({ match: operation, when: condition.optional() })
-  .describe('An operation with its own condition.');
-
-const entry = z.union([operation, conditionalOperation]);
-const entries = z.union([
-  operation,
-  conditionalOperation,
-  z.array(entry).min(1, { error: 'the list is empty\nwrite an operation, or remove the field' }),
-]);
-
-const rate = spelt(RATE_PATTERN, 'no rate', "write calls per period: '10/s', '60/min', '500/h' or '1000/day'");
-
-const limit = z
-  .union([
-    rate.describe('Calls per period; as many at once.'),
-    z.strictObject({
-      rate: rate.describe('Calls per period.'),
-      burst: z
-        .int()
-        .min(1, { error: 'a burst of less than 1 allows nothing\nwrite 1 or more' })
-        .max(9_999_999)
-        .optional()
-        .describe('Most calls at once; the whole count if absent.'),
-    }),
-  ])
-  .describe("How often: '60/min', or { rate: 10/min, burst: 3 }.");
-
-const SAME = /^(path|query|body\.[A-Za-z0-9_$[\].-]{1,100})$/;
-
-const alike = z
-  .strictObject({
-    count: z
-      .int()
-      .min(2, { error: 'one call is what a plain yes allows\nwrite 2 or more, or remove alike' })
-      .max(100, { error: 'more than 100 calls are no approval any more\nwrite 100 or less' })
-      .describe('Most calls that one yes may cover.'),
-    for: duration('1h')
-      .superRefine((text, context) => {
-        const ms = millisecondsOf(text);
-        if (ms !== null && ms < 1000) complain(context, `${text} covers nothing`, "write at least '1s'");
-      })
-      .optional()
-      .describe("How long that yes is good; '10m' if absent, at most '1h'."),
-    same: z
-      .array(spelt(SAME, 'nothing that can be kept the same', "write 'path', 'query', or a field as 'body.charge'"))
-      .min(1, { error: 'the list is empty\nname what must stay the same, or remove the field' })
-      .max(20)
-      .optional()
-      .describe('What must be the same besides the capability and its operation; [path, query] if absent.'),
-  })
-  .describe('Lets a reviewer allow some calls of the same kind by one yes: { count, for, same }.');
-
-const approval = z
-  .union([
-    z.literal('required').describe('A person agrees to every call.'),
-    z.strictObject({
-      when: condition.optional().describe('Only when this holds, or cannot be told. CEL.'),
-      reviewers: spelt(
-        /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/,
-        'no group of reviewers',
-        'write one name: a group of KEYWARDEN_OPERATORS, a role (admin), or the id of one operator',
-      )
-        .optional()
-        .describe('Who may decide, of those with the role approve: a group, a role, or one operator by id.'),
-      count: z
-        .union([z.literal(1), z.literal(2)])
-        .optional()
-        .describe('How many people must agree: 1 or 2.'),
-      ttl: duration('1d')
-        .superRefine((text, context) => {
-          const ms = millisecondsOf(text);
-          if (ms !== null && ms < 1000) complain(context, `nobody decides in ${text}`, "write at least '1s'");
-        })
-        .optional()
-        .describe("How long a decision is waited for and stays good; '15m' if absent."),
-      alike: alike.optional(),
-      separate: z
-        .literal(true)
-        .optional()
-        .describe('Who minted the token that asks may not decide. The agent itself never may.'),
-    }),
-  ])
-  .describe("Whether a person must agree first: 'required', or { when, reviewers, count, ttl, alike, separate }.");
 
 const title = z.string().min(1).max(120);
 const description = z.string().min(1).max(2000);
@@ -221,55 +73,6 @@ const capability = z
     approval: approval.optional(),
   })
   .describe('One right.');
-
-const credential = z
-  .discriminatedUnion('scheme', [
-    z.strictObject({
-      scheme: z.literal('bearer').describe('Authorization: Bearer <secret>'),
-      secret: secretName.describe('Name of the Worker secret.'),
-    }),
-    z.strictObject({
-      scheme: z.literal('header').describe('A field of its own'),
-      header: fieldName.describe('Field name, such as x-api-key.'),
-      secret: secretName.describe('Name of the Worker secret.'),
-      prefix: z
-        .string()
-        .regex(/^[\x20-\x7e]{0,100}$/, { error: 'the prefix is not printable ASCII\ncorrect it' })
-        .optional()
-        .describe("Text before the secret, such as 'token '."),
-    }),
-    z.strictObject({
-      scheme: z.literal('basic').describe('Authorization: Basic (RFC 7617)'),
-      secret: secretName.describe('Name of the Worker secret: the password, or the user name when username is absent.'),
-      username: z
-        .string()
-        .regex(/^[\x20-\x39\x3b-\x7e]{1,200}$/, {
-          error: 'the user name holds a colon, or is not printable ASCII\ncorrect it (RFC 7617 §2)',
-        })
-        .optional()
-        .describe('User name; without it the secret is the user name and the password is empty.'),
-    }),
-    z.strictObject({
-      scheme: z.literal('query').describe('A query parameter'),
-      param: spelt(/^[A-Za-z0-9._~-]{1,100}$/, 'no query parameter name', 'letters, digits and ._~- only').describe(
-        'Name of the parameter.',
-      ),
-      secret: secretName.describe('Name of the Worker secret.'),
-    }),
-    z.strictObject({
-      scheme: z.literal('sigv4').describe('AWS Signature Version 4'),
-      accessKeyId: secretName.describe('Name of the Worker secret that holds the access key id.'),
-      secretAccessKey: secretName.describe('Name of the Worker secret that holds the secret access key.'),
-      sessionToken: secretName.optional().describe('Name of the Worker secret that holds a session token.'),
-      region: spelt(/^[a-z0-9-]{1,40}$/, 'no region', "write it as AWS does: 'eu-central-1'")
-        .optional()
-        .describe("Region; else the client's own scope decides."),
-      service: spelt(/^[a-z0-9-]{1,40}$/, 'no AWS service', "write it as AWS does: 's3'")
-        .optional()
-        .describe("AWS service; else the client's own scope decides."),
-    }),
-  ])
-  .describe('How the real credential is put into the request. Holds names of secrets, never secrets.');
 
 const origin = (allowLoopback: boolean) =>
   z.string().superRefine((text, context) => {
