@@ -8,11 +8,12 @@ import { type BackendName, CORE_LIMITS, type Layer, type Mount } from '../sandbo
 import { codeOf } from '../state/private-file.ts';
 import { type Chosen, chooseBackend, wantedBackend } from './choose-backend.ts';
 import { checkSizes, EGRESS_PORT, environmentOf, INSIDE_HOME, lostBytes } from './environment.ts';
+import { hostPaths } from './host-paths.ts';
 import { limitsOf } from './limits.ts';
 import type { Masker } from './mask.ts';
 import { maskArgv } from './mask-argv.ts';
 import { checkPlaces } from './mount-places.ts';
-import { checkMount, checkNesting, hostPaths, parseMount, reasonAgainstRoot } from './mount-rules.ts';
+import { checkMount, checkNesting, parseMount, reasonAgainstRoot } from './mount-rules.ts';
 import { boxFolder } from './places.ts';
 import type { SessionPlan } from './run-session.ts';
 import type { RunnerState } from './runner-state.ts';

@@ -14,16 +14,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CREDENTIAL_PATHS } from '../../src/helper/credential-list.ts';
-import {
-  checkMount,
-  checkNesting,
-  credentialsOf,
-  type HostPaths,
-  hostPaths,
-  listeningSockets,
-  parseMount,
-  reasonAgainstRoot,
-} from '../../src/session/mount-rules.ts';
+import { credentialsOf, type HostPaths, hostPaths, listeningSockets } from '../../src/session/host-paths.ts';
+import { checkMount, checkNesting, parseMount, reasonAgainstRoot } from '../../src/session/mount-rules.ts';
 
 let root = '';
 let host: HostPaths;
