@@ -40,12 +40,10 @@ import { Registration } from './registration.ts';
 import { forgettableKeys, revokedBy, revokedEntry } from './revoked.ts';
 
 /** What the ledger reads of the environment. */
-export interface LedgerEnv extends Pick<Env, 'DB' | 'DIRECTORY'> {
-  /** Seconds after which an intent without an outcome is closed as `call.unknown`; 600 when absent. */
-  readonly KEYWARDEN_OUTCOME_TIMEOUT_SECONDS?: string;
-  /** Rows that may wait for D1 before `admit` answers `full`; 50000 when absent. */
-  readonly KEYWARDEN_LEDGER_MAX_WAITING_ROWS?: string;
-}
+export type LedgerEnv = Pick<
+  Env,
+  'DB' | 'DIRECTORY' | 'KEYWARDEN_OUTCOME_TIMEOUT_SECONDS' | 'KEYWARDEN_LEDGER_MAX_WAITING_ROWS'
+>;
 
 /** How long a decision is kept for a repeated send, after its row is in D1. */
 const DECISION_KEPT_MS = 60_000;
