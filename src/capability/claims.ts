@@ -21,7 +21,7 @@ export interface ExpectedClaims {
 /**
  * Judges the claims of a token whose signature already holds (RFC 7519 §4.1, RFC 9068 §4, RFC 8725 §3).
  *
- * Checks, in this order: shape, `iss`, `aud`, `nbf` and `iat`, `exp`, lifetime.
+ * Checks, in this order: `iss`, `aud`, the form of every other claim, `nbf` and `iat`, `exp`, lifetime.
  *
  * @param now Unix time in seconds; fractions allowed.
  */

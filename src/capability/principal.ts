@@ -1,4 +1,4 @@
-/** The one a verified capability token speaks for. Made only by `verify.ts`. */
+/** The one a verified capability token speaks for. Made only by `principalOf`, of claims whose signature holds. */
 export interface Principal {
   /** `sub`: the agent. */
   readonly agent: string;

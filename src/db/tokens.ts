@@ -9,14 +9,17 @@ export async function insertToken(d1: D1Database, row: TokenRow): Promise<void> 
   await drizzle(d1).insert(tokens).values(row);
 }
 
-/** The agent a token was minted for, or null. */
-export async function agentOfToken(d1: D1Database, tokenId: string): Promise<string | null> {
+/** For whom and by which operator a token was minted; null for one that is not known (any more). */
+export async function findToken(
+  d1: D1Database,
+  tokenId: string,
+): Promise<Pick<typeof tokens.$inferSelect, 'agent' | 'mintedBy'> | null> {
   const rows = await drizzle(d1)
-    .select({ agent: tokens.agent })
+    .select({ agent: tokens.agent, mintedBy: tokens.mintedBy })
     .from(tokens)
     .where(eq(tokens.tokenId, tokenId))
     .limit(1);
-  return rows[0]?.agent ?? null;
+  return rows[0] ?? null;
 }
 
 /** The agents that hold tokens of a session. */
@@ -41,14 +44,4 @@ export async function revokeSessions(d1: D1Database, sessions: readonly string[]
     )
     .bind(now, JSON.stringify(sessions))
     .run();
-}
-
-/** The operator who minted a token, or null. */
-export async function minterOfToken(d1: D1Database, tokenId: string): Promise<string | null> {
-  const rows = await drizzle(d1)
-    .select({ mintedBy: tokens.mintedBy })
-    .from(tokens)
-    .where(eq(tokens.tokenId, tokenId))
-    .limit(1);
-  return rows[0]?.mintedBy ?? null;
 }

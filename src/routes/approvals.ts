@@ -8,7 +8,7 @@ import { listRows } from '../audit/store.ts';
 import { locateToken } from '../capability/locate.ts';
 import type { Principal } from '../capability/principal.ts';
 import { verifyToken } from '../capability/verify.ts';
-import { minterOfToken } from '../db/tokens.ts';
+import { findToken } from '../db/tokens.ts';
 import type { Denial } from '../denial.ts';
 import type { Fault } from '../fault.ts';
 import { flushAgent, peek } from '../ledger/client.ts';
@@ -131,7 +131,7 @@ async function decide(c: ApiContext, decision: Decision, link: string | null): P
         operator: operator.id,
         names: [operator.id, ...operator.roles, ...(operator.groups ?? [])],
         admin: operator.roles.has('admin'),
-        minted: approval.separate && isSame((await minterOfToken(c.env.DB, approval.tokenId)) ?? '', operator.id),
+        minted: approval.separate && isSame((await findToken(c.env.DB, approval.tokenId))?.mintedBy ?? '', operator.id),
       },
       decision: link === null ? decision : { ...decision, via: 'webhook' },
       link,

@@ -2,7 +2,7 @@ import { Hono } from 'hono';
 import { mintToken } from '../capability/mint.ts';
 import { MAX_TOKEN_BYTES, verifySignature } from '../capability/verify.ts';
 import { stopFor } from '../db/stops.ts';
-import { agentOfToken, agentsOfSession, insertToken, isSessionRevoked, revokeSessions } from '../db/tokens.ts';
+import { agentsOfSession, findToken, insertToken, isSessionRevoked, revokeSessions } from '../db/tokens.ts';
 import { revoke } from '../ledger/client.ts';
 import { decideMint } from '../policy/grants.ts';
 import { capabilityIndex } from '../policy/names.ts';
@@ -129,7 +129,7 @@ tokens.post('/revoke', operatorOnly('mint'), async (c) => {
     if (named === null) return refuse(c, 400, 'token_invalid', 'This is no token of this edge.');
     const { tokenId } = named;
     // A token that opens the door is revoked though the list of those that were minted does not have it.
-    const agent = (await agentOfToken(c.env.DB, tokenId)) ?? named.agent;
+    const agent = (await findToken(c.env.DB, tokenId))?.agent ?? named.agent;
     if (agent === null)
       return refuse(
         c,
