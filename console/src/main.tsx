@@ -1,17 +1,18 @@
-import { signal } from '@preact/signals';
 import { render } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { ConsoleSession } from '../../src/protocol.ts';
 import { get, post, remove } from './api.ts';
 import { Approvals } from './pages/approvals.tsx';
 import { Audit } from './pages/audit.tsx';
 import { Policies } from './pages/policies.tsx';
 import { Sessions } from './pages/sessions.tsx';
+import { linkRefused, SignIn } from './pages/sign-in.tsx';
 import { Signals } from './pages/signals.tsx';
 import { Stop } from './pages/stop.tsx';
 import { complain, follow, go, live, may, me, pending, place, say, toast, tuneClock, unfollow } from './state.ts';
 import './styles.css';
-import { Act, Empty, Icon, type IconName } from './ui.tsx';
+import { nextTheme } from './theme.ts';
+import { Act, Brand, Empty, Icon, type IconName } from './ui.tsx';
 
 const PAGES: { name: IconName; title: string; roles: string[]; page: () => preact.JSX.Element }[] = [
   { name: 'approvals', title: 'Approvals', roles: ['approve', 'audit'], page: Approvals },
@@ -21,85 +22,6 @@ const PAGES: { name: IconName; title: string; roles: string[]; page: () => preac
   { name: 'policies', title: 'Policies', roles: ['audit', 'approve', 'mint'], page: Policies },
   { name: 'stop', title: 'Stop', roles: ['approve', 'mint'], page: Stop },
 ];
-
-const THEMES = ['auto', 'light', 'dark'] as const;
-const themeNow = (): string => document.documentElement.dataset['theme'] ?? 'auto';
-function setTheme(theme: string): void {
-  if (theme === 'auto') delete document.documentElement.dataset['theme'];
-  else document.documentElement.dataset['theme'] = theme;
-  try {
-    localStorage.setItem('theme', theme);
-  } catch {
-    // A browser that keeps nothing.
-  }
-  dispatchEvent(new Event('themechange'));
-}
-try {
-  setTheme(localStorage.getItem('theme') ?? 'auto');
-} catch {
-  // The same.
-}
-
-const Brand = () => (
-  <a class="brand" href="#/approvals">
-    <svg viewBox="0 0 32 32" aria-hidden="true">
-      <circle cx="11" cy="16" r="6" />
-      <path d="M17 16h12v5M24 16v4" />
-    </svg>
-    <span>Keywarden</span>
-  </a>
-);
-
-/** Why the link in the address did not sign in. */
-const linkRefused = signal<string | null>(null);
-
-function SignIn() {
-  const [key, setKey] = useState('');
-  const [failed, setFailed] = useState<string | null>(null);
-  const error = failed ?? linkRefused.value;
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    try {
-      me.value = await post<ConsoleSession>('/v1/console/session', { key: key.trim() });
-      setKey('');
-    } catch (failure) {
-      setFailed((failure as Error).message);
-    }
-  };
-  return (
-    <main class="sign-in">
-      <Brand />
-      <form onSubmit={(event) => void submit(event)}>
-        <h1>Sign in</h1>
-        <p class="dim">
-          With an operator key. On this machine it stands in <code>.keywarden/operator.key</code>;{' '}
-          <code>npm start</code> prints a link that needs none.
-        </p>
-        <label>
-          Operator key
-          <input
-            type="password"
-            name="key"
-            autoComplete="current-password"
-            spellcheck={false}
-            required
-            minLength={16}
-            value={key}
-            onInput={(event) => setKey(event.currentTarget.value)}
-          />
-        </label>
-        {error === null ? null : (
-          <p class="notice bad" role="alert">
-            {error}
-          </p>
-        )}
-        <button type="submit" class="primary">
-          Sign in
-        </button>
-      </form>
-    </main>
-  );
-}
 
 const KEYS: [string, string][] = [
   ['j / k', 'next, previous'],
@@ -136,12 +58,6 @@ function Help() {
   );
 }
 const openHelp = (): void => (document.getElementById('help') as HTMLDialogElement | null)?.showModal();
-const nextTheme = (): void => {
-  const next = THEMES[(THEMES.indexOf(themeNow() as 'auto') + 1) % THEMES.length] ?? 'auto';
-  setTheme(next);
-  say(`Theme: ${next}`);
-};
-
 function move(step: number): void {
   const rows = [...document.querySelectorAll<HTMLElement>('[data-row]')];
   const at = rows.indexOf(document.activeElement?.closest<HTMLElement>('[data-row]') as HTMLElement);

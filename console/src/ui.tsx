@@ -23,6 +23,16 @@ export const Icon = ({ name }: { name: IconName }) => (
   </svg>
 );
 
+export const Brand = () => (
+  <a class="brand" href="#/approvals">
+    <svg viewBox="0 0 32 32" aria-hidden="true">
+      <circle cx="11" cy="16" r="6" />
+      <path d="M17 16h12v5M24 16v4" />
+    </svg>
+    <span>Keywarden</span>
+  </a>
+);
+
 /** What may hold anything: shown as text, with what would move or hide text made visible. */
 const DECEIVING = /(?! )[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
 export const plain = (text: string): string =>
