@@ -5,7 +5,7 @@
 
 /** What decides: it gets data and the time, and owns neither a clock nor randomness (see test/architecture.test.ts). */
 export const pure =
-  '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/(approval|contract|group|in-flight|name|open-intents|outbox|push-delay|rate|reason|revoked|rows|wire)|^src/approvals/(contract|shown|state|link|waiting)|^src/audit/(event|chain|export-line|read-checkpoint|verify)|^src/capability/(claims|locate|principal|cache)|^src/upstream/|^src/webhook/signature';
+  '^src/(lib|access|denial|fault)|^src/policy/(?!bundle)|^src/ledger/(approval|contract|group|in-flight|name|note|open-intents|outbox|push-delay|rate|reason|revoked|rows|wire)|^src/approvals/(contract|shown|state|link|waiting)|^src/audit/(event|chain|export-line|read-checkpoint|verify)|^src/capability/(claims|locate|principal|cache)|^src/upstream/|^src/webhook/signature';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {

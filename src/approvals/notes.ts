@@ -1,6 +1,7 @@
 import type { Env } from '../env.ts';
 import type { LedgerNote, RecordAnswer } from '../ledger/contract.ts';
 import { ledgerNameOf } from '../ledger/name.ts';
+import { ledgerNote } from '../ledger/note.ts';
 import type { Approval } from './state.ts';
 import type { ApprovalStore, WaitingNote } from './store.ts';
 
@@ -29,19 +30,10 @@ export class Notes {
     operator: string | null,
     detail: LedgerNote['detail'],
   ): void {
-    const note: LedgerNote = {
-      event,
-      requestId,
-      agent: approval.agent,
-      session: approval.session,
-      tokenId: approval.tokenId,
-      capability: approval.capability,
-      service: null,
-      operator,
-      reason: null,
-      detail: { approval: approval.id, request: approval.binding, ...detail },
-    };
-    this.#store.addNote(approval.agent, JSON.stringify(note));
+    const { agent, session, tokenId, capability } = approval;
+    const about = { approval: approval.id, request: approval.binding, ...detail };
+    const note = ledgerNote({ event, requestId, agent, session, tokenId, capability, operator, detail: about });
+    this.#store.addNote(agent, JSON.stringify(note));
   }
 
   /** Sends the waiting notes to the ledgers, in order. @returns agents whose notes wait still. */

@@ -7,6 +7,7 @@ import type { AuditRow } from '../audit/event.ts';
 import { audit } from '../db/schema.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { ChainCut, LedgerNote } from './contract.ts';
+import { ledgerNote } from './note.ts';
 
 const PAGE = 1_000;
 /** Rows verified and removed in one call, so that the ledger is not kept from its agent for long. */
@@ -72,15 +73,10 @@ export async function removeRows(database: D1Database, ledger: string, cut: Chai
 }
 
 /** For the chain: what was removed, and where the rest begins. */
-export const prunedNote = (cut: ChainCut, rows: number): LedgerNote => ({
-  event: 'audit.pruned',
-  requestId: crypto.randomUUID(),
-  agent: null,
-  session: null,
-  tokenId: null,
-  capability: null,
-  service: null,
-  operator: null,
-  reason: 'retention',
-  detail: { through: cut.seq, rows, hash: cut.hash },
-});
+export const prunedNote = (cut: ChainCut, rows: number): LedgerNote =>
+  ledgerNote({
+    event: 'audit.pruned',
+    requestId: crypto.randomUUID(),
+    reason: 'retention',
+    detail: { through: cut.seq, rows, hash: cut.hash },
+  });

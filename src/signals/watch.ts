@@ -2,6 +2,7 @@ import { markDelivered, putAlerts, readMeasures, takeUndelivered } from '../db/s
 import type { Edge } from '../edge.ts';
 import type { Env } from '../env.ts';
 import { record } from '../ledger/client.ts';
+import { ledgerNote } from '../ledger/note.ts';
 import { type Breach, breachesOf } from './settings.ts';
 import { sendAlert } from './webhook.ts';
 
@@ -27,26 +28,8 @@ async function noteAlert(
   env: Env,
   { id, agent, signal, value, threshold }: Breach & { readonly id: string },
 ): Promise<void> {
-  const recorded = await record(
-    env,
-    { kind: 'agent', agent },
-    {
-      notes: [
-        {
-          event: 'signal.raised',
-          requestId: id,
-          agent,
-          session: null,
-          tokenId: null,
-          capability: null,
-          service: null,
-          operator: null,
-          reason: signal,
-          detail: { value, threshold },
-        },
-      ],
-    },
-  );
+  const note = { event: 'signal.raised', requestId: id, agent, reason: signal, detail: { value, threshold } } as const;
+  const recorded = await record(env, { kind: 'agent', agent }, { notes: [ledgerNote(note)] });
   // The alert itself stands in D1 and is told all the same.
   if (!recorded.ok) console.error(`keywarden: error: the alert ${id} (${signal}) could not be written into the chain`);
 }
