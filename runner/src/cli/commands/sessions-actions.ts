@@ -7,11 +7,11 @@ import {
   SessionListResponse,
   type SessionReceipt,
 } from '../../../../src/protocol.ts';
+import { edgeIfAny } from '../../client/edge-if-any.ts';
 import { counted } from '../../counted.ts';
 import { EXIT, Failure, usage } from '../../failure.ts';
 import { backendOf } from '../../session/choose-backend.ts';
 import { sumOf } from '../../session/counters.ts';
-import { edgeIfAny } from '../../session/edge-of-runner.ts';
 import { stateOfHolder } from '../../session/holder.ts';
 import { listLeases, STOP_FILE } from '../../session/lease.ts';
 import { hasReceipt, receiptJws } from '../../session/receipt.ts';

@@ -1,6 +1,6 @@
+import { edgeIfAny } from '../../client/edge-if-any.ts';
 import { EXIT } from '../../failure.ts';
 import { backendOf } from '../../session/choose-backend.ts';
-import { edgeIfAny } from '../../session/edge-of-runner.ts';
 import { runnerKey } from '../../session/runner-key.ts';
 import { findRunnerState } from '../../session/runner-state.ts';
 import { sessionEdge } from '../../session/session-edge.ts';

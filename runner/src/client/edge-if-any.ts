@@ -1,6 +1,6 @@
-import { findEdge } from '../client/edge-address.ts';
-import { EdgeClient } from '../client/edge-client.ts';
 import { Failure } from '../failure.ts';
+import { findEdge } from './edge-address.ts';
+import { EdgeClient } from './edge-client.ts';
 
 /** For commands that have work to do without an edge too: null and the reason when none is to be found. */
 export function edgeIfAny(stateDir: string | undefined): { client: EdgeClient | null; why: string | null } {
