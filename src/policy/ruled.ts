@@ -82,6 +82,7 @@ export const ERROR_SHAPES = [
   'slack',
   'twilio',
   's3',
+  'aws_query',
   'graphql',
   'sendgrid',
   'notion',

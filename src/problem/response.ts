@@ -17,6 +17,7 @@ const SERVICES_REQUEST_ID_FIELD: Partial<Readonly<Record<ErrorShape, string>>> =
   github: 'x-github-request-id',
   slack: 'x-slack-req-id',
   s3: 'x-amz-request-id',
+  aws_query: 'x-amzn-requestid',
 };
 
 export interface ProblemContext {

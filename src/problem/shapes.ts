@@ -1,4 +1,5 @@
 import type { ErrorShape } from '../policy/ruled.ts';
+import { queryXml, s3Xml } from './aws-xml.ts';
 import type { PublicProblem } from './public-problem.ts';
 
 /** An error body as a service's own SDK expects it. */
@@ -70,6 +71,8 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
     }
     case 's3':
       return { status: p.status, contentType: 'application/xml', body: s3Xml(p, instance) };
+    case 'aws_query':
+      return { status: p.status, contentType: 'application/xml', body: queryXml(p, instance) };
     case 'graphql':
       // No `error` beside `errors`: Linear's SDK would show it as part of the message.
       return json({
@@ -147,19 +150,3 @@ const googleStatus = (status: number): string =>
           : status < 500
             ? 'INVALID_ARGUMENT'
             : 'UNAVAILABLE';
-
-function s3Xml(p: PublicProblem, instance: string): string {
-  const code =
-    p.status === 401
-      ? 'InvalidToken'
-      : p.status === 429
-        ? 'SlowDown'
-        : p.status === 403
-          ? 'AccessDenied'
-          : p.status < 500
-            ? 'InvalidRequest'
-            : 'ServiceUnavailable';
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${xml(p.message)}</Message><RequestId>${xml(instance)}</RequestId><KeywardenCode>${p.code}</KeywardenCode></Error>`;
-}
-
-const xml = (s: string): string => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);

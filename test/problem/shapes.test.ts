@@ -6,7 +6,7 @@ import { problemResponse } from '../../src/problem/response.ts';
 import { shapeOf } from '../../src/problem/shapes.ts';
 
 /** XML, and the plain text that git shows, are their own. */
-const JSON_SHAPES = ERROR_SHAPES.filter((shape) => shape !== 's3' && shape !== 'git');
+const JSON_SHAPES = ERROR_SHAPES.filter((shape) => !['s3', 'aws_query', 'git'].includes(shape));
 const context = (shape: ErrorShape) => ({
   requestId: '0192f0c1-0000-7000-8000-000000000000',
   shape,
@@ -67,11 +67,29 @@ describe("a denial in a service's own shape", () => {
     expect(body).not.toHaveProperty('error');
   });
 
-  it('s3: is XML in which nothing of ours can open a tag', () => {
+  it.each(['s3', 'aws_query'] as const)('%s: is XML in which nothing of ours can open a tag', (shape) => {
     const p = { ...problemOf({ kind: 'operation_unknown' }), message: '<x>&"\'' };
-    const { body, contentType } = shapeOf('s3', p, 'urn:uuid:1');
+    const { body, contentType } = shapeOf(shape, p, 'urn:uuid:1');
     expect(contentType).toBe('application/xml');
     expect(body).toContain('<Message>&#60;x&#62;&#38;&#34;&#39;</Message>');
+    expect(body).not.toContain('<x>');
+  });
+
+  // SNS, STS and IAM take the one, EC2 the other (botocore's QueryParser and EC2QueryParser, the JS and Go SDKs alike).
+  it.each([
+    [{ kind: 'token_missing' }, 'InvalidClientTokenId'],
+    [{ kind: 'operation_unknown' }, 'AccessDenied'],
+    [{ kind: 'rate_limited', limit: 'aws:sns:publish', retryAfterSeconds: 7 }, 'Throttling'],
+    [{ kind: 'query_refused', why: 'x' }, 'ValidationError'],
+    [fault('upstream_unreachable', 'x'), 'ServiceUnavailable'],
+  ] as const)("aws_query: %o stands where AWS's SDKs look for an error, by AWS's word", async (reason, code) => {
+    const response = problemResponse(reason, context('aws_query'));
+    const body = await response.text();
+    const error = `<Error><Type>${response.status < 500 ? 'Sender' : 'Receiver'}</Type><Code>${code}</Code><Message>`;
+    expect(body).toContain(`<ErrorResponse>${error}`);
+    expect(body).toContain(`</Error><Errors>${error}`);
+    expect(body).toContain('<RequestId>urn:uuid:0192f0c1-0000-7000-8000-000000000000</RequestId>');
+    expect(response.headers.get('x-amzn-requestid')).toBe('0192f0c1-0000-7000-8000-000000000000');
   });
 
   it('git: is plain text, which git shows, and challenges for Basic first', async () => {
