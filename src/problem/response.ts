@@ -48,7 +48,12 @@ export function problemResponse(reason: Denial | Fault, context: ProblemContext)
     headers.set('stripe-should-retry', 'false');
   }
   setRateLimitFields(headers, context.limits);
-  return new Response(context.method === 'HEAD' ? null : shaped.body, { status: shaped.status, headers });
+  return new Response(context.method === 'HEAD' ? null : shaped.body, {
+    status: shaped.status,
+    // The only words of ours that pip, twine, urllib and all who ask by HEAD get to see (RFC 9112 §4).
+    statusText: shaped.status < 400 ? '' : p.title,
+    headers,
+  });
 }
 
 /** A no of our own API, worded where it is said. */

@@ -99,6 +99,11 @@ describe("a denial in a service's own shape", () => {
     expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
   });
 
+  it.each(ERROR_SHAPES)('%s: the status line names the problem: pip, twine and urllib show nothing else', (shape) => {
+    const response = problemResponse({ kind: 'capability_missing', wouldAllow: ['pypi:install'] }, context(shape));
+    expect(response.statusText).toBe(response.status === 200 ? '' : 'Capability missing');
+  });
+
   it('HEAD gets no body', async () => {
     expect(await problemResponse({ kind: 'operation_unknown' }, { ...context('problem'), method: 'HEAD' }).text()).toBe(
       '',

@@ -91,6 +91,15 @@ describe('curl through the edge', () => {
     expect(output).toContain('stripe:list_charges');
   });
 
+  test('a denial that has no body, or one that nobody shows, names itself in the status line', async () => {
+    const read = await curl('-i', '-u', `${token}:`, url('/v1/charges'));
+    expect(read.output).toMatch(/^HTTP\/1\.1 403 Capability missing\r?$/m);
+    const head = await curl('-I', '-u', `${token}:`, url('/v1/charges'));
+    expect(head.output).toMatch(/^HTTP\/1\.1 403 Not allowed\r?$/m);
+    const upload = await curl('-i', '-u', `${token}:`, '-d', 'x'.repeat(100_000), url('/v1/charges'));
+    expect(upload.output).toMatch(/^HTTP\/1\.1 403 Not allowed\r?$/m);
+  });
+
   test('no token at all is answered by a challenge', async () => {
     const { code, output } = await curl('-i', url('/v1/balance'));
     expect(code).toBe(22);
