@@ -83,9 +83,11 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
       return json({ ...base, errors: [{ message: p.message, field: null, help: null }], error });
     case 'notion':
       return json({ ...base, object: 'error', code: notionCode(p.status), error });
-    case 'google':
+    case 'google': {
+      // google-genai would take the number at the top for the word that it looks for within.
+      const { status: _, ...rest } = base;
       return json({
-        ...base,
+        ...rest,
         error: {
           code: p.status,
           message: p.message,
@@ -93,6 +95,7 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
           errors: [{ message: p.message, domain: 'keywarden', reason: p.code }],
         },
       });
+    }
     case 'git':
       // git shows a text/plain body to the user as "remote: …" and hides every other.
       return { status: p.status, contentType: 'text/plain; charset=utf-8', body: `${p.message}\n` };

@@ -67,6 +67,19 @@ describe("a denial in a service's own shape", () => {
     expect(body).not.toHaveProperty('error');
   });
 
+  it.each([
+    [{ kind: 'token_missing' }, 'UNAUTHENTICATED'],
+    [{ kind: 'operation_unknown' }, 'PERMISSION_DENIED'],
+    [{ kind: 'rate_limited', limit: 'gemini:generate', retryAfterSeconds: 7 }, 'RESOURCE_EXHAUSTED'],
+  ] as const)("google: %o has no other status than Google's word, which google-genai reads", async (reason, status) => {
+    const body = (await problemResponse(reason, context('google')).json()) as {
+      status?: unknown;
+      error: { status: string };
+    };
+    // As its APIError does: what stands at the top goes before what stands within.
+    expect(body.status ?? body.error.status).toBe(status);
+  });
+
   it.each(['s3', 'aws_query'] as const)('%s: is XML in which nothing of ours can open a tag', (shape) => {
     const p = { ...problemOf({ kind: 'operation_unknown' }), message: '<x>&"\'' };
     const { body, contentType } = shapeOf(shape, p, 'urn:uuid:1');
