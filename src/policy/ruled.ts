@@ -87,6 +87,7 @@ export const ERROR_SHAPES = [
   'sendgrid',
   'notion',
   'google',
+  'elasticsearch',
   'git',
 ] as const;
 export type ErrorShape = (typeof ERROR_SHAPES)[number];

@@ -96,6 +96,10 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
         },
       });
     }
+    case 'elasticsearch': {
+      const cause = { type: elasticType(p.status), reason: p.message };
+      return json({ ...base, error: { ...error, ...cause, root_cause: [cause] } });
+    }
     case 'git':
       // git shows a text/plain body to the user as "remote: …" and hides every other.
       return { status: p.status, contentType: 'text/plain; charset=utf-8', body: `${p.message}\n` };
@@ -140,6 +144,15 @@ const notionCode = (status: number): string =>
           : status < 500
             ? 'invalid_request'
             : 'service_unavailable';
+
+const elasticType = (status: number): string =>
+  status === 401 || status === 403
+    ? 'security_exception'
+    : status === 429
+      ? 'circuit_breaking_exception'
+      : status < 500
+        ? 'illegal_argument_exception'
+        : 'unavailable_exception';
 
 const googleStatus = (status: number): string =>
   status === 401

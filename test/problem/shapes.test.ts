@@ -67,6 +67,12 @@ describe("a denial in a service's own shape", () => {
     expect(body).not.toHaveProperty('error');
   });
 
+  it('elasticsearch: has our message as the root cause, which its clients show beside the type', async () => {
+    const body = await problemResponse({ kind: 'operation_unknown' }, context('elasticsearch')).json();
+    const cause = { type: 'security_exception', reason: expect.stringContaining('No capability allows') };
+    expect(body).toMatchObject({ status: 403, error: { ...cause, root_cause: [cause] } });
+  });
+
   it.each([
     [{ kind: 'token_missing' }, 'UNAUTHENTICATED'],
     [{ kind: 'operation_unknown' }, 'PERMISSION_DENIED'],
