@@ -88,6 +88,7 @@ export const ERROR_SHAPES = [
   'notion',
   'google',
   'elasticsearch',
+  'huggingface',
   'git',
 ] as const;
 export type ErrorShape = (typeof ERROR_SHAPES)[number];

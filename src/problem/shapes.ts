@@ -100,6 +100,9 @@ export function shapeOf(shape: ErrorShape, p: PublicProblem, instance: string): 
       const cause = { type: elasticType(p.status), reason: p.message };
       return json({ ...base, error: { ...error, ...cause, root_cause: [cause] } });
     }
+    case 'huggingface':
+      // Its clients show what stands there as it is.
+      return json({ ...base, error: p.message });
     case 'git':
       // git shows a text/plain body to the user as "remote: …" and hides every other.
       return { status: p.status, contentType: 'text/plain; charset=utf-8', body: `${p.message}\n` };

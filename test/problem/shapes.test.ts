@@ -67,6 +67,14 @@ describe("a denial in a service's own shape", () => {
     expect(body).not.toHaveProperty('error');
   });
 
+  it("huggingface: the error is a text, where an object would be shown as '[object Object]'", async () => {
+    const body = (await problemResponse({ kind: 'operation_unknown' }, context('huggingface')).json()) as {
+      message: string;
+      error: unknown;
+    };
+    expect(body.error).toBe(body.message);
+  });
+
   it('elasticsearch: has our message as the root cause, which its clients show beside the type', async () => {
     const body = await problemResponse({ kind: 'operation_unknown' }, context('elasticsearch')).json();
     const cause = { type: 'security_exception', reason: expect.stringContaining('No capability allows') };
