@@ -12,6 +12,16 @@ const STREAMING: Readonly<Record<string, { readonly trailers: boolean }>> = {
   'STREAMING-UNSIGNED-PAYLOAD-TRAILER': { trailers: true },
 };
 
+/**
+ * The largest part of an upload in parts that is gathered for the sake of its checksum: what boto3, the AWS CLI and the Java
+ * SDK send unless told otherwise. An upload that was begun with a checksum takes no part without one, and once decoded, a
+ * part has no trailer to bring it in; a field has to be known before the first byte.
+ */
+const MAX_GATHERED_PART_BYTES = 8 * 1024 * 1024;
+
+/** The trailers that say as a field what they say after the body. */
+const CHECKSUM = /^x-amz-checksum-(?:crc32|crc32c|crc64nvme|sha1|sha256)$/;
+
 /** Fields that speak of the coded body; `x-amz-sdk-checksum-algorithm` announces the checksum in the trailer. */
 const CODED_FIELDS = [
   'x-amz-content-sha256',
@@ -50,9 +60,12 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
   const { body } = request;
   // An empty object is complete before the first byte of its body, so that it is sent after the last.
-  if (body instanceof Uint8Array || decodedLength === 0) {
+  const gathers = form.trailers && decodedLength <= MAX_GATHERED_PART_BYTES && isPart(request.query);
+  if (body instanceof Uint8Array || decodedLength === 0 || gathers) {
     const decoded = await decodedWhole(decoder, body instanceof Uint8Array ? [body] : body);
-    return decoded.ok ? ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength }) : decoded;
+    if (!decoded.ok) return decoded;
+    for (const [name, value] of decoder.trailers) if (CHECKSUM.test(name)) fields.set(name, value);
+    return ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength });
   }
   let broken: Fault | null = null;
   const decoded = body.pipeThrough(
@@ -68,6 +81,8 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
     bodyFault: () => broken,
   });
 }
+
+const isPart = (query: string): boolean => new URLSearchParams(query).has('uploadId');
 
 async function decodedWhole(
   decoder: AwsChunkedDecoder,
