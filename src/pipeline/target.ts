@@ -64,7 +64,7 @@ function accessOf(
   { rawPath, query: rawQuery, request, fields, env }: Call,
   policy: ServicePolicy,
 ): Result<Access, Denial> {
-  const path = canonicalPathOf(rawPath, policy.escapedSlash);
+  const path = canonicalPathOf(rawPath, policy.escapedSlash, policy.escapedPercent);
   if (!path.ok) return err({ kind: 'path_refused', why: path.error });
   const query = canonicalQueryOf(rawQuery, policy.credential);
   if (!query.ok) return err({ kind: 'query_refused', why: query.error });

@@ -11,6 +11,7 @@ const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
 /** `pchar` of RFC 3986 §3.3 without `;` (refused: path parameters) and without `%` (handled before). */
 const PCHAR = /^[A-Za-z0-9\-._~!$&'()*+,=:@]$/;
 const HEX_PAIR = /^[0-9A-Fa-f]{2}$/;
+const PERCENT = 0x25;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -24,9 +25,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @param raw           What follows `/proxy/<service>` on the request line, without query; begins with `/`.
  * @param escapedSlash  Whether `%2F` is a slash to the service. Then it becomes one here, before anything else: what is
  *                      judged and what is sent have plain slashes alone.
+ * @param escapedPercent Whether `%25` is a percent sign to the service, which decodes once. It stays; what would be no
+ *                      path if it were decoded once more is refused all the same.
  * @returns             The path, or the first reason met. Never throws. Idempotent: a canonical path is its own canonical form.
  */
-export function canonicalPathOf(raw: string, escapedSlash = false): Result<CanonicalPath, PathRefusal> {
+export function canonicalPathOf(
+  raw: string,
+  escapedSlash = false,
+  escapedPercent = false,
+): Result<CanonicalPath, PathRefusal> {
   if (raw.length === 0) return err('empty');
   if (raw.length > MAX_PATH_BYTES) return err('too_long');
   if (raw[0] !== '/') return err('illegal_character');
@@ -41,14 +48,14 @@ export function canonicalPathOf(raw: string, escapedSlash = false): Result<Canon
       canonical.push('');
       continue;
     }
-    const one = canonicalSegmentOf(segment);
+    const one = canonicalSegmentOf(segment, escapedPercent);
     if (!one.ok) return one;
     canonical.push(one.value);
   }
   return ok(`/${canonical.join('/')}` as CanonicalPath);
 }
 
-function canonicalSegmentOf(segment: string): Result<string, PathRefusal> {
+function canonicalSegmentOf(segment: string, escapedPercent: boolean): Result<string, PathRefusal> {
   if (segment.length > MAX_SEGMENT_BYTES) return err('segment_too_long');
   let out = '';
   for (let i = 0; i < segment.length; i++) {
@@ -58,7 +65,7 @@ function canonicalSegmentOf(segment: string): Result<string, PathRefusal> {
       if (!HEX_PAIR.test(pair)) return err('bad_escape');
       const byte = Number.parseInt(pair, 16);
       const refusal = escapeRefusal(byte);
-      if (refusal !== null) return err(refusal);
+      if (refusal !== null && !(byte === PERCENT && escapedPercent)) return err(refusal);
       const decoded = String.fromCharCode(byte);
       out += byte < 0x80 && UNRESERVED.test(decoded) ? decoded : `%${pair.toUpperCase()}`;
       i += 2;
@@ -69,13 +76,13 @@ function canonicalSegmentOf(segment: string): Result<string, PathRefusal> {
     }
   }
   if (out === '.' || out === '..') return err('dot_segment');
-  return textRefusal(out);
+  return textRefusal(out, escapedPercent);
 }
 
 function escapeRefusal(byte: number): PathRefusal | null {
   if (byte < 0x20 || byte === 0x7f) return 'control_character';
   if (byte === 0x2f || byte === 0x5c) return 'encoded_separator';
-  if (byte === 0x25) return 'double_encoding';
+  if (byte === PERCENT) return 'double_encoding';
   if (byte === 0x3b) return 'path_parameter';
   return null;
 }
@@ -96,7 +103,7 @@ const UNSEEN = /[\s\p{Default_Ignorable_Code_Point}]/gu;
  * Refuses what is no UTF-8, and what a normalising reader (Unicode NFKC) would take for a separator, an escape or a dot
  * segment. A full-width percent sign or semicolon alone is a character of names.
  */
-function textRefusal(segment: string): Result<string, PathRefusal> {
+function textRefusal(segment: string, escapedPercent: boolean): Result<string, PathRefusal> {
   if (!segment.includes('%')) return ok(segment);
   const text = decodedSegmentOf(segment);
   if (text === null) return err('not_utf8');
@@ -105,8 +112,19 @@ function textRefusal(segment: string): Result<string, PathRefusal> {
   const folded = text.normalize('NFKC');
   if (/^\.\.?(?:;|$)/.test(folded.replace(UNSEEN, ''))) return err('dot_segment');
   if (/[/\\]/.test(folded)) return err('encoded_separator');
-  if (/%[0-9a-f]{2}/i.test(folded)) return err('double_encoding');
+  if (ESCAPE.test(folded) && !(escapedPercent && isSegmentOnceMore(folded))) return err('double_encoding');
   return ok(segment);
+}
+
+const ESCAPE = /%[0-9a-f]{2}/i;
+
+/** Whether a second decoding, which this service does not do, would find nothing but a name either. */
+function isSegmentOnceMore(text: string): boolean {
+  const escaped = text.replace(/%[0-9A-Fa-f]{2}|[^A-Za-z0-9\-._~]/gu, (part) =>
+    // A percent sign that begins no escape is one of a name.
+    part === '%' ? '_' : part.length === 3 ? part : encodeURIComponent(part),
+  );
+  return canonicalSegmentOf(escaped, false).ok;
 }
 
 /** A canonical segment's text, percent-decoded; null when its bytes are no UTF-8 (never for a canonical one). */

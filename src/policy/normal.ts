@@ -46,6 +46,7 @@ export function servicePolicyOf(written: WrittenService): ServicePolicy {
     },
     trailingSlash: written.trailing_slash ?? false,
     ...(written.escaped_slash === true ? { escapedSlash: true as const } : {}),
+    ...(written.escaped_percent === true ? { escapedPercent: true as const } : {}),
     deny: rulesOf(written.deny),
     capabilities: Object.entries(written.capabilities).map(([name, one]) =>
       capabilityOf(`${prefix}:${name}`, name, one),

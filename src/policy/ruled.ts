@@ -39,6 +39,8 @@ export interface ServicePolicy {
   readonly trailingSlash: boolean;
   /** Set when `%2F` is a slash to this service: then a path is judged, and sent, with the slash itself. */
   readonly escapedSlash?: true;
+  /** Set when this service decodes a path once, so that `%25` is a percent sign in a name. */
+  readonly escapedPercent?: true;
   /** What no capability of the service ever allows: stands above every `allow`. Absent means none. */
   readonly deny?: readonly OperationRule[];
   readonly capabilities: readonly CapabilityPolicy[];

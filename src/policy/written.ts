@@ -146,6 +146,12 @@ export const serviceSchema = (allowLoopback: boolean) =>
         .boolean()
         .optional()
         .describe('Whether %2F in a path is a slash to the service; false if absent, and then such a path is refused.'),
+      escaped_percent: z
+        .boolean()
+        .optional()
+        .describe(
+          'Whether %25 in a path is a percent sign to the service, which decodes a path once; false if absent, and then such a path is refused.',
+        ),
       deny: entries.optional().describe('Operations that nobody may do, whatever any capability allows.'),
       capabilities: z
         .record(

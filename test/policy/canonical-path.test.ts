@@ -61,6 +61,49 @@ describe('where %2F is a slash to the service', () => {
   });
 });
 
+describe('where %25 is a percent sign in a name, as in the keys of Hive and Delta tables', () => {
+  it.each([
+    ['/b/day=2026-01-02%2000%253A00%253a00/x', '/b/day=2026-01-02%2000%253A00%253a00/x'],
+    ['/b/%25C3%25BC', '/b/%25C3%25BC'],
+    ['/b/100%25', '/b/100%25'],
+    ['/b/50%25%20off%25', '/b/50%25%20off%25'],
+    ['/b/%25zz', '/b/%25zz'],
+    ['/b/a%2541', '/b/a%2541'],
+    ['/b/%F0%9F%98%80%253A', '/b/%F0%9F%98%80%253A'],
+    // What a reader that decodes twice would take for another path.
+    ['/b/a%252Fb', 'double_encoding'],
+    ['/b/a%25%32Fb', 'double_encoding'],
+    ['/b/a%255Cb', 'double_encoding'],
+    ['/b/%252e%252E', 'double_encoding'],
+    ['/b/%252e.', 'double_encoding'],
+    ['/b/..%2520', 'double_encoding'],
+    ['/b/a%2500', 'double_encoding'],
+    ['/b/a%250a', 'double_encoding'],
+    ['/b/a%253Bx', 'double_encoding'],
+    ['/b/a%25252Fb', 'double_encoding'],
+    ['/b/a%25EF%25BC%258Fb', 'double_encoding'],
+    ['/b/a%25FF', 'double_encoding'],
+    ['/b/a%25EF%BC%852Fb', 'not_utf8'],
+    ['/b/%EF%BC%852e%EF%BC%852e', 'double_encoding'],
+    ['/b/%25%EF%BC%92%EF%BC%A6', 'double_encoding'],
+    // And nothing else is another.
+    ['/b/a%2Fb', 'encoded_separator'],
+    ['/b/a%', 'bad_escape'],
+    ['/b/..', 'dot_segment'],
+  ])('%s is judged as one: %s', (raw, becomes) => {
+    const canonical = canonicalPathOf(raw, false, true);
+    expect(canonical.ok ? canonical.value : canonical.error).toBe(becomes);
+  });
+});
+
+it('a policy says whether %25 is a percent sign, and its rules see the name', () => {
+  const files = 'capabilities: { read: { allow: [{ match: "GET /b/{key+}", when: \'params.key == "a%3Ab"\' }] } }';
+  const path = '/b/a%253Ab';
+  expect(verdictOf(policyOf(`escaped_percent: true\n${files}`), { path })).toBe('allow');
+  expect(verdictOf(policyOf(files), { path })).toBe('path_refused');
+  expect(verdictOf(policyOf(`escaped_percent: true\n${files}`), { path: '/b/a%252Fb' })).toBe('path_refused');
+});
+
 describe('each refusal says why', () => {
   it.each([
     ['', 'empty'],
@@ -135,6 +178,34 @@ describe('laws', () => {
         if (once.ok) expect(canonicalPathOf(once.value)).toEqual(once);
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it('so it is where %25 is a percent sign; what is no path there is none elsewhere, and what is one elsewhere is the same there', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const wide = canonicalPathOf(raw, false, true);
+        if (wide.ok) expect(canonicalPathOf(wide.value, false, true)).toEqual(wide);
+        const narrow = canonicalPathOf(raw);
+        if (narrow.ok) expect(wide).toEqual(narrow);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('where %25 is a percent sign, no segment decoded twice is a dot segment or holds a separator or a control character', () => {
+    fc.assert(
+      fc.property(path, (raw) => {
+        const canonical = canonicalPathOf(raw, false, true);
+        if (!canonical.ok) return;
+        for (const segment of canonical.value.slice(1).split('/')) {
+          const once = decodedSegmentOf(segment) as string;
+          const twice = once.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+          expect(['.', '..']).not.toContain(twice);
+          expect(twice).not.toMatch(/[/\\;\u0000-\u001f\u007f]/);
+        }
+      }),
+      { numRuns: 5000 },
     );
   });
 

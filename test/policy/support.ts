@@ -45,7 +45,7 @@ export interface Asked {
 
 /** The two phases in one, as the pipeline runs them. */
 export function ask(policy: ServicePolicy, asked: Asked): Result<AccessGrant, Denial> {
-  const path = canonicalPathOf(asked.path);
+  const path = canonicalPathOf(asked.path, policy.escapedSlash, policy.escapedPercent);
   if (!path.ok) return { ok: false, error: { kind: 'path_refused', why: path.error } };
   const access: Access = {
     service: policy.service,
