@@ -42,7 +42,11 @@ export function judgeAccess(bundle: PolicyBundle, request: SupposedRequest): Jud
   const policy = serviceOf(bundle, request.service);
   if (policy === null) return { ...nothing, decision: err({ kind: 'service_unknown', service: request.service }) };
   const cut = request.target.indexOf('?');
-  const path = canonicalPathOf(cut === -1 ? request.target : request.target.slice(0, cut), policy.escapedSlash, policy.escapedPercent);
+  const path = canonicalPathOf(
+    cut === -1 ? request.target : request.target.slice(0, cut),
+    policy.escapedSlash,
+    policy.escapedPercent,
+  );
   if (!path.ok) return { ...nothing, decision: err({ kind: 'path_refused', why: path.error }) };
   const query = canonicalQueryOf(cut === -1 ? '' : request.target.slice(cut + 1), policy.credential);
   if (!query.ok) return { ...nothing, decision: err({ kind: 'query_refused', why: query.error }) };

@@ -200,7 +200,9 @@ describe('laws', () => {
         if (!canonical.ok) return;
         for (const segment of canonical.value.slice(1).split('/')) {
           const once = decodedSegmentOf(segment) as string;
-          const twice = once.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+          const twice = once.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+            String.fromCharCode(Number.parseInt(hex, 16)),
+          );
           expect(['.', '..']).not.toContain(twice);
           expect(twice).not.toMatch(/[/\\;\u0000-\u001f\u007f]/);
         }
