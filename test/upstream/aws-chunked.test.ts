@@ -232,7 +232,7 @@ describe('a request whose body is aws-chunked', () => {
       if (!decoded.ok) throw new Error(JSON.stringify(decoded.error));
       const { fields, body: whole, bodyLength } = decoded.value;
       expect(bodyLength).toBe(size);
-      expect(await new Response(whole as BodyInit).text()).toBe(text);
+      expect(await new Response(whole as Uint8Array<ArrayBuffer> | ReadableStream).text()).toBe(text);
       return fields;
     };
     const PART = 'partNumber=1&uploadId=u';
