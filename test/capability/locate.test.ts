@@ -14,6 +14,7 @@ describe("the token is found where an SDK puts the vendor's key", () => {
     ['bare, as Linear sends it', { authorization: T }],
     ['Basic user name, as curl -u sends it', { authorization: basic(`${T}:`) }],
     ['Basic password, as git and Twilio send it', { authorization: basic(`x-access-token:${T}`) }],
+    ['Basic password of a user name that begins like one', { authorization: basic(`eyJulia:${T}`) }],
     ['Basic password of no user name', { authorization: basic(`:${T}`) }],
     ['Basic without a colon', { authorization: basic(T) }],
     ['x-api-key, as Anthropic sends it', { 'x-api-key': T }],
@@ -63,6 +64,7 @@ describe("the token is found where an SDK puts the vendor's key", () => {
   it.each([
     ['x-vendor-key', 'Key ', `Key ${T}`],
     ['x-vendor-key', 'Key ', `key ${T}`],
+    ['x-vendor-key', 'Key ', `Key   ${T}`],
     ['x-vendor-key', 'Key ', T],
     ['authorization', 'SSWS ', `SSWS ${T}`],
     ['authorization', 'Bot ', `Bot  ${T}`],

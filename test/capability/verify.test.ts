@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { CompactSign, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { principalOf } from '../../src/capability/claims.ts';
-import { mintToken } from '../../src/capability/mint.ts';
+import { mintToken, uuidV7 } from '../../src/capability/mint.ts';
 import { MAX_TOKEN_BYTES, verifySignature, verifyToken } from '../../src/capability/verify.ts';
 import { EXPECTED, freshJwk, freshKeys, goodClaims, NOW, signed } from './keyring.ts';
 
@@ -44,6 +44,25 @@ describe('a capability token', () => {
     expect((await verifyToken(token, keys.verifying, EXPECTED, NOW)).ok).toBe(true);
   });
 
+  it('may come from a clock that is a minute ahead, and hold 256 capabilities', () => {
+    const capabilities = Array.from({ length: 256 }, (_, i) => `bank:c${i}`);
+    const claims = { ...goodClaims(), iat: NOW + 60, capabilities };
+    expect(principalOf(claims, EXPECTED, NOW)).toMatchObject({
+      ok: true,
+      value: { capabilities: new Set(capabilities) },
+    });
+  });
+
+  it('was issued when it says, though its id tells another time: a revocation of its agent is not outlived so', () => {
+    for (const birth of [NOW * 1000 + 86_400_000, (NOW - 9) * 1000, (NOW - 10) * 1000 - 1])
+      expect(principalOf({ ...goodClaims(), jti: uuidV7(birth) }, EXPECTED, NOW)).toMatchObject({
+        value: { issuedAtMs: (NOW - 10) * 1000 },
+      });
+    expect(principalOf({ ...goodClaims(), jti: uuidV7((NOW - 10) * 1000 + 999) }, EXPECTED, NOW)).toMatchObject({
+      value: { issuedAtMs: (NOW - 10) * 1000 + 999 },
+    });
+  });
+
   it('signed by the key before the current one still verifies', async () => {
     const before = await freshJwk('old');
     const old = await freshKeys('ignored').then(async () => {
@@ -80,6 +99,14 @@ describe('threat 29: a token is refused', () => {
     ['not valid before later', claim({ nbf: NOW + 120 }), 'token_not_yet_valid'],
     ['that lives longer than a day', claim({ exp: NOW + 90_000 }), 'token_lifetime_exceeded'],
     ['that lives a second longer than a day', claim({ iat: NOW, exp: NOW + 86_401 }), 'token_lifetime_exceeded'],
+    ['that ends before it begins', claim({ iat: NOW + 30, exp: NOW + 20 }), 'token_lifetime_exceeded'],
+    ['that ends when it begins', claim({ iat: NOW + 30, exp: NOW + 30 }), 'token_lifetime_exceeded'],
+    ['issued a second beyond clock tolerance', claim({ iat: NOW + 61 }), 'token_not_yet_valid'],
+    [
+      'of more capabilities than a token holds',
+      claim({ capabilities: Array.from({ length: 257 }, (_, i) => `bank:c${i}`) }),
+      'token_malformed',
+    ],
     ['without jti', without('jti'), 'token_malformed'],
     ['without exp', without('exp'), 'token_malformed'],
     ['without iat', without('iat'), 'token_malformed'],
