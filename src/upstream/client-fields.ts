@@ -35,12 +35,10 @@ const ABOUT_THE_WAY: ReadonlySet<string> = new Set([
 ]);
 const ABOUT_THE_WAY_PREFIX = /^(?:cf-|x-forwarded-|x-envoy-|x-keywarden-|keywarden-|proxy-)/;
 
-/** They move a request to another host or path, at gateways and frameworks that heed them. */
+/** They move a request to another host or path, at gateways and frameworks that heed them; more are known by their shape. */
 const BASE_URL = new Set([
   'x-host',
   'x-original-host',
-  'x-http-host-override',
-  'x-host-override',
   'x-backend-host',
   'x-backend',
   'x-upstream',
@@ -50,23 +48,17 @@ const BASE_URL = new Set([
   'x-rewrite-url',
   'x-rewrite-uri',
   'x-override-url',
-  'x-target-url',
   'x-proxy-url',
-  'x-base-url',
-  'base-url',
-  'base-url-override',
   'destination-url',
-  'x-api-base',
-  'api-base',
 ]);
 const BASE_URL_SHAPE =
   /(?:^|-)(?:custom-host|base-url|base-url-override|api-base|host-override|target-url|upstream-url)$/;
 
-/** Where some API somewhere looks for a credential. Only ours may leave: the agent's own would be an account to exfiltrate to. */
+/**
+ * Where some API somewhere looks for a credential. Only ours may leave: the agent's own would be an account to exfiltrate to.
+ * Most are known by their shape.
+ */
 const AUTH = new Set([
-  'authorization',
-  'proxy-authorization',
-  'x-authorization',
   'authentication',
   'x-authentication',
   'token',
@@ -76,12 +68,10 @@ const AUTH = new Set([
   'x-pat',
   'x-amz-security-token',
   'x-amz-s3session-token',
-  'x-amz-access-token',
   'x-goog-iam-authorization-token',
   'x-goog-authenticated-user-email',
   'x-auth-email',
   'x-auth-user',
-  'ocp-apim-subscription-key',
   'x-ms-authorization-auxiliary',
   'dpop',
   'x-client-cert',
@@ -90,7 +80,7 @@ const AUTH = new Set([
   'client-cert-chain',
 ]);
 const AUTH_SHAPE =
-  /(?:^|[-_])(?:(?:api|app|application|subscription|auth|access|private|public|job|vault|figma|deploy|personal|bearer|id|session|refresh|user|github|gitlab|goog|service)[-_]?(?:key|token|secret)|apikey|authorization|password|passwd|secret|credentials?|jwt|csrf[-_]?token)$/;
+  /(?:^|[-_])(?:(?:api|app|application|subscription|auth|access|private|public|job|vault|figma|deploy|personal|bearer|id|session|refresh|user|github|gitlab|goog|service)[-_]?(?:key|token|secret)|authorization|password|passwd|secret|credentials?|jwt|csrf[-_]?token)$/;
 
 /** Ways to ask for a part of the answer: a credential could be fetched in pieces that no scrubber knows. */
 export const RANGES: ReadonlySet<string> = new Set(['range', 'if-range', 'request-range', 'x-ms-range', 'x-amz-range']);
