@@ -273,6 +273,22 @@ describe('an answer without content', () => {
     expect(await response.text()).toBe('');
   });
 
+  it.each<[number, Record<string, string>, string]>([
+    [204, {}, ''],
+    [205, { 'content-length': '0' }, ''],
+    [205, { 'content-length': '3' }, 'odd'],
+    [304, { 'content-length': '1234' }, ''],
+  ])(
+    'of status %i is passed on as one, whatever it tells of a length, or brings: %j %j',
+    async (status, length, body) => {
+      upstream.handle((_, res) => void res.writeHead(status, { etag: '"e"', ...length }).end(body));
+      const response = await rawCall(edge.port, 'GET', '/proxy/bank/v1/nothing', { token });
+      expect(response).toMatchObject({ status, headers: { etag: '"e"' } });
+      expect(response?.body).toHaveLength(0);
+      expect(await outcomeOfLast()).toMatchObject({ event: 'call.completed', status, response_bytes: 0 });
+    },
+  );
+
   // Of gzip and br the runtime gives no raw bytes, and its error says the same of nothing as of a beginning that is cut off.
   it.each([
     ['zstd', '', 200],
