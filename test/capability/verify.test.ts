@@ -131,6 +131,7 @@ describe('threat 29: a token is refused', () => {
   const headers: [string, Record<string, unknown>, string][] = [
     ['of type JWT', { typ: 'JWT' }, 'token_wrong_type'],
     ['of the type of our audit checkpoints', { typ: 'keywarden-checkpoint+jwt' }, 'token_wrong_type'],
+    ['of a type that only ends so', { typ: 'x-at+jwt' }, 'token_wrong_type'],
     ['without a type', { typ: undefined }, 'token_wrong_type'],
     ['of an unknown kid', { kid: 'other' }, 'token_untrusted'],
     ['whose kid walks a path', { kid: '../../etc/passwd' }, 'token_untrusted'],
@@ -166,6 +167,23 @@ describe('threat 29: a token is refused', () => {
     expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
       ok: false,
       error: { kind: 'token_malformed', why: 'claims are no object' },
+    });
+  });
+
+  it.each([
+    [
+      'no UTF-8',
+      [...Buffer.from(JSON.stringify({ ...goodClaims(), note: '@' }))].map((byte) => (byte === 0x40 ? 0xff : byte)),
+    ],
+    ['behind a byte order mark', [0xef, 0xbb, 0xbf, ...Buffer.from(JSON.stringify(goodClaims()))]],
+  ])('whose claims are %s', async (_, payload) => {
+    const keys = await freshKeys();
+    const token = await new CompactSign(Uint8Array.from(payload))
+      .setProtectedHeader({ alg: 'EdDSA', kid: keys.signingKid, typ: 'at+jwt' })
+      .sign(keys.signingKey);
+    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
+      ok: false,
+      error: { kind: 'token_malformed', why: 'claims' },
     });
   });
 
@@ -313,11 +331,11 @@ describe('threat 29: a token is refused', () => {
 
   it('that is too long, and it is not even parsed', async () => {
     const keys = await freshKeys();
-    const token = `${'e'.repeat(MAX_TOKEN_BYTES)}.e.e`;
-    expect(await verifyToken(token, keys.verifying, EXPECTED, NOW)).toEqual({
-      ok: false,
-      error: { kind: 'token_malformed', why: 'too long' },
-    });
+    const verified = async (length: number): Promise<unknown> =>
+      verifyToken(`${'e'.repeat(length - 4)}.e.e`, keys.verifying, EXPECTED, NOW);
+    const malformed = (why: string) => ({ ok: false, error: { kind: 'token_malformed', why } });
+    expect(await verified(MAX_TOKEN_BYTES + 1)).toEqual(malformed('too long'));
+    expect(await verified(MAX_TOKEN_BYTES)).toEqual(malformed('header'));
   });
 
   it.each(['', '.', '..', 'a.b', 'a.b.c.d', 'eyJ.e.', '{}', 'Bearer x', 'ey J.a.b', 'eyJ=.a.b'])(
