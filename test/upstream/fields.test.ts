@@ -63,9 +63,9 @@ describe('request fields that pass', () => {
   );
   it('Prefer loses wait alone', () => {
     expect(pass({ prefer: 'wait=30' })).toEqual(ALWAYS);
-    expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal' })).toEqual({
+    expect(pass({ prefer: 'respond-async, Wait = 30 , return=minimal, wait-for=it, wait;x' })).toEqual({
       ...ALWAYS,
-      prefer: 'respond-async, return=minimal',
+      prefer: 'respond-async, return=minimal, wait-for=it',
     });
   });
   it('Prefer keeps wait at a service where nobody is asked, but never the token', () => {
@@ -285,10 +285,12 @@ describe('threats 8, 13, 14: request fields that are refused', () => {
     ['host', 'edge test'],
     ['sec-websocket-key', 'x'],
     ['expect', '200-ok'],
+    ['expect', '100-continue, 200-ok'],
     ['transfer-encoding', 'xchunked'],
     ['transfer-encoding', 'gzip, chunked'],
     ['content-length', '1, 1'],
     ['content-length', '+1'],
+    ['content-length', '1'.repeat(16)],
     ['x-note', 'caf\u00e9'],
     ['x-note', 'a\u0001b'],
     ['x-note', 'a\u007fb'],
@@ -450,10 +452,11 @@ describe('response fields', () => {
     });
   });
   it('threat 6: a redirect to the service comes back to us, another is a fault, and on a 201, 304 or 400 it is only dropped', () => {
-    expect(answered({ location: '/v1/b' }, { status: 302 })).toEqual({
-      ...SET,
-      location: 'http://127.0.0.1:8787/proxy/vendor/v1/b',
-    });
+    for (const location of ['/v1/b', 'https://api.vendor.test/v1/b'])
+      expect(answered({ location }, { status: 302 })).toEqual({
+        ...SET,
+        location: 'http://127.0.0.1:8787/proxy/vendor/v1/b',
+      });
     for (const status of [300, 301, 302, 303, 307, 308]) {
       expect(answered({ location: 'https://evil.test/' }, { status })).toMatchObject({
         code: 'upstream_redirect_refused',
