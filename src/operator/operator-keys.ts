@@ -1,6 +1,6 @@
 import { sha256Hex } from '../lib/digest.ts';
 import { err, ok, type Result } from '../lib/result.ts';
-import { GROUP_NAME, isRole, type Operator, ROLES, type Role } from './roles.ts';
+import { isGroupName, isRole, type Operator, ROLES, type Role } from './roles.ts';
 
 /** Operators by the SHA-256 of their key: the keys themselves are stored nowhere at the edge. */
 export type OperatorKeys = ReadonlyMap<string, Operator>;
@@ -29,12 +29,12 @@ export function parseOperatorKeys(text: string | undefined): Result<OperatorKeys
       return err(`entry ${i + 1} has no roles out of ${ROLES.join(', ')}`);
     }
     if (keys.has(sha256)) return err(`entry ${i + 1} repeats the key of another`);
-    if (groups !== undefined && !(Array.isArray(groups) && groups.every((name) => GROUP_NAME.test(String(name)))))
+    if (groups !== undefined && !(Array.isArray(groups) && groups.every(isGroupName)))
       return err(`entry ${i + 1} has no valid groups`);
     keys.set(sha256, {
       id,
       roles: new Set<Role>(roles),
-      ...(groups === undefined ? {} : { groups: new Set<string>(groups as string[]) }),
+      ...(groups === undefined ? {} : { groups: new Set(groups) }),
     });
   }
   return ok(keys);

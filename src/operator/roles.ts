@@ -11,9 +11,11 @@ export interface Operator {
   readonly groups?: ReadonlySet<string>;
 }
 
-export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/;
+const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}$/;
 
 export const mayAct = (operator: Operator, role: Role): boolean =>
   operator.roles.has(role) || operator.roles.has('admin');
 
 export const isRole = (x: unknown): x is Role => ROLES.includes(x as Role);
+
+export const isGroupName = (x: unknown): x is string => typeof x === 'string' && GROUP_NAME.test(x);

@@ -108,8 +108,13 @@ describe('an operator who comes through Cloudflare Access', () => {
 describe('the settings', () => {
   it('go together, all or none', () => {
     expect(parseAccessSettings(undefined, undefined, undefined, false)).toEqual({ ok: true, value: null });
-    expect(parseAccessSettings('https://team.cloudflareaccess.com', undefined, undefined, false).ok).toBe(false);
-    expect(parseAccessSettings('https://team.cloudflareaccess.com', AUDIENCE, ROLES, false).ok).toBe(true);
+    const all = ['https://team.cloudflareaccess.com', AUDIENCE, ROLES] as const;
+    expect(parseAccessSettings(...all, false).ok).toBe(true);
+    for (let set = 1; set < 7; set++)
+      for (const unset of [undefined, '']) {
+        const [issuer, audience, roles] = all.map((one, i) => ((set >> i) & 1 ? one : unset));
+        expect(parseAccessSettings(issuer, audience, roles, false).ok, `${issuer} ${audience} ${roles}`).toBe(false);
+      }
   });
 
   it.each(['http://127.0.0.1:1', 'http://team.cloudflareaccess.com', 'https://team.cloudflareaccess.com/path', 'team'])(
@@ -178,6 +183,8 @@ describe('operator keys', () => {
     entry({ roles: ['mint', 'god'] }),
     entry({ groups: 'finance' }),
     entry({ groups: ['finance', ''] }),
+    entry({ groups: [7] }),
+    entry({ groups: [null] }),
     entry({ groups: ['a\nb'] }),
     `[${entry({}).slice(1, -1)},${entry({ id: 'b' }).slice(1, -1)}]`,
     '[]',
