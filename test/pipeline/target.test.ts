@@ -123,6 +123,23 @@ describe('a target that was judged before', () => {
   });
 });
 
+describe('a target is read in one way', () => {
+  it('in which the Host field names a bucket to no service but those that sign for S3', async () => {
+    const files = policyOf('{ read: { allow: ["GET /{name}", "GET /mine/{name}"] } }');
+    for (const host of ['mine.edge.test', 'mine.localhost:8787']) {
+      const target = asked('GET /key', principal('pay:read'), { policy: files, headers: { host } });
+      expect(target, host).toMatchObject({ ok: true, value: { access: { path: '/key' } } });
+    }
+  });
+
+  it('in which %2F is no slash, unless the policy says that it is one to the service', async () => {
+    const files = policyOf('{ read: { allow: "GET /files/{name+}" } }');
+    const who = principal('pay:read');
+    expect(await reasonOf('GET /files/a%2Fb', who, { policy: files })).toBe('path_refused');
+    expect(await reasonOf('GET /files/a%2Fb', who, { policy: { ...files, escapedSlash: true } })).toBe('allowed');
+  });
+});
+
 describe('the token travels no further', () => {
   const credential = { scheme: 'sigv4', accessKeyId: 'ID', secretAccessKey: 'KEY', sessionToken: null } as const;
   const sigv4: ServicePolicy = { ...policy, credential: { ...credential, region: 'r', service: 's3' } };

@@ -48,6 +48,7 @@ it.each([
   ['ftp://api.vendor.test/x', 'is no http URL'],
   ['/v1/a b', 'holds white space or a control'],
   ['https://user@api.vendor.test/', 'holds user information'],
+  ['http:user:pass@api.vendor.test/', 'holds user information'],
   ['https://[x', 'is no URL reference'],
   [`/${'x'.repeat(8192)}`, 'is too long'],
 ])('a fault says what kind of place it was, and quotes nothing: %s', (location, what) => {
