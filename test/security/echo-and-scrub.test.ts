@@ -10,17 +10,32 @@ import {
   expectRefused,
   KEYED_KEY,
   PAIR_KEY,
+  policiesFor,
   QUERY_KEY,
   rowOf,
   startWorld,
+  VARS,
   type World,
 } from './world.ts';
 
+/** As short as a credential may be. */
+const TERSE_KEY = 'k3y+Qz';
 let world: World;
 let token: string;
 beforeAll(async () => {
-  world = await startWorld();
-  token = await world.token(ALL);
+  world = await startWorld({
+    policies: (origin) => ({
+      ...policiesFor(origin),
+      'terse.yaml': `service: terse
+origin: ${origin}
+credential: { scheme: bearer, secret: TERSE_KEY }
+capabilities:
+  echo: { allow: 'GET /echo/{path+}' }
+`,
+    }),
+    vars: { ...VARS, TERSE_KEY },
+  });
+  token = await world.token([...ALL, 'terse:echo']);
 }, 120_000);
 afterAll(() => world?.stop());
 beforeEach(() => world.upstream.forget());
@@ -195,6 +210,9 @@ describe('threat 2: the key in every spelling', () => {
       expect(wire.includes(s.toLowerCase())).toBe(false);
     }
     expect(response.headers['x-echo']).toContain('[redacted]');
+    const { redactions } = await rowOf(world, response, 'call.completed');
+    expect(redactions).toBeGreaterThan(5);
+    expect(await rowOf(world, response, 'credential.echoed')).toMatchObject({ detail: { redactions } });
   });
 
   it('in the status line, an early hint and a trailer', async () => {
@@ -202,6 +220,8 @@ describe('threat 2: the key in every spelling', () => {
     const inStatusLine = await get('bank');
     expect(inStatusLine.wire.includes(BANK_KEY)).toBe(false);
     expect(await rowOf(world, inStatusLine, 'credential.echoed')).toMatchObject({ detail: { redactions: 1 } });
+    world.upstream.handle(garbage(`HTTP/1.1 200 ${TERSE_KEY}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`));
+    expect((await get('terse')).wire.includes(TERSE_KEY)).toBe(false);
     world.upstream.handle(
       garbage(
         `HTTP/1.1 103 Early Hints\r\nlink: <${BANK_KEY}>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok`,
