@@ -45,7 +45,7 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   // Some SDKs leave the content coding out, so that the payload's announcement alone decides.
   if (!payload.startsWith('STREAMING-'))
     return saysCoded ? contradictory('the body is aws-chunked without saying how') : ok(request);
-  const form = Object.hasOwn(STREAMING, payload) ? STREAMING[payload] : undefined;
+  const form = STREAMING[payload];
   if (form === undefined) return contradictory('this form of aws-chunked is not known');
   const length = request.fields.get('x-amz-decoded-content-length') ?? '';
   if (!/^\d{1,15}$/.test(length)) return contradictory('an aws-chunked body needs x-amz-decoded-content-length');

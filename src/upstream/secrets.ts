@@ -106,7 +106,7 @@ function holds(credentials: Credentials, values: readonly unknown[]): boolean {
     credentials.kind === 'single'
       ? [credentials.secret]
       : [credentials.accessKeyId, credentials.secretAccessKey, credentials.sessionToken];
-  return held.every((credential, i) => (credential === null ? values[i] === undefined : credential.holds(values[i])));
+  return held.every((credential, i) => credential === null || credential.holds(values[i]));
 }
 
 function cacheOf(env: object): Map<string, Credentials> {

@@ -122,6 +122,11 @@ describe('aws-chunked', () => {
       ).toBeTypeOf('string');
     });
   }
+  it('a line may be so long and no longer', () => {
+    const trailer = (length: number) => coded(['abcd'], '', [`x-amz-a:${'b'.repeat(length - 'x-amz-a:'.length)}`]);
+    expect(decode(trailer(MAX_LINE_BYTES), 4)).toMatchObject({ text: 'abcd' });
+    expect(decode(trailer(MAX_LINE_BYTES + 1), 4).error).toBe('a line is too long');
+  });
   it('whatever is put in or left out, it gives what the grammar says, or an error', () => {
     const data = fc.array(fc.stringMatching(/^[a\r\n0;]{1,12}$/), { maxLength: 3 });
     const edit = fc.tuple(
@@ -162,6 +167,29 @@ describe('aws-chunked', () => {
       pieces.push(new TextDecoder().decode(piece));
     expect(pieces.join('')).toBe('x'.repeat(1_000));
     expect(pieces.length).toBeLessThan(5);
+  });
+
+  it('as a stream, its last bytes wait until it has ended as it must: with a known length they would make it whole', async () => {
+    const came = async (...chunks: string[]): Promise<string> => {
+      const { readable, writable } = awsChunkedStream(new AwsChunkedDecoder(8, true));
+      const writer = writable.getWriter();
+      const writing = (async () => {
+        for (const chunk of chunks) await writer.write(bytes(chunk));
+        await writer.close();
+      })().catch(() => undefined);
+      let text = '';
+      try {
+        for await (const piece of readable) text += new TextDecoder().decode(piece);
+      } catch {
+        text += ' broke off';
+      }
+      await writing;
+      return text;
+    };
+    expect(await came('4\r\nabcd\r\n', '4\r\nefgh\r\n', '0\r\n\r\n')).toBe('abcdefgh');
+    expect(await came('4\r\nabcd\r\n', '4\r\nefgh\r\n', '0\r\ncanary\r\n')).toBe('abcd broke off');
+    expect(await came('4\r\nabcd\r\n', '4\r\nefgh\r\n')).toBe('abcd broke off');
+    expect(await came('4\r\nabcd\r\n4\r\nefgh\r\n')).toBe('abcd broke off');
   });
 
   it('as a stream, what is malformed errors it and quotes nothing', async () => {

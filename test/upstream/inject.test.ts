@@ -91,6 +91,15 @@ describe('schemes', () => {
       (await injected({ scheme: 'query', param: 'api_key', secret: 'K' }, single, request({ query: 'b=%2f+&a=&a' })))
         .query,
     ).toBe('b=%2f+&a=&a&api_key=sk_te%2Fst%2B4eC39%27Hq');
+    expect(
+      (
+        await injected(
+          { scheme: 'query', param: 'api_key', secret: 'K' },
+          single,
+          request({ query: 'api_key=mine&b=1&API-key=x&Api%5FKey=mine' }),
+        )
+      ).query,
+    ).toBe('b=1&API-key=x&api_key=sk_te%2Fst%2B4eC39%27Hq');
   });
   it('leaves the given request as it was', async () => {
     const given = request();
@@ -218,6 +227,13 @@ describe('SigV4', () => {
     const out = await injected(s3, aws, request({ path: '/bucket/a', query: `prefix=a&${name}=client&acl` }));
     expect(out.query).toBe('prefix=a&acl');
   });
+  it('what says which bytes and of what kind is signed, too', async () => {
+    const fields = { 'content-md5': 'x', 'content-type': 'text/plain', 'x-amz-acl': 'private', accept: '*/*' };
+    const out = await injected(s3, aws, request({ method: 'PUT', path: '/b/a', fields }));
+    expect(out.fields.get('authorization')).toContain(
+      ' SignedHeaders=content-md5;content-type;host;x-amz-acl;x-amz-content-sha256;x-amz-date,',
+    );
+  });
   it("nor the client's session, in a field", async () => {
     const out = await injected(s3, aws, request({ fields: { 'x-amz-s3session-token': 'client' } }));
     expect(JSON.stringify([...out.fields])).not.toContain('client');
@@ -344,6 +360,12 @@ describe('SigV4', () => {
     expect(streamed.fields.get('authorization')).toBe(whole.fields.get('authorization'));
     expect(streamed.fields.has('x-amz-content-sha256')).toBe(false);
     expect(streamed.bodyLength).toBe(4);
+    const most = await injected(
+      dynamo,
+      aws,
+      request({ method: 'POST', body: stream(new Uint8Array(MAX_SIGNED_BODY_BYTES - 1), 'x') }),
+    );
+    expect(most.bodyLength).toBe(MAX_SIGNED_BODY_BYTES);
     await refused(
       dynamo,
       'body_length',
@@ -380,6 +402,9 @@ describe('SigV4', () => {
       },
     });
   const CODED = '4\r\nabcd\r\n2\r\nef\r\n0\r\n\r\n';
+  it('of a gathered aws-chunked stream it says what is malformed, and not that the client went away', async () => {
+    await refused({ ...s3, service: 'dynamodb' }, 'body_malformed', chunked(stream('4\r\nabcd\r\n', 'canary'), '6'));
+  });
   it('decodes an aws-chunked upload that was read for a rule, and takes its coding away', async () => {
     const out = await injected(s3, aws, chunked(new TextEncoder().encode(CODED), '6'));
     expect(new TextDecoder().decode(out.body as Uint8Array)).toBe('abcdef');
