@@ -1,8 +1,21 @@
 import { reset } from 'cloudflare:test';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GrantedApproval } from '../../../src/approvals/contract.ts';
-import { admit } from '../../../src/ledger/client.ts';
-import { callOf, env, events, ledgerOf, migrate, noteOf, perHour, stored } from '../../support/ledger-world.ts';
+import { admit, record } from '../../../src/ledger/client.ts';
+import type { LedgerEvents } from '../../../src/ledger/contract.ts';
+import { type LedgerKey, ledgerNameOf } from '../../../src/ledger/name.ts';
+import {
+  callOf,
+  env,
+  events,
+  ledgerOf,
+  migrate,
+  noteOf,
+  perHour,
+  refusedOf,
+  stored,
+  stubOf,
+} from '../../support/ledger-world.ts';
 
 beforeEach(migrate);
 afterEach(reset);
@@ -14,6 +27,12 @@ function losing(errors: readonly object[]) {
     admitText: async (text: string): Promise<string> => {
       const answer = await env.LEDGER.get(id).admitText(text);
       const error = errors[sent.push(JSON.parse(text).attempt) - 1];
+      if (error !== undefined) throw Object.assign(new Error('lost'), error);
+      return answer;
+    },
+    record: async (given: LedgerEvents) => {
+      const answer = await env.LEDGER.get(id).record(given);
+      const error = errors[sent.push(given.attempt) - 1];
       if (error !== undefined) throw Object.assign(new Error('lost'), error);
       return answer;
     },
@@ -74,6 +93,16 @@ describe('a call whose answer was lost', () => {
     expect(await admit(lost.env, callOf())).toMatchObject({ ok: false, error: { code: 'ledger_unavailable' } });
     expect(lost.sent).toHaveLength(times);
   });
+});
+
+it.each<[string, LedgerKey, Partial<LedgerEvents>]>([
+  ['a note', { kind: 'agent', agent: 'agent-1' }, { notes: [noteOf('r', 'agent-1')] }],
+  ['a refused call', { kind: 'anonymous' }, { refused: [refusedOf('r')] }],
+])('%s whose answer was lost is sent again as a repetition, and stands in the chain once', async (_, key, told) => {
+  const lost = losing([LOST, LOST]);
+  expect(await record(lost.env, key, told)).toEqual({ ok: true, value: null });
+  expect(lost.sent).toEqual([0, 1, 2]);
+  expect((await stubOf(ledgerNameOf(key)).head()).seq).toBe(1);
 });
 
 it('of two notes of one request, sent again with each other, each stands in the chain once', async () => {
