@@ -143,6 +143,21 @@ describe('server-sent events', () => {
     const text = await (await fetch(url('/v1/events'), { headers: headers() })).text();
     expect(text).toBe('data: [redacted]\n\ndata: sk_live_streaming-ended\n\n');
   });
+
+  it.each([
+    ['a key, which is redacted', KEY, '[redacted]', 2],
+    ['what only begins like a key, which passes', KEY.slice(0, -1), KEY.slice(0, -1), 1],
+  ])('may end in %s; the one in a field is counted, too', async (_, end, seen, redactions) => {
+    upstream.handle((_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream', 'x-echo': KEY }).write('data: ');
+      res.end(end);
+    });
+    const response = await fetch(url('/v1/events'), { headers: headers() });
+    expect(await response.text()).toBe(`data: ${seen}`);
+    const ofCall = { request_id: response.headers.get('keywarden-request-id') ?? '', event: 'call.completed' };
+    await until('the outcome row', async () => (await edge.audit(ofCall)).length === 1, 15_000);
+    expect(await edge.audit(ofCall)).toMatchObject([{ redactions, response_bytes: 6 + seen.length }]);
+  });
 });
 
 describe('silence', () => {
