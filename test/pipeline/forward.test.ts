@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Injected } from '../../src/pipeline/call.ts';
+import { forward } from '../../src/pipeline/forward.ts';
+import { json, startUpstream, type Upstream } from '../support/upstream.ts';
+
+let upstream: Upstream;
+beforeAll(async () => {
+  upstream = await startUpstream(json({ ok: true }));
+});
+afterAll(() => upstream?.stop());
+
+/** The step with a client that is there, or has gone while its intent was recorded. */
+const forwarded = (signal: AbortSignal) =>
+  forward({
+    request: {
+      method: 'GET',
+      origin: upstream.origin,
+      path: '/v1/balance',
+      query: '',
+      fields: new Map([['authorization', 'Bearer the credential']]),
+      body: null,
+      bodyLength: null,
+    },
+    admitted: { authorized: { call: { request: { signal } }, policy: { timeoutMs: 5_000 } } },
+  } as unknown as Injected);
+
+it('of a client that has gone before it nothing is sent, and no credential either', async () => {
+  expect(await forwarded(AbortSignal.abort())).toMatchObject({
+    ok: false,
+    error: { code: 'client_cancelled', detail: 'before it was sent' },
+  });
+  expect(upstream.seen).toHaveLength(0);
+  const there = await forwarded(new AbortController().signal);
+  if (!there.ok) throw new Error(there.error.detail);
+  there.value.deadline.clear();
+  expect([await there.value.response.json(), upstream.seen.length]).toEqual([{ ok: true }, 1]);
+});
