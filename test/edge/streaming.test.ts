@@ -333,6 +333,14 @@ describe('an answer full of the credential', () => {
   });
 });
 
+it('a key in a large answer of known length is redacted, and the length stays true', async () => {
+  const around = 'a'.repeat(50_000);
+  upstream.handle(answer(200, `${around}${KEY}${around}`));
+  const response = await rawCall(edge.port, 'GET', '/proxy/bank/v1/x', { token });
+  expect(response?.headers['content-length']).toBe(String(2 * around.length + KEY.length));
+  expect(response?.body.toString()).toBe(`${around}${'[redacted]'.padEnd(KEY.length)}${around}`);
+});
+
 describe('an answer that nobody scrubs', () => {
   it.each(['zstd', 'x-own'])('passes in %s, which nobody here can take off, as it came', async (coding) => {
     for (const length of [{ 'content-length': '5' }, {}]) {

@@ -157,6 +157,13 @@ describe('threat 1 and 2: an echoed credential becomes [redacted]', () => {
     expect(scrub('<b>abcdefg&amp;</b>', 'abcdefg&')).toBe(`<b>${REDACTED}</b>`);
   });
 
+  it('takes the leftmost of several that end together, and lets nothing of it go while it may still come', () => {
+    const scrubber = scrubberFor('bcdefg', 'abcdefgh', 'bcdefgh');
+    expect(scrubber.text('abcdefgh').text).toBe(REDACTED);
+    const run = scrubber.start();
+    const pieces = ['abcdefg', 'h', '.abcdefg', '.'].flatMap((chunk) => run.push(latin1.encode(chunk)));
+    expect(latin1.decode(Buffer.concat([...pieces, ...run.end()]))).toBe(`${REDACTED}.a${REDACTED}.`);
+  });
   it('is found after its own beginning', () => {
     expect(scrub('abcabcabcabd', 'abcabcabd')).toBe(`abc${REDACTED}`);
     expect(scrub('aaaaaaaaaaaaaaaab', 'aaaaaab')).toBe(`aaaaaaaaaa${REDACTED}`);
@@ -399,6 +406,27 @@ describe('threat 3: decoys do not exhaust it', () => {
 
   it('finds the real key after 10,000 real hits', () => {
     expect(scrubberFor(KEY).text(`${KEY},`.repeat(10_001)).hits).toBe(10_001);
+  });
+
+  it('finds the key, and takes nothing else for it, however often its states were forgotten', () => {
+    // As long as a JWT: each of its characters, half spelt, is a state of its own.
+    const secret = KEY.repeat(8);
+    let seed = 1;
+    const random = (n: number) => {
+      seed = (seed * 48271) % 2147483647;
+      return seed % n;
+    };
+    const mixed = (length: number) =>
+      each(secret.slice(0, length), (char, c) => {
+        const spellings = [char, char, `%${hex(c)}`, `&#${c};`, `\\u00${hex(c)}`, `%25${hex(c)}`];
+        return spellings[random(spellings.length)] as string;
+      });
+    const scrubber = scrubberFor(secret);
+    for (let round = 0; round < 150; round++) {
+      const decoys = Array.from({ length: 3 }, () => `${mixed(random(secret.length))}~`).join('');
+      const { text, hits } = scrubber.text(`${decoys}${mixed(secret.length)}~`);
+      expect([hits, text]).toEqual([1, `${decoys}${REDACTED}~`]);
+    }
   });
 
   it('stays linear when every decoy is a new mixture and its states are forgotten again and again', () => {
