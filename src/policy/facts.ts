@@ -67,7 +67,7 @@ function variablesOf(method: string, path: string, request: RequestFacts): Recor
 /** Fields that carry, or by their name may carry, a credential. */
 export function isCredentialField(name: string): boolean {
   return (
-    /^(authorization|proxy-authorization|cookie|set-cookie|x-amz-security-token)$/.test(name) ||
+    /^(authorization|proxy-authorization|cookie|set-cookie)$/.test(name) ||
     /(^|[-_])(api[-_]?key|key|token|secret|password|auth|credentials?|signature)$/.test(name)
   );
 }

@@ -110,6 +110,30 @@ describe('a decision', () => {
     expect(decision.ok && decision.value.operation).toBe('POST /x');
   });
 
+  it('those that need no body come first also where a denial has read it', () => {
+    const policy = policyOf(
+      'deny: { match: POST /x, when: body.a == 2 }\ncapabilities: { reads: { allow: POST /x, when: body.a == 1 }, first: { allow: POST /x, when: agent == "a" } }',
+    );
+    const decision = ask(policy, { method: 'POST', path: '/x', ...json({ a: 1 }) });
+    expect(decision.ok && decision.value.capability.name).toBe('pay:first');
+  });
+
+  it.each([
+    ['', '/', 'GET /', 'allow'],
+    ['', '/a', 'GET /a', 'allow'],
+    ['', '/a/', 'GET /a', 'operation_unknown'],
+    ['', '/a', 'GET /a/', 'operation_unknown'],
+    ['', '/a/', 'GET /a/', 'allow'],
+    ['trailing_slash: true', '/a/', 'GET /a', 'allow'],
+    ['trailing_slash: true', '/a', 'GET /a/', 'allow'],
+    ['trailing_slash: true', '/', 'GET /', 'allow'],
+  ])(
+    'a slash at the end is a part of the path, unless the policy says that it is none: %s %s by %s is %s',
+    (head, path, rule, verdict) => {
+      expect(verdictOf(policyOf(`${head}\ncapabilities: { read: { allow: ${rule} } }`), { path })).toBe(verdict);
+    },
+  );
+
   it('a body that cannot be read does not hinder what needs none', () => {
     const policy = policyOf(
       'capabilities: { reads: { allow: POST /x, when: body.a == 1 }, plain: { allow: POST /x, when: agent == "a" } }',
@@ -139,6 +163,14 @@ describe('approval', () => {
     ['unless it does not hold', { path: '/c', agent: 'other' }, 'approval'],
   ])('%s', (_law, asked, verdict) => {
     expect(verdictOf(policy, { method: 'POST', ...asked })).toBe(verdict);
+  });
+
+  it('of several rights that ask a person the first as written is asked for', () => {
+    const policy = policyOf(
+      'capabilities: { one: { allow: GET /x, approval: required }, two: { allow: GET /x, approval: { count: 2 } } }',
+    );
+    const decision = ask(policy, { path: '/x' });
+    expect(decision.ok && [decision.value.capability.name, decision.value.approval?.count]).toEqual(['pay:one', 1]);
   });
 
   it('is reported as written', () => {
