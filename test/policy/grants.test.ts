@@ -68,6 +68,8 @@ describe('minting', () => {
     const absent: AgentsPolicy = { source: 'absent', grants: [] };
     expect(mint({}, absent)).toEqual({ ok: false, error: { kind: 'agent_unknown' } });
     expect(mint({}, absent, true)).toMatchObject({ ok: true });
+    // A file that names nobody is no absent one.
+    expect(mint({}, { source: 'file', grants: [] }, true)).toEqual({ ok: false, error: { kind: 'agent_unknown' } });
     expect(mint({ agent: 'other' }, agents, true)).toEqual({ ok: false, error: { kind: 'agent_unknown' } });
   });
 });

@@ -38,6 +38,12 @@ describe("threat 27: a broken upstream is a fault with an outcome row, in the se
       502,
       'upstream_protocol_error',
     ],
+    [
+      'has the first status beyond',
+      garbage('HTTP/1.1 600 No\r\ncontent-length: 2\r\n\r\nno'),
+      502,
+      'upstream_protocol_error',
+    ],
     ['closes before its header section ends', garbage('HTTP/1.1 200 OK\r\ncontent-le'), 502, 'upstream_unreachable'],
   ];
   it.each(faults)('an upstream that %s', async (_, handler, status, reason) => {

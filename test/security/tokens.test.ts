@@ -6,6 +6,7 @@ import {
   claimsFor,
   expectPassed,
   expectRefused,
+  KEYED_KEY,
   policiesFor,
   rowOf,
   signedByEdge,
@@ -22,11 +23,17 @@ beforeAll(async () => {
     vars: { ...VARS, KEYWARDEN_PREVIOUS_KEY: JSON.stringify(jwk) },
     policies: (origin) => ({
       ...policiesFor(origin),
+      'prefixed.yaml': `service: prefixed
+origin: ${origin}
+credential: { scheme: header, header: Authorization, prefix: 'SSWS ', secret: KEYED_KEY }
+capabilities:
+  echo: { allow: 'GET /echo/{path+}' }
+`,
       'agents.yaml': `
 agents:
   - { id: reader, may_hold: [bank:read], max_ttl: 5m }
   - { id: thrifty, may_hold: ['bank:*', 'keyed:*'], limit: 2/day }
-  - { id: 'agent-*', may_hold: ['bank:*', 'keyed:*', 'pair:*', 'queried:*', 'aws:*'], max_ttl: 1h }
+  - { id: 'agent-*', may_hold: ['bank:*', 'keyed:*', 'pair:*', 'queried:*', 'aws:*', 'prefixed:*'], max_ttl: 1h }
   - { id: 'idle-*', may_hold: [] }
 `,
     }),
@@ -288,6 +295,16 @@ describe("threat 29: Wycheproof's JWS vectors, sent as a bearer token, are all 4
       expect((await rowOf(world, response, 'call.denied')).reason).toMatch(/^token_(malformed|untrusted)$/);
     },
   );
+});
+
+it("a token comes behind the prefix of its service's key, as that SDK sends it, and the key goes behind it in its place", async () => {
+  const token = await world.token(['prefixed:echo']);
+  const sent = (authorization: string) =>
+    world.call('prefixed', 'GET', '/echo/x', { fields: [`Authorization: ${authorization}`] });
+  await expectPassed(world, await sent(`SSWS ${token}`));
+  expect(world.upstream.seen[0]?.headers['authorization']).toBe(`SSWS ${KEYED_KEY}`);
+  world.upstream.forget();
+  await expectRefused(world, await sent(`SSWX ${token}`), 401, 'token_malformed');
 });
 
 describe('threat 29: a capability token never travels on', () => {
