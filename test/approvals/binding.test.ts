@@ -51,6 +51,22 @@ describe('what an approval is bound to (threat 24)', () => {
     ['a field more', { fields: new Headers([...request.fields, ['x-account', 'b']]) }],
   ])('%s', (_, change) => expect(bindingOf({ ...request, ...change })).not.toBe(base));
 
+  it.each([
+    'prefer',
+    'x-amz-acl',
+    'x-amz-copy-source',
+    'x-anything',
+    'content-encoding',
+    'content-language',
+    'date-of',
+    'my-user-agent',
+    'x-request-id-of',
+    'x-stripe-client',
+    'authority',
+  ])('the field %s', (name) => {
+    expect(bindingOf({ ...request, fields: new Headers([...request.fields, [name, 'x']]) })).not.toBe(base);
+  });
+
   it('not to what SDKs fill anew on each attempt', () => {
     const fields = new Headers([
       ...request.fields,

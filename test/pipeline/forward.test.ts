@@ -10,11 +10,11 @@ beforeAll(async () => {
 afterAll(() => upstream?.stop());
 
 /** The step with a client that is there, or has gone while its intent was recorded. */
-const forwarded = (signal: AbortSignal) =>
+const forwarded = (signal: AbortSignal, { method = 'GET', origin = upstream.origin } = {}) =>
   forward({
     request: {
-      method: 'GET',
-      origin: upstream.origin,
+      method,
+      origin,
       path: '/v1/balance',
       query: '',
       fields: new Map([['authorization', 'Bearer the credential']]),
@@ -34,4 +34,20 @@ it('of a client that has gone before it nothing is sent, and no credential eithe
   if (!there.ok) throw new Error(there.error.detail);
   there.value.deadline.clear();
   expect([await there.value.response.json(), upstream.seen.length]).toEqual([{ ok: true }, 1]);
+});
+
+it.each([
+  ['GET', true],
+  ['HEAD', true],
+  ['OPTIONS', true],
+  ['PUT', true],
+  ['DELETE', true],
+  ['POST', false],
+  ['PATCH', false],
+])('whether a %s that found nobody may be sent again: %s (RFC 9110 §9.2.2)', async (method, retryable) => {
+  const { signal } = new AbortController();
+  expect(await forwarded(signal, { method, origin: 'http://127.0.0.1:1' })).toMatchObject({
+    ok: false,
+    error: { code: 'upstream_unreachable', retryable },
+  });
 });

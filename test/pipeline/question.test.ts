@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Edge } from '../../src/edge.ts';
-import { ok } from '../../src/lib/result.ts';
+import { err, ok } from '../../src/lib/result.ts';
 import type { Authorized, NeededApproval } from '../../src/pipeline/call.ts';
-import { questionOf } from '../../src/pipeline/question.ts';
+import { questionOf, shownOf } from '../../src/pipeline/question.ts';
 
 interface Asked {
   readonly principal?: object;
@@ -56,6 +56,12 @@ describe('a yes to calls of one kind (threat 24)', () => {
     expect(question(change).alikeKey).not.toBe(question().alikeKey);
   });
 
+  it('takes no two values of a member for one, nor its absence for an empty one', () => {
+    const values = [null, '', 0, '0', false, 'null', [], [0], {}, { a: 1 }, '{"a":1}'];
+    const keys = [{}, ...values.map((to) => ({ to }))].map((body) => question({ body }).alikeKey);
+    expect(new Set(keys).size).toBe(values.length + 1);
+  });
+
   it('covers what differs elsewhere, which by itself is another question', () => {
     for (const change of [{ body: { to: 'acct_1', amount: 2 } }, { outgoing: { query: 'x=2' } }]) {
       expect(question(change).alikeKey).toBe(question().alikeKey);
@@ -76,3 +82,35 @@ it.each<[string, Asked]>([
   ['policy', { policyHash: 'q' }],
   ['body', { body: { to: 'acct_1', amount: 2 } }],
 ])('another %s is another question', (_, change) => expect(question(change).binding).not.toBe(question().binding));
+
+it.each([
+  ['gzip', 'content_coding', 'binary', null],
+  [null, 'content_type_unsupported', 'text', 'amount=9999'],
+] as const)('a body in the coding %s, not read for %s, is shown as %s', (coding, refusal, form, text) => {
+  const bytes = new TextEncoder().encode('amount=9999');
+  const shown = shownOf(
+    {
+      call: { env: {} },
+      capability: { title: 'Pay', description: '' },
+      outgoing: {
+        method: 'POST',
+        origin: 'https://bank.example',
+        path: '/v1/payments',
+        query: '',
+        fields: new Map([
+          ['content-type', 'text/plain'],
+          ...(coding === null ? [] : [['content-encoding', coding] as const]),
+        ]),
+      },
+      policy: { service: 'bank', title: 'Bank' },
+    } as unknown as Authorized,
+    {
+      spec: { when: null },
+      operation: 'POST /v1/payments',
+      body: { bytes, parsed: err(refusal) },
+    } as unknown as NeededApproval,
+    { bundle: { hash: 'p', services: {} } } as unknown as Edge,
+  );
+  expect(shown.body).toMatchObject({ form, unreadable: refusal, bytes: bytes.byteLength });
+  expect(shown.body.value).toEqual(text === null ? null : { kind: 'string', text, length: text.length });
+});

@@ -12,12 +12,16 @@ const GRANT = { id: 'a1', uses: 1, goodForMs: 1000, asker: { session: null, toke
 const PENDING: AskAnswer = { kind: 'pending', id: 'a1' };
 
 /** A call that is held at a desk which answers as said, in turn. */
-async function held(asks: readonly AskAnswer[], waits: readonly Waited[], expiresAtMs = 9e15) {
+async function held(asks: readonly AskAnswer[], waits: readonly (Waited | Error)[], expiresAtMs = 9e15) {
   const after: (string | null)[] = [];
   const waited: number[] = [];
   const desk = {
     ask: async (ask: { after: string | null }) => asks[after.push(ask.after) - 1],
-    wait: async (_: string, ms: number) => waits[waited.push(ms) - 1],
+    wait: async (_: string, ms: number) => {
+      const answer = waits[waited.push(ms) - 1];
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
   };
   const authorized = {
     approval: {
@@ -65,6 +69,12 @@ it.each<[Waited, object]>([
   const { result, after } = await held([PENDING], [how]);
   expect(result).toMatchObject(reason);
   expect(after).toEqual([null]);
+});
+
+it('a desk that breaks while a call waits is a fault, and no answer of anybody', async () => {
+  const { result, after, waited } = await held([PENDING], ['pending', new Error('broken'), 'approved']);
+  expect(result).toMatchObject({ kind: 'fault', code: 'approvals_unavailable' });
+  expect([after, waited.length]).toEqual([[null], 2]);
 });
 
 it('a yes comes too late for a token that has ended', async () => {

@@ -71,9 +71,10 @@ describe('admission', () => {
     expect((await ledgerOf().head()).seq).toBe(1);
   });
 
-  it('a first send that its repetition overtook is the same call', async () => {
+  it.each([false, true])('a first send that its repetition overtook is the same call (evicted: %s)', async (evict) => {
     const call = callOf({ limits: [oneAnHour] });
     expect((await ledgerOf().admit({ ...call, attempt: 1 })).effect).toBe('admitted');
+    if (evict) await evictDurableObject(ledgerOf());
     expect((await ledgerOf().admit({ ...call, attempt: 0 })).effect).toBe('admitted');
     expect((await ledgerOf().head()).seq).toBe(1);
   });
