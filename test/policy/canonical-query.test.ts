@@ -69,6 +69,10 @@ describe('threat 14: no place for a credential is left in the query that is judg
     'job_token=x',
     'deploy_token=x',
     'application_key=x',
+    'api_token=x',
+    'api-secret=x',
+    'bearer_token=x',
+    'Subscription-Key=x',
   ])('%s', (theirs) => {
     expect(canonicalQueryOf(`a=1&${theirs}&b=%2f`, bearer)).toEqual({ ok: true, value: 'a=1&b=%2f' });
     expect(canonicalQueryOf(theirs, bearer)).toEqual({ ok: true, value: '' });

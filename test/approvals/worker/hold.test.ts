@@ -12,12 +12,17 @@ const GRANT = { id: 'a1', uses: 1, goodForMs: 1000, asker: { session: null, toke
 const PENDING: AskAnswer = { kind: 'pending', id: 'a1' };
 
 /** A call that is held at a desk which answers as said, in turn. */
-async function held(asks: readonly AskAnswer[], waits: readonly (Waited | Error)[], expiresAtMs = 9e15) {
+async function held(
+  asks: readonly AskAnswer[],
+  waits: readonly (Waited | Error)[],
+  { expiresAtMs = 9e15, onWait = () => {}, signal = new AbortController().signal } = {},
+) {
   const after: (string | null)[] = [];
   const waited: number[] = [];
   const desk = {
     ask: async (ask: { after: string | null }) => asks[after.push(ask.after) - 1],
     wait: async (_: string, ms: number) => {
+      onWait();
       const answer = waits[waited.push(ms) - 1];
       if (answer instanceof Error) throw answer;
       return answer;
@@ -33,7 +38,7 @@ async function held(asks: readonly AskAnswer[], waits: readonly (Waited | Error)
       env: { ...env, APPROVALS: { idFromName: () => null, get: () => desk } },
       requestId: 'request-1',
       fields: new Map([['prefer', 'wait=120']]),
-      request: new Request('https://edge.example/proxy/bank/v1/x'),
+      request: new Request('https://edge.example/proxy/bank/v1/x', { signal }),
       publicOrigin: 'https://edge.example',
     },
     principal: { agent: 'agent-1', session: null, tokenId: 't', issuedAtMs: 1, expiresAtMs },
@@ -71,6 +76,16 @@ it.each<[Waited, object]>([
   expect(after).toEqual([null]);
 });
 
+it('a client that goes while it waits uses nothing: the yes that comes then is not asked for', async () => {
+  const client = new AbortController();
+  const { result, after } = await held([PENDING, { kind: 'granted', grant: GRANT }], ['pending', 'approved'], {
+    signal: client.signal,
+    onWait: () => client.abort(),
+  });
+  expect(result).toMatchObject({ kind: 'fault', code: 'client_cancelled' });
+  expect(after).toEqual([null]);
+});
+
 it('a desk that breaks while a call waits is a fault, and no answer of anybody', async () => {
   const { result, after, waited } = await held([PENDING], ['pending', new Error('broken'), 'approved']);
   expect(result).toMatchObject({ kind: 'fault', code: 'approvals_unavailable' });
@@ -78,7 +93,7 @@ it('a desk that breaks while a call waits is a fault, and no answer of anybody',
 });
 
 it('a yes comes too late for a token that has ended', async () => {
-  expect((await held([{ kind: 'granted', grant: GRANT }], [], Date.now() - 1)).result).toEqual({
+  expect((await held([{ kind: 'granted', grant: GRANT }], [], { expiresAtMs: Date.now() - 1 })).result).toEqual({
     kind: 'token_expired',
   });
 });
