@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { BodyRefusal } from '../../src/denial.ts';
 import type { Edge } from '../../src/edge.ts';
 import { err, ok } from '../../src/lib/result.ts';
 import type { Authorized, NeededApproval } from '../../src/pipeline/call.ts';
@@ -83,34 +84,42 @@ it.each<[string, Asked]>([
   ['body', { body: { to: 'acct_1', amount: 2 } }],
 ])('another %s is another question', (_, change) => expect(question(change).binding).not.toBe(question().binding));
 
-it.each([
-  ['gzip', 'content_coding', 'binary', null],
-  [null, 'content_type_unsupported', 'text', 'amount=9999'],
-] as const)('a body in the coding %s, not read for %s, is shown as %s', (coding, refusal, form, text) => {
-  const bytes = new TextEncoder().encode('amount=9999');
-  const shown = shownOf(
+/** What reviewers see of a call with a body that could not be read. */
+const shown = (outgoing: object, refusal: BodyRefusal, bytes: Uint8Array, spec: object = {}) =>
+  shownOf(
     {
       call: { env: {} },
       capability: { title: 'Pay', description: '' },
-      outgoing: {
-        method: 'POST',
-        origin: 'https://bank.example',
-        path: '/v1/payments',
-        query: '',
-        fields: new Map([
-          ['content-type', 'text/plain'],
-          ...(coding === null ? [] : [['content-encoding', coding] as const]),
-        ]),
-      },
+      outgoing: { method: 'POST', origin: 'https://bank.example', path: '/v1/payments', query: '', ...outgoing },
       policy: { service: 'bank', title: 'Bank' },
     } as unknown as Authorized,
     {
-      spec: { when: null },
+      spec: { when: null, ...spec },
       operation: 'POST /v1/payments',
       body: { bytes, parsed: err(refusal) },
     } as unknown as NeededApproval,
     { bundle: { hash: 'p', services: {} } } as unknown as Edge,
   );
-  expect(shown.body).toMatchObject({ form, unreadable: refusal, bytes: bytes.byteLength });
-  expect(shown.body.value).toEqual(text === null ? null : { kind: 'string', text, length: text.length });
+
+it.each([
+  ['gzip', 'content_coding', 'binary', null],
+  ['identity', 'content_type_unsupported', 'text', { kind: 'string', text: 'amount=9999', length: 11 }],
+] as const)('a body in the coding %s, not read for %s, is shown as %s', (coding, refusal, form, value) => {
+  const fields = new Map([
+    ['content-type', 'text/plain'],
+    ['content-encoding', coding],
+  ]);
+  const { body } = shown({ fields }, refusal, new TextEncoder().encode('amount=9999'));
+  expect(body).toMatchObject({ form, unreadable: refusal, bytes: 11, value });
+});
+
+it('what telling parameters say is shown nowhere, neither of the call nor of all that one yes would cover', () => {
+  const { url, pattern } = shown(
+    { query: 'to=acct_1&password=hunter2', fields: new Map() },
+    'content_type_missing',
+    new Uint8Array(),
+    { alike: { count: 2, forMs: 1000, same: ['query'] } },
+  );
+  expect(url).toBe('https://bank.example/v1/payments?to=acct_1&password=[masked]');
+  expect(pattern).toContainEqual({ name: 'query', value: 'to=acct_1&password=[masked]' });
 });
