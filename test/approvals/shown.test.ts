@@ -55,6 +55,12 @@ describe('secrets', () => {
         { name: 'note', value: { text: 'x' } },
       ],
     });
+    expect(shownTree({ passwords: ['a'], password: ['hunter2', ['hunter3']] }, none)).toMatchObject({
+      entries: [
+        { value: { items: [{ text: 'a' }] } },
+        { value: { items: [{ text: '[masked]' }, { items: [{ text: '[masked]', masked: true }] }] } },
+      ],
+    });
     expect(shownQuery('a=1&api_key=abc&b=2', none)).toBe('a=1&api_key=[masked]&b=2');
     expect(shownHeader('x-auth-token', 'abc', none)).toBe('[masked]');
   });

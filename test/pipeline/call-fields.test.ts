@@ -6,7 +6,10 @@ import { callFieldsOf } from '../../src/pipeline/call-fields.ts';
 
 const TOKEN = `eyJhbGciOiJFZERTQSJ9.${'eyJzdWIiOiJhIn0'.repeat(20)}.c2lnbmF0dXJl_-0`;
 const edge = { bundle: { hash: 'h' } } as Edge;
-const fieldsOf = (call: { service?: string; rawPath?: string; query?: string }, authorized?: object) =>
+const fieldsOf = (
+  call: { service?: string; rawPath?: string; query?: string; request?: { method: string } },
+  authorized?: object,
+) =>
   callFieldsOf({ service: 's', rawPath: '/', query: '', request: { method: 'GET' }, ...call } as Call, edge, {
     ...(authorized === undefined ? {} : { authorized: authorized as Authorized }),
   });
@@ -34,6 +37,10 @@ describe('a row of the audit holds no token', () => {
     const authorized = { access: { path: long }, capability: { name: 's:c' }, requestHash: 'r' };
     for (const { path } of [fieldsOf({ rawPath: long }), fieldsOf({}, authorized)])
       expect([path?.length, long.startsWith(path ?? '-')]).toEqual([512, true]);
+  });
+
+  it('nor more of a method, which is the client’s to choose', () => {
+    expect(fieldsOf({ request: { method: 'M'.repeat(300) } }).method).toBe('M'.repeat(32));
   });
 
   it('however often a text begins like one: a stranger must not hold up the others', () => {

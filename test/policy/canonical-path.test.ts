@@ -141,6 +141,15 @@ describe('each refusal says why', () => {
   });
 });
 
+it('a path, a segment and their number are as large as the bounds, and no larger', () => {
+  const [segment, last] = ['a'.repeat(3072), 'a'.repeat(8192 - 2 * 3073 - 1)];
+  for (const path of [`/${segment}/${segment}/${last}`, `/a`.repeat(128), `${'/a'.repeat(128)}/`, `/${segment}`])
+    expect(canonicalPathOf(path)).toEqual({ ok: true, value: path });
+  expect(canonicalPathOf(`/${segment}/${segment}/${last}a`)).toEqual({ ok: false, error: 'too_long' });
+  expect(canonicalPathOf(`/${segment}a`)).toEqual({ ok: false, error: 'segment_too_long' });
+  expect(canonicalPathOf(`${'/a'.repeat(129)}/`)).toEqual({ ok: false, error: 'too_many_segments' });
+});
+
 describe('laws', () => {
   const piece = fc.constantFrom(
     'a',
