@@ -5,8 +5,9 @@ import { linkOf } from '../../../src/approvals/link.ts';
 import { Notes } from '../../../src/approvals/notes.ts';
 import { opened } from '../../../src/approvals/state.ts';
 import { ApprovalStore } from '../../../src/approvals/store.ts';
+import type { LedgerEvents } from '../../../src/ledger/contract.ts';
 import { ask, decide, desk, inLedger, pending, stateOf } from '../../support/ledger-desk.ts';
-import { env, fillLedger, ledgerOf, migrate, stored } from '../../support/ledger-world.ts';
+import { env, fillLedger, ledgerName, ledgerOf, migrate, stored } from '../../support/ledger-world.ts';
 import { questionOf } from '../../support/question.ts';
 
 beforeEach(migrate);
@@ -66,6 +67,34 @@ describe('a note for the chain', () => {
     });
     expect(attempts).toEqual([0, 0]);
     expect(await inLedger()).toEqual(['approval.requested', 'approval.requested']);
+  });
+
+  it("waits though another agent's went, and goes when its ledger takes it", async () => {
+    await inDesk(async (storage) => {
+      const store = new ApprovalStore(storage.sql);
+      let down = true;
+      const recorded: string[] = [];
+      const ledgers = {
+        idFromName: (name: string) => name,
+        get: (name: string) => ({
+          record: async ({ notes }: LedgerEvents) => {
+            if (down && name === ledgerName('agent-1')) throw new Error('down');
+            recorded.push(...notes.map(({ requestId }) => requestId));
+            return { effect: 'recorded' };
+          },
+        }),
+      } as never;
+      const notes = new Notes(store, ledgers, () => {});
+      for (const agent of ['agent-1', 'agent-2']) {
+        const approval = opened(`approval-${agent}`, questionOf({ agent }), Date.now());
+        notes.add(approval, 'approval.requested', `of-${agent}`, null, {});
+      }
+      expect([...(await notes.drain())]).toEqual(['agent-1']);
+      expect([recorded, store.notes().map(({ agent }) => agent)]).toEqual([['of-agent-2'], ['agent-1']]);
+      down = false;
+      expect([...(await notes.drain())]).toEqual([]);
+      expect([recorded, store.notes()]).toEqual([['of-agent-2', 'of-agent-1'], []]);
+    });
   });
 
   it('that the ledger could not take goes there by itself, soon', async () => {
