@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Fault, unsignable } from '../../src/fault.ts';
 import type { Injected } from '../../src/pipeline/call.ts';
 import { forward } from '../../src/pipeline/forward.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
@@ -10,7 +11,14 @@ beforeAll(async () => {
 afterAll(() => upstream?.stop());
 
 /** The step with a client that is there, or has gone while its intent was recorded. */
-const forwarded = (signal: AbortSignal, { method = 'GET', origin = upstream.origin } = {}) =>
+const forwarded = (
+  signal: AbortSignal,
+  {
+    method = 'GET',
+    origin = upstream.origin,
+    bodyFault = () => null,
+  }: { method?: string; origin?: string; bodyFault?: () => Fault | null } = {},
+) =>
   forward({
     request: {
       method,
@@ -20,6 +28,7 @@ const forwarded = (signal: AbortSignal, { method = 'GET', origin = upstream.orig
       fields: new Map([['authorization', 'Bearer the credential']]),
       body: null,
       bodyLength: null,
+      bodyFault,
     },
     admitted: { authorized: { call: { request: { signal } }, policy: { timeoutMs: 5_000 } } },
   } as unknown as Injected);
@@ -50,4 +59,11 @@ it.each([
     ok: false,
     error: { code: 'upstream_unreachable', retryable },
   });
+});
+
+it('no answer to a request that never became whole is passed on, whether it came or not', async () => {
+  const { signal } = new AbortController();
+  const bodyFault = (): Fault => unsignable('body_malformed', 'cut off');
+  for (const origin of [upstream.origin, 'http://127.0.0.1:1'])
+    expect(await forwarded(signal, { origin, bodyFault })).toEqual({ ok: false, error: bodyFault() });
 });
