@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Fault, unsignable } from '../../src/fault.ts';
 import type { Injected } from '../../src/pipeline/call.ts';
 import { forward } from '../../src/pipeline/forward.ts';
+import { sleep } from '../support/process.ts';
 import { json, startUpstream, type Upstream } from '../support/upstream.ts';
 
 let upstream: Upstream;
@@ -66,4 +67,16 @@ it('no answer to a request that never became whole is passed on, whether it came
   const bodyFault = (): Fault => unsignable('body_malformed', 'cut off');
   for (const origin of [upstream.origin, 'http://127.0.0.1:1'])
     expect(await forwarded(signal, { origin, bodyFault })).toEqual({ ok: false, error: bodyFault() });
+});
+
+it('an answer that cannot be passed on is read no further: the upstream sees the end of it', async () => {
+  const closed = Promise.withResolvers<string>();
+  upstream.handle((_, response) => {
+    response.on('close', () => closed.resolve('closed'));
+    response.writeHead(200).write('the first of many');
+  });
+  const bodyFault = (): Fault => unsignable('body_malformed', 'cut off');
+  expect((await forwarded(new AbortController().signal, { bodyFault })).ok).toBe(false);
+  // Long before the policy's timeout.
+  expect(await Promise.race([closed.promise, sleep(2_000)])).toBe('closed');
 });

@@ -48,6 +48,18 @@ describe('rows reach D1', () => {
     expect(await events()).toEqual(['call.admitted']);
   });
 
+  it('as soon when the ledger had rested, and is to be woken much later for something else', async () => {
+    const denied = () => ledgerOf().admit(callOf({ denial: { kind: 'operation_unknown' } }));
+    for (let i = 0; i < 2; i++) await denied();
+    await until(async () => (await stored()).length === 2);
+    const nextAlarm = () => runInDurableObject(ledgerOf(), (_, { storage }) => storage.getAlarm());
+    await until(async () => ((await nextAlarm()) ?? 0) > Date.now() + 30_000);
+    await denied();
+    expect(await nextAlarm()).toBeLessThan(Date.now() + 5_000);
+    await until(async () => (await stored()).length === 3);
+    expect(await events()).toEqual(['call.denied', 'call.denied', 'call.denied']);
+  });
+
   it('in batches, all of them, once', async () => {
     await Promise.all(Array.from({ length: 250 }, () => ledgerOf().admit(callOf())));
     expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [], head: { seq: 250 } });
