@@ -35,6 +35,11 @@ describe('each refusal says why', () => {
     ['{"a":1,"\\u0061":2}', 'duplicate_key'],
     ['{"a":{"b":1,"b":1}}', 'duplicate_key'],
     ['[{"a":1,"x":"{","a":1}]', 'duplicate_key'],
+    ['{"x":"\\"","a":1,"a":2}', 'duplicate_key'],
+    ['{"x":"\\\\","a":1,"a":2}', 'duplicate_key'],
+    ['{"a\\"":1,"a\\u0022":2}', 'duplicate_key'],
+    ['{"a" :1,"a"\n:2}', 'duplicate_key'],
+    ['{"a"\t:1,"a"\r:2}', 'duplicate_key'],
     ['{"amount":1,"Amount":2}', 'duplicate_key'],
     ['{"a":{"kelvin":1,"\u212aelvin":2}}', 'duplicate_key'],
     ['{"s":1,"\u017f":2}', 'duplicate_key'],
@@ -180,6 +185,10 @@ describe('what is read', () => {
         },
       ),
     );
+  });
+
+  it('nesting to the very bound', () => {
+    expect(read(`${'['.repeat(64)}${']'.repeat(64)}`).ok).toBe(true);
   });
 
   it('keys of another object are no keys given twice, and many lists side by side are not deep', () => {
