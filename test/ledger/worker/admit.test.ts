@@ -253,6 +253,20 @@ describe('outcomes', () => {
     });
   });
 
+  it('and no row says more than a row may, in words that move no terminal', async () => {
+    const [call, denied] = [callOf(), callOf()];
+    await ledgerOf().admit(call);
+    const odd = `a\nb\u202e\u001b[2J${'x'.repeat(600)}`;
+    await ledgerOf().admit({ ...denied, denial: { kind: 'query_refused', why: odd } });
+    const outcome = outcomeOf(call.requestId, { event: 'call.failed', reason: 'upstream_timeout', why: odd });
+    const note = { ...noteOf('n', 'agent-1'), detail: { path: odd, ttlSeconds: 900 } };
+    await ledgerOf().record({ attempt: 0, outcomes: [outcome], refused: [], notes: [note] });
+    await ledgerOf().flush();
+    const details = (await stored()).map(({ detail }) => JSON.parse(detail));
+    const seen = `a\\u000ab\\u202e\\u001b[2J${'x'.repeat(600)}`.slice(0, 512);
+    expect(details).toEqual([{}, { why: seen }, { why: seen }, { path: seen, ttlSeconds: 900 }]);
+  });
+
   it('of a time before the last row, or in the future, do not bend the time line', async () => {
     const [one, other] = [callOf(), callOf()];
     await ledgerOf().admit(one);
@@ -346,6 +360,15 @@ describe('the directory', () => {
       ['agent', 'noted'],
       ['agent', 'refused'],
     ]);
+  });
+
+  it('keeps of a ledger that comes again since when it knows it', async () => {
+    await ledgerOf().admit(callOf());
+    const directory = env.DIRECTORY.get(env.DIRECTORY.idFromName(DIRECTORY_NAME));
+    const [before] = await directory.list();
+    await scheduler.wait(5);
+    await directory.register({ ledger: ledgerName(), kind: 'agent', agent: 'agent-1' });
+    expect(await directory.list()).toEqual([before]);
   });
 
   it('lists page by page', async () => {

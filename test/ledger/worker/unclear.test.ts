@@ -112,3 +112,12 @@ it('of two notes of one request, sent again with each other, each stands in the 
   await ledgerOf().flush();
   expect(await events()).toEqual(['token.minted', 'token.revoked']);
 });
+
+it('a repeated note is none that stands already because another request has one of its kind beside it', async () => {
+  const revoked = (requestId: string) => ({ ...noteOf(requestId, 'agent-1'), event: 'token.revoked' }) as const;
+  const notes = [noteOf('r', 'agent-1'), revoked('s')];
+  await ledgerOf().record({ attempt: 0, outcomes: [], refused: [], notes });
+  await ledgerOf().record({ attempt: 1, outcomes: [], refused: [], notes: [revoked('r')] });
+  await ledgerOf().flush();
+  expect(await events()).toEqual(['token.minted', 'token.revoked', 'token.revoked']);
+});
