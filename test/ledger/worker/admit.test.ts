@@ -120,7 +120,7 @@ describe('admission', () => {
   });
 
   it("no call is charged to another agent's ledger", async () => {
-    await ledgerOf('agent-1').admit(callOf({ agent: 'agent-1' }));
+    for (let i = 0; i < 2; i++) await ledgerOf('agent-1').admit(callOf({ agent: 'agent-1' }));
     // The rejection is looked at inside the objects: across the border workerd tells of it twice.
     for (const agent of ['agent-1', 'agent-3']) {
       const why = await runInDurableObject(ledgerOf(agent), (ledger) =>
@@ -128,7 +128,7 @@ describe('admission', () => {
       );
       expect(why).toContain('not the agent');
     }
-    expect((await ledgerOf('agent-1').head()).seq).toBe(1);
+    expect((await ledgerOf('agent-1').head()).seq).toBe(2);
     expect((await ledgerOf('agent-3').head()).seq).toBe(0);
   });
 });

@@ -350,9 +350,13 @@ describe("a row that was planted in D1 where the ledger's own shall stand", () =
     await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE pushed SET through = 0'));
     await evictDurableObject(ledgerOf());
     for (let i = 0; i < 2; i++) expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 1, conflicts: [2] });
+    // The group is no longer the last, and old: it stays for the one row of it.
+    await ledgerOf().admit(callOf());
+    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+    await alarm();
     await env.DB.prepare('DELETE FROM audit WHERE seq = 2').run();
     expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
-    expect((await stored()).map((row) => row.agent)).toEqual(['agent-1', 'agent-1', 'agent-1']);
+    expect((await stored()).map((row) => row.agent)).toEqual(['agent-1', 'agent-1', 'agent-1', 'agent-1']);
   });
 
   it('is outlived by the true one, however long it stands', async () => {
