@@ -136,6 +136,7 @@ describe('one decision', () => {
       error: { kind: 'decided', state: 'approved', by: 'alice' },
     });
     expect(refusal(decided(approved, by('alice'), no, T + 1))).toBe('decided');
+    expect(refusal(decided(approved, by('alice'), alike, T + 1))).toBe('decided');
     const denied = must(decided(asked(), by('alice'), no, T));
     expect(must(decided(denied, by('alice'), no, T + 1))).toBe(denied);
     expect(refusal(decided(denied, by('alice'), yes, T + 1))).toBe('decided');

@@ -151,6 +151,8 @@ describe('text without a type compares with a number by its plain decimal spelli
     ['amount=-1', 'allow'],
     ['amount=4999.5', 'allow'],
     ['amount=5001', 'condition_unmet'],
+    ['amount=-123456789012345', 'allow'],
+    ['amount=-1234567890123456', 'condition_unevaluable'],
     ['amount=0x10', 'condition_unevaluable'],
     ['amount=1e3', 'condition_unevaluable'],
     ['amount=+5', 'condition_unevaluable'],

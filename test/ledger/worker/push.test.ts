@@ -277,6 +277,28 @@ describe('an intent whose outcome never comes', () => {
     expect(await events()).toEqual(['call.admitted', 'call.failed']);
   });
 
+  it('is closed once, though it was set apart before, and the log has forgotten its end', async () => {
+    const forgotten = async (): Promise<void> => {
+      await ledgerOf().admit(callOf({ denial: { kind: 'operation_unknown' } }));
+      await ledgerOf().flush();
+      await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('UPDATE log SET at = at - 70000'));
+      await alarm();
+      expect(await kept()).toBe(1);
+    };
+    const call = callOf();
+    await ledgerOf().admit(call);
+    await forgotten();
+    // As long as the tests' environment waits for an outcome.
+    await scheduler.wait(3_100);
+    await alarm();
+    await forgotten();
+    await evictDurableObject(ledgerOf());
+    await alarm();
+    await ledgerOf().flush();
+    const ofCall = (await stored()).filter((row) => row.request_id === call.requestId);
+    expect(ofCall.map((row) => row.event)).toEqual(['call.admitted', 'call.unknown']);
+  });
+
   it('is closed once, and its late outcome taken once, though the log has forgotten it meanwhile', async () => {
     const call = callOf();
     await ledgerOf().admit(call);
