@@ -145,6 +145,13 @@ describe('what can be evaluated is', () => {
   });
 });
 
+it.each([
+  ['headers["x-limit"] <= 100', 'allow'],
+  ['100 < headers["x-limit"]', 'condition_unmet'],
+])('the text of a header is read as the number that it is compared with: %s', (text, verdict) => {
+  expect(when(text, { headers: { 'x-limit': '50' } })).toBe(verdict);
+});
+
 describe('text without a type compares with a number by its plain decimal spelling', () => {
   it.each([
     ['amount=4000', 'allow'],
@@ -169,6 +176,8 @@ describe('text without a type compares with a number by its plain decimal spelli
 
   it.each([
     ['query.limit <= 100', 'limit=50', 'allow'],
+    ['100 >= query.limit', 'limit=50', 'allow'],
+    ['100 >= query.limit', 'limit=500', 'condition_unmet'],
     ['query.limit <= 100', 'limit=500', 'condition_unmet'],
     ['int(query.limit) <= 100', 'limit=50', 'allow'],
     ['int(query.limit) <= 100', 'limit=', 'condition_unevaluable'],

@@ -6,7 +6,7 @@ import { exportLines, listRows, verifyStored } from '../../../src/audit/store.ts
 import { verifyExport } from '../../../src/audit/verify.ts';
 import { flushAll } from '../../../src/ledger/client.ts';
 import type { ChainHead } from '../../../src/ledger/contract.ts';
-import { callOf, env, ledgerName, ledgerOf, migrate, outcomeOf } from '../../support/ledger-world.ts';
+import { callOf, env, ledgerName, ledgerOf, migrate, noteOf, outcomeOf } from '../../support/ledger-world.ts';
 
 beforeEach(async () => {
   await migrate();
@@ -125,6 +125,21 @@ it('rows that come while it is verified are no problem', async () => {
   await ledgerOf('agent-1').admit(callOf());
   await heads();
   expect(await verifyStored(env.DB, before, heads)).toMatchObject({ ok: true, problems: [] });
+});
+
+it('of more rows than are read at once none is passed over, by verify or by the export', async () => {
+  for (let batch = 0; batch < 4; batch += 1) {
+    const notes = Array.from({ length: 280 }, (_, i) => noteOf(`n${batch}-${i}`, 'agent-1'));
+    await ledgerOf('agent-1').record({ attempt: 0, outcomes: [], refused: [], notes });
+    await heads();
+  }
+  const rows = 10 + 4 * 280;
+  expect(await verifyStored(env.DB, await heads(), heads)).toMatchObject({ ok: true, rows, problems: [] });
+  let lines = 0;
+  for await (const _ of exportLines(env.DB, await heads(), async () => 'x')) lines += 1;
+  expect(lines).toBe(rows + 1);
+  await run("UPDATE audit SET operator = 'x' WHERE ledger = ? AND seq = 1100", mine);
+  expect(await problems()).toEqual(['agent-1 1100 altered']);
 });
 
 describe('the export', () => {
