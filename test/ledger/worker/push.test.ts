@@ -67,13 +67,17 @@ describe('rows reach D1', () => {
     expect(await waiting()).toBe(0);
   });
 
-  it('once, though the answer of the first push was lost', async () => {
-    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
-    await ledgerOf().flush();
+  it('once, though the answer of the first push was lost, and whatever rows others have', async () => {
+    for (const agent of ['agent-1', 'agent-2']) {
+      for (let i = 0; i < 3; i++) await ledgerOf(agent).admit(callOf({ agent }));
+      await ledgerOf(agent).flush();
+    }
     const before = await stored();
-    await runInDurableObject(ledgerOf(), (_, state) => void state.storage.sql.exec('DELETE FROM pushed'));
-    await evictDurableObject(ledgerOf());
-    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    for (const ledger of [ledgerOf('agent-1'), ledgerOf('agent-2')]) {
+      await runInDurableObject(ledger, (_, state) => void state.storage.sql.exec('DELETE FROM pushed'));
+      await evictDurableObject(ledger);
+      expect(await ledger.flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    }
     expect(await stored()).toEqual(before);
   });
 
