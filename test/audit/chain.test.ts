@@ -206,6 +206,10 @@ describe('rows that are late fill their own gap and no other', () => {
     expect(told(pick(4, 5, 6, 7, 8, 9))).toEqual([]);
     expect(told(pick(4, 6, 7, 8, 9))).toEqual([{ kind: 'missing', ledger: L, seq: 5, lastSeq: 5 }]);
     expect(told(pick(6, 7, 8, 9))).toEqual([{ kind: 'missing', ledger: L, seq: 4, lastSeq: 5 }]);
+    expect(told([])).toEqual([{ kind: 'missing', ledger: L, seq: 4, lastSeq: 9 }]);
+    // Of a ledger that has written nothing since.
+    const nothing = chainVerifier(L).finish({ ledger: L, ...cut, cut });
+    expect(nothing).toEqual([]);
     expect(told(pick(4, 5, 6, 7, 8, 9), { ...cut, hash: 'f'.repeat(64) })).toEqual([
       { kind: 'replaced', ledger: L, seq: 3 },
     ]);

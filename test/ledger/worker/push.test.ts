@@ -366,6 +366,17 @@ describe("a row that was planted in D1 where the ledger's own shall stand", () =
     expect((await stored()).find((row) => row.seq === 2)).toMatchObject({ ledger: ledgerName(), agent: 'agent-1' });
   });
 
+  it('nor does a row reach D1 that D1 swallows, until it takes it', async () => {
+    await env.DB.prepare(
+      'CREATE TRIGGER swallow BEFORE INSERT ON audit WHEN new.seq = 2 BEGIN SELECT RAISE(IGNORE); END',
+    ).run();
+    for (let i = 0; i < 3; i++) await ledgerOf().admit(callOf());
+    for (let i = 0; i < 2; i++) expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 1, conflicts: [2] });
+    await env.DB.prepare('DROP TRIGGER swallow').run();
+    expect(await ledgerOf().flush()).toMatchObject({ waitingRows: 0, conflicts: [] });
+    expect((await stored()).map((row) => row.seq)).toEqual([1, 2, 3]);
+  });
+
   it('does so in the middle of a group, too', async () => {
     await runInDurableObject(ledgerOf(), (ledger) =>
       Promise.all(Array.from({ length: 3 }, () => ledger.admit(callOf({ inFlight: 3 })))),
