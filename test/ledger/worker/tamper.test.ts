@@ -127,6 +127,17 @@ it('rows that come while it is verified are no problem', async () => {
   expect(await verifyStored(env.DB, before, heads)).toMatchObject({ ok: true, problems: [] });
 });
 
+it('and are no cover for one that is planted above them, however many they are', async () => {
+  const before = await heads();
+  const notes = Array.from({ length: 150 }, (_, i) => noteOf(`n${i}`, 'agent-1'));
+  await ledgerOf('agent-1').record({ attempt: 0, outcomes: [], refused: [], notes });
+  const { seq } = (await heads()).find(({ ledger }) => ledger === mine) as ChainHead;
+  const last = await row(seq);
+  const planted = { ...last, seq: seq + 1, prevHash: last.hash };
+  await put({ ...planted, hash: linkHash(last.hash, canonicalRow(planted)) });
+  expect((await verifyStored(env.DB, before, heads)).problems).toMatchObject([{ ledger: mine, seq: seq + 1 }]);
+});
+
 it('of more rows than are read at once none is passed over, by verify or by the export', async () => {
   for (let batch = 0; batch < 4; batch += 1) {
     const notes = Array.from({ length: 280 }, (_, i) => noteOf(`n${batch}-${i}`, 'agent-1'));
