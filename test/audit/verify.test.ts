@@ -177,6 +177,19 @@ describe('a checkpoint', () => {
     });
   });
 
+  it('is signed by no other algorithm, whatever keys are given', async () => {
+    const other = await generateKeyPair('ES256');
+    const payload = new TextEncoder().encode(JSON.stringify({ iss: 'https://edge.example', heads, rows: 8 }));
+    // Its signature is as long as ours: its one spelling is no reason to refuse it.
+    const jws = await new CompactSign(payload)
+      .setProtectedHeader({ alg: 'ES256', kid: 'edge', typ: 'keywarden-checkpoint+jwt' })
+      .sign(other.privateKey);
+    const keys = { keys: [{ ...(await exportJWK(other.publicKey)), kid: 'edge', alg: 'ES256' }] };
+    expect(await problemsOf([...lines([...rowsA, ...rowsB]), checkpointLineOf(jws)], keys)).toEqual([
+      'line 9 the checkpoint is not signed by the given keys',
+    ]);
+  });
+
   it('that is not valid says why, and calls no ledger unknown for it', async () => {
     const all = (seal: string) => problemsOf([...lines(rowsA), ...lines(rowsB), seal]);
     expect(await all(await checkpoint(stranger, heads, 8))).toEqual([

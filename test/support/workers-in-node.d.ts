@@ -13,3 +13,12 @@ type SqlStorage = import('@cloudflare/workers-types').SqlStorage;
 declare namespace Rpc {
   type DurableObjectBranded = import('@cloudflare/workers-types').Rpc.DurableObjectBranded;
 }
+
+/** What Node's answers never have. */
+interface Response {
+  readonly webSocket?: null;
+}
+
+/** Made for uploads that stream, of which tests in Node send none: it would fail there. */
+declare const IdentityTransformStream: new () => TransformStream<Uint8Array, Uint8Array>;
+declare const FixedLengthStream: new (length: number) => TransformStream<Uint8Array, Uint8Array>;
