@@ -120,6 +120,21 @@ it('a ledger that breaks is a fault that fails closed, never a throw', async () 
   expect((await admit(env, request)).ok).toBe(true);
 });
 
+it('a revocation that the ledger did not take is none, and is told so', async () => {
+  const broken = {
+    LEDGER: {
+      idFromName: env.LEDGER.idFromName.bind(env.LEDGER),
+      get: () => ({ revoke: async () => Promise.reject(new Error('broken')) }),
+    } as never,
+  };
+  const revocation = { by: 'token', tokenId: 'token-1', until: 9e15 } as const;
+  expect(await revoke(broken, 'agent-1', revocation)).toMatchObject({
+    ok: false,
+    error: { code: 'ledger_unavailable' },
+  });
+  expect(await revoke(env, 'agent-1', revocation)).toEqual({ ok: true, value: null });
+});
+
 it('a no that the ledger of the agent did not take is not said', async () => {
   const gone = (): never => {
     throw new Error('gone');
