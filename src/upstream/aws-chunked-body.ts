@@ -1,7 +1,9 @@
 import { type Fault, fault, unsignable } from '../fault.ts';
+import type { FieldMap } from '../lib/fields.ts';
 import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
+import { chunksInTime, roomFor } from './gathering.ts';
 import { ofKnownLength } from './known-length.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 
@@ -15,7 +17,7 @@ const STREAMING: Readonly<Record<string, { readonly trailers: boolean }>> = {
 /**
  * The largest part of an upload in parts that is gathered for the sake of its checksum: what boto3, the AWS CLI and the Java
  * SDK send unless told otherwise. An upload that was begun with a checksum takes no part without one, and once decoded, a
- * part has no trailer to bring it in; a field has to be known before the first byte.
+ * part has no trailer to bring it in; a field has to be known before the first byte. Where there is no room for it, it goes without.
  */
 const MAX_GATHERED_PART_BYTES = 8 * 1024 * 1024;
 
@@ -60,12 +62,15 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
   const { body } = request;
   // An empty object is complete before the first byte of its body, so that it is sent after the last.
+  if (body instanceof Uint8Array || decodedLength === 0) {
+    const chunks = body instanceof Uint8Array ? [body] : body;
+    return wholeOf(request, fields, decodedLength, await decodedWhole(decoder, chunks), decoder);
+  }
   const gathers = form.trailers && decodedLength <= MAX_GATHERED_PART_BYTES && isPart(request.query);
-  if (body instanceof Uint8Array || decodedLength === 0 || gathers) {
-    const decoded = await decodedWhole(decoder, body instanceof Uint8Array ? [body] : body);
-    if (!decoded.ok) return decoded;
-    for (const [name, value] of decoder.trailers) if (CHECKSUM.test(name)) fields.set(name, value);
-    return ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength });
+  const leave = gathers ? await roomFor(decodedLength) : null;
+  if (leave !== null) {
+    const whole = await decodedWhole(decoder, chunksInTime(body)).finally(leave);
+    return wholeOf(request, fields, decodedLength, whole, decoder);
   }
   let broken: Fault | null = null;
   const decoded = body.pipeThrough(
@@ -80,6 +85,18 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
     bodyLength: decodedLength,
     bodyFault: () => broken,
   });
+}
+
+function wholeOf(
+  request: OutgoingRequest,
+  fields: FieldMap,
+  bodyLength: number,
+  decoded: Result<Uint8Array, Fault>,
+  { trailers }: AwsChunkedDecoder,
+): Result<OutgoingRequest, Fault> {
+  if (!decoded.ok) return decoded;
+  for (const [name, value] of trailers) if (CHECKSUM.test(name)) fields.set(name, value);
+  return ok({ ...request, fields, body: decoded.value, bodyLength });
 }
 
 const isPart = (query: string): boolean => new URLSearchParams(query).has('uploadId');

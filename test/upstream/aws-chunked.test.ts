@@ -288,6 +288,16 @@ describe('a request whose body is aws-chunked', () => {
       expect((await part(PART, UNSIGNED, 8 * 1024 * 1024 + 1, trailers)).size).toBe(0);
       expect((await part('x-id=PutObject', UNSIGNED, 5, trailers)).size).toBe(0);
     });
+
+    it('gives its room back, also when it is malformed', async () => {
+      const body = (text: string) => new Response(text).body;
+      for (let i = 0; i < 5; i++) {
+        const fields = { 'x-amz-content-sha256': UNSIGNED, 'x-amz-decoded-content-length': String(8 * 1024 * 1024) };
+        const request = { method: 'PUT', origin: 'https://s3.example', path: '/b/k' as CanonicalPath, query: PART };
+        const asked = { ...request, fields: new Map(Object.entries(fields)), body: body('no chunk'), bodyLength: null };
+        expect(await decodeAwsChunkedBody(asked)).toMatchObject({ ok: false, error: { why: 'body_malformed' } });
+      }
+    });
   });
 
   it.each(['aws-chunked', 'gzip, AWS-Chunked'])('that only says so (%s) contradicts itself', async (coding) => {
