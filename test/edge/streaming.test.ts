@@ -500,6 +500,50 @@ describe('an upload that the client cuts off', () => {
   });
 });
 
+describe('a part of an upload whose checksum comes in a trailer', () => {
+  const PART = '/proxy/s3/bucket/key?partNumber=1&uploadId=u';
+  const fieldsOf = (size: number): string[] => [
+    'Transfer-Encoding: chunked',
+    'Content-Encoding: aws-chunked',
+    'X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+    `X-Amz-Decoded-Content-Length: ${size}`,
+    'X-Amz-Trailer: x-amz-checksum-crc32',
+  ];
+  const chunk = (bytes: string): string => `${bytes.length.toString(16)}\r\n${bytes}\r\n`;
+
+  async function put(size: number): Promise<number | undefined> {
+    const coded = `${chunk('x'.repeat(size))}0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n`;
+    const body = `${chunk(coded)}0\r\n\r\n`;
+    return (await rawCall(edge.port, 'PUT', PART, { token, fields: fieldsOf(size), body }))?.status;
+  }
+
+  it('brings it in a field, and its bytes uncoded', async () => {
+    upstream.handle(upload());
+    expect(await put(100_000)).toBe(200);
+    expect(upstream.seen[0]?.headers).toMatchObject({ 'x-amz-checksum-crc32': 'AAAAAA==', 'content-length': '100000' });
+    expect(upstream.seen[0]?.bodyBytes()).toBe(100_000);
+  });
+
+  it('cut off again and again reaches no upstream, and leaves room for the next', async () => {
+    upstream.handle(upload());
+    const intent = async () => (await edge.audit({ event: 'call.admitted', limit: 1 }))[0]?.request_id;
+    for (let i = 0; i < 5; i++) {
+      const before = await intent();
+      const socket = connect({ port: edge.port, host: '127.0.0.1' });
+      socket.on('error', () => undefined);
+      const lines = [`PUT ${PART} HTTP/1.1`, 'Host: edge', `Authorization: Bearer ${token}`, ...fieldsOf(8 * MIB)];
+      socket.write([...lines, '', chunk(`${chunk('x'.repeat(70_000))}`).slice(0, 60_000)].join('\r\n'));
+      await until('its intent', async () => (await intent()) !== before);
+      await sleep(100);
+      socket.destroy();
+      expect(await outcomeOfLast()).toMatchObject({ event: 'call.failed', reason: 'client_cancelled' });
+    }
+    expect(upstream.seen).toEqual([]);
+    expect(await put(8 * MIB)).toBe(200);
+    expect(upstream.seen[0]?.headers).toHaveProperty('x-amz-checksum-crc32');
+  });
+});
+
 describe('a HEAD', () => {
   const content = 'hello '.repeat(1000);
   const ask = (method: string) => rawCall(edge.port, method, '/proxy/bank/v1/x', { token });
