@@ -4,6 +4,7 @@ import { inject as injectCredential } from '../upstream/inject.ts';
 import { readCredentials } from '../upstream/secrets.ts';
 import { parseSigV4Scope, presignedScopeOf } from '../upstream/sigv4-scope.ts';
 import type { Admitted, Injected } from './call.ts';
+import { gather } from './gather.ts';
 
 /** Step 5: the credential is read, for the first time, after the intent is durable; and put where the scheme wants it. */
 export async function inject(admitted: Admitted): Promise<Result<Injected, Fault>> {
@@ -12,6 +13,7 @@ export async function inject(admitted: Admitted): Promise<Result<Injected, Fault
   if (!credentials.ok) return err(credentials.error);
   const request = await injectCredential(policy.credential, credentials.value, outgoing, {
     now: call.startedAt,
+    gather,
     scope:
       policy.credential.scheme === 'sigv4'
         ? (parseSigV4Scope(call.fields.get('authorization') ?? null) ?? presignedScopeOf(call.query))

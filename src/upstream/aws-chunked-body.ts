@@ -1,11 +1,14 @@
 import { type Fault, fault, unsignable } from '../fault.ts';
-import type { FieldMap } from '../lib/fields.ts';
 import { joined } from '../lib/joined.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
-import { chunksInTime, roomFor } from './gathering.ts';
 import { ofKnownLength } from './known-length.ts';
 import type { OutgoingRequest } from './outgoing.ts';
+
+/** Reads a body whole that has this many bytes at most; null when there is no room for it, and it must stream. */
+export type Gather = (body: ReadableStream<Uint8Array>, bytes: number) => Promise<AsyncIterable<Uint8Array> | null>;
+
+type Chunks = AsyncIterable<Uint8Array> | readonly Uint8Array[];
 
 /** The values of `x-amz-content-sha256` that announce a coded body, and whether trailers follow it. */
 const STREAMING: Readonly<Record<string, { readonly trailers: boolean }>> = {
@@ -39,7 +42,10 @@ const CODED_FIELDS = [
  * @returns The request as it is when its body is not coded; `request_unsignable` when its fields contradict each other or
  *   the body is at hand and malformed. A stream that turns out so while it is sent errors, and `bodyFault` says why.
  */
-export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Result<OutgoingRequest, Fault>> {
+export async function decodeAwsChunkedBody(
+  request: OutgoingRequest,
+  gather: Gather | null,
+): Promise<Result<OutgoingRequest, Fault>> {
   const payload = request.fields.get('x-amz-content-sha256') ?? '';
   const codings = (request.fields.get('content-encoding') ?? '').split(',').map((coding) => coding.trim());
   const others = codings.filter((coding) => coding !== '' && coding.toLowerCase() !== 'aws-chunked');
@@ -52,7 +58,8 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   const length = request.fields.get('x-amz-decoded-content-length') ?? '';
   if (!/^\d{1,15}$/.test(length)) return contradictory('an aws-chunked body needs x-amz-decoded-content-length');
   const decodedLength = Number(length);
-  if (request.body === null) return contradictory('an aws-chunked body is announced and there is none');
+  const { body } = request;
+  if (body === null) return contradictory('an aws-chunked body is announced and there is none');
 
   const fields = new Map(request.fields);
   for (const name of CODED_FIELDS) fields.delete(name);
@@ -60,18 +67,19 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   else fields.set('content-encoding', others.join(', '));
 
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
-  const { body } = request;
+  const whole = async (chunks: Chunks): Promise<Result<OutgoingRequest, Fault>> => {
+    const decoded = await decodedWhole(decoder, chunks);
+    if (!decoded.ok) return decoded;
+    for (const [name, value] of decoder.trailers) if (CHECKSUM.test(name)) fields.set(name, value);
+    return ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength });
+  };
+  if (body instanceof Uint8Array) return whole([body]);
   // An empty object is complete before the first byte of its body, so that it is sent after the last.
-  if (body instanceof Uint8Array || decodedLength === 0) {
-    const chunks = body instanceof Uint8Array ? [body] : body;
-    return wholeOf(request, fields, decodedLength, await decodedWhole(decoder, chunks), decoder);
-  }
+  if (decodedLength === 0) return whole(body);
   const gathers = form.trailers && decodedLength <= MAX_GATHERED_PART_BYTES && isPart(request.query);
-  const leave = gathers ? await roomFor(decodedLength) : null;
-  if (leave !== null) {
-    const whole = await decodedWhole(decoder, chunksInTime(body)).finally(leave);
-    return wholeOf(request, fields, decodedLength, whole, decoder);
-  }
+  const gathered = gathers ? await gather?.(body, decodedLength) : null;
+  if (gathered) return whole(gathered);
+
   let broken: Fault | null = null;
   const decoded = body.pipeThrough(
     awsChunkedStream(decoder, (why) => {
@@ -87,24 +95,9 @@ export async function decodeAwsChunkedBody(request: OutgoingRequest): Promise<Re
   });
 }
 
-function wholeOf(
-  request: OutgoingRequest,
-  fields: FieldMap,
-  bodyLength: number,
-  decoded: Result<Uint8Array, Fault>,
-  { trailers }: AwsChunkedDecoder,
-): Result<OutgoingRequest, Fault> {
-  if (!decoded.ok) return decoded;
-  for (const [name, value] of trailers) if (CHECKSUM.test(name)) fields.set(name, value);
-  return ok({ ...request, fields, body: decoded.value, bodyLength });
-}
-
 const isPart = (query: string): boolean => new URLSearchParams(query).has('uploadId');
 
-async function decodedWhole(
-  decoder: AwsChunkedDecoder,
-  coded: AsyncIterable<Uint8Array> | readonly Uint8Array[],
-): Promise<Result<Uint8Array, Fault>> {
+async function decodedWhole(decoder: AwsChunkedDecoder, coded: Chunks): Promise<Result<Uint8Array, Fault>> {
   const pieces: Uint8Array[] = [];
   try {
     for await (const chunk of coded) {

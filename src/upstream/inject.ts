@@ -1,6 +1,7 @@
 import { type Fault, fault } from '../fault.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import type { CredentialSpec } from '../policy/ruled.ts';
+import type { Gather } from './aws-chunked-body.ts';
 import type { Credentials } from './credential.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 import { injectBasic } from './schemes/basic.ts';
@@ -15,6 +16,8 @@ export interface InjectContext {
   readonly now: number;
   /** What a SigV4 client signed for, by `parseSigV4Scope` of the Authorization field it sent; absent or null when it did not. */
   readonly scope?: SigV4Scope | null;
+  /** Reads a body whole that cannot be signed while it streams; absent: none is. */
+  readonly gather?: Gather;
 }
 
 /**
@@ -30,7 +33,7 @@ export async function inject(
 ): Promise<Result<OutgoingRequest, Fault>> {
   if (spec.scheme === 'sigv4') {
     if (credentials.kind !== 'aws') return mismatch(spec);
-    return injectSigV4(spec, credentials, request, ctx.now, ctx.scope ?? null);
+    return injectSigV4(spec, credentials, request, ctx.now, ctx.scope ?? null, ctx.gather ?? null);
   }
   if (credentials.kind !== 'single') return mismatch(spec);
   switch (spec.scheme) {

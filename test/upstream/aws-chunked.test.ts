@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CanonicalPath } from '../../src/access.ts';
 import { AwsChunkedDecoder, awsChunkedStream, MAX_LINE_BYTES } from '../../src/upstream/aws-chunked.ts';
-import { decodeAwsChunkedBody } from '../../src/upstream/aws-chunked-body.ts';
+import { decodeAwsChunkedBody, type Gather } from '../../src/upstream/aws-chunked-body.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const SIGNATURE = `;chunk-signature=${'0123456789abcdef'.repeat(4)}`;
@@ -204,19 +204,22 @@ describe('aws-chunked', () => {
 describe('a request whose body is aws-chunked', () => {
   const TRAILER = 'x-amz-checksum-crc32:NhCmhg==';
   const ask = (payload: string, coding: string | null, body: string) =>
-    decodeAwsChunkedBody({
-      method: 'PUT',
-      origin: 'https://s3.test',
-      path: '/bucket/key' as CanonicalPath,
-      query: '',
-      fields: new Map([
-        ['x-amz-content-sha256', payload],
-        ['x-amz-decoded-content-length', '5'],
-        ...(coding === null ? [] : [['content-encoding', coding] as const]),
-      ]),
-      body: bytes(body),
-      bodyLength: body.length,
-    });
+    decodeAwsChunkedBody(
+      {
+        method: 'PUT',
+        origin: 'https://s3.test',
+        path: '/bucket/key' as CanonicalPath,
+        query: '',
+        fields: new Map([
+          ['x-amz-content-sha256', payload],
+          ['x-amz-decoded-content-length', '5'],
+          ...(coding === null ? [] : [['content-encoding', coding] as const]),
+        ]),
+        body: bytes(body),
+        bodyLength: body.length,
+      },
+      null,
+    );
 
   it.each<[string, boolean]>([
     ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', false],
@@ -241,22 +244,26 @@ describe('a request whose body is aws-chunked', () => {
   });
 
   describe('a part of an upload that was begun with a checksum, as boto3 sends it over TLS', () => {
-    const part = async (query: string, payload: string, size: number, trailers: string[]) => {
+    const gathers: Gather = async (body) => body;
+    const part = async (query: string, payload: string, size: number, trailers: string[], gather = gathers) => {
       const text = 'x'.repeat(size);
       const body = new Blob([coded([text], '', trailers)]).stream() as ReadableStream<Uint8Array>;
-      const decoded = await decodeAwsChunkedBody({
-        method: 'PUT',
-        origin: 'https://s3.test',
-        path: '/bucket/key' as CanonicalPath,
-        query,
-        fields: new Map([
-          ['x-amz-content-sha256', payload],
-          ['x-amz-decoded-content-length', String(size)],
-          ['content-encoding', 'aws-chunked'],
-        ]),
-        body,
-        bodyLength: null,
-      });
+      const decoded = await decodeAwsChunkedBody(
+        {
+          method: 'PUT',
+          origin: 'https://s3.test',
+          path: '/bucket/key' as CanonicalPath,
+          query,
+          fields: new Map([
+            ['x-amz-content-sha256', payload],
+            ['x-amz-decoded-content-length', String(size)],
+            ['content-encoding', 'aws-chunked'],
+          ]),
+          body,
+          bodyLength: null,
+        },
+        gather,
+      );
       if (!decoded.ok) throw new Error(JSON.stringify(decoded.error));
       const { fields, body: whole, bodyLength } = decoded.value;
       expect(bodyLength).toBe(size);
@@ -289,14 +296,9 @@ describe('a request whose body is aws-chunked', () => {
       expect((await part('x-id=PutObject', UNSIGNED, 5, trailers)).size).toBe(0);
     });
 
-    it('gives its room back, also when it is malformed', async () => {
-      const body = (text: string) => new Response(text).body;
-      for (let i = 0; i < 5; i++) {
-        const fields = { 'x-amz-content-sha256': UNSIGNED, 'x-amz-decoded-content-length': String(8 * 1024 * 1024) };
-        const request = { method: 'PUT', origin: 'https://s3.example', path: '/b/k' as CanonicalPath, query: PART };
-        const asked = { ...request, fields: new Map(Object.entries(fields)), body: body('no chunk'), bodyLength: null };
-        expect(await decodeAwsChunkedBody(asked)).toMatchObject({ ok: false, error: { why: 'body_malformed' } });
-      }
+    it('is streamed where there is no room for it', async () => {
+      const trailers = ['x-amz-checksum-crc32:AAAAAA=='];
+      expect((await part(PART, UNSIGNED, 5, trailers, async () => null)).size).toBe(0);
     });
   });
 

@@ -2,7 +2,7 @@ import { AwsV4Signer } from 'aws4fetch';
 import { type Fault, unsignable } from '../../fault.ts';
 import { err, ok, type Result } from '../../lib/result.ts';
 import type { CredentialSpec } from '../../policy/ruled.ts';
-import { decodeAwsChunkedBody } from '../aws-chunked-body.ts';
+import { decodeAwsChunkedBody, type Gather } from '../aws-chunked-body.ts';
 import type { Credentials } from '../credential.ts';
 import type { OutgoingRequest } from '../outgoing.ts';
 import { payloadOf } from '../sigv4-payload.ts';
@@ -31,6 +31,7 @@ const MAX_SIGNING_KEYS = 64;
  *
  * @param now    Unix time in milliseconds.
  * @param scope  What the client signed for; it fills in what the policy leaves open.
+ * @param gather For a part of an upload whose checksum follows it; null: such a part streams, without the checksum.
  * @returns The signed request, or `request_unsignable` with what the client can do about it.
  */
 export async function injectSigV4(
@@ -39,6 +40,7 @@ export async function injectSigV4(
   request: OutgoingRequest,
   now: number,
   scope: SigV4Scope | null,
+  gather: Gather | null,
 ): Promise<Result<OutgoingRequest, Fault>> {
   const region = spec.region ?? scope?.region;
   const service = spec.service ?? scope?.service;
@@ -58,7 +60,7 @@ export async function injectSigV4(
 
   const fields = new Map(request.fields);
   for (const name of CLIENT_SIGNING_FIELDS) fields.delete(name);
-  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, fields });
+  const decoded = await decodeAwsChunkedBody({ ...request, path: path.value, query: query.value, fields }, gather);
   if (!decoded.ok) return decoded;
   const payload = await payloadOf(decoded.value, s3);
   if (!payload.ok) return payload;

@@ -19,18 +19,22 @@ interface Taken {
 const taken = new Set<Taken>();
 
 /**
- * Takes room for a body.
+ * Waits for room, and reads a body of `bytes` at most, which must have come within `GATHERING_MS`: later is an error, as is one
+ * that breaks off. The room is given back when reading ends, however it ends.
  *
- * @returns What gives it back; null when there was none for a minute.
+ * @returns The chunks; null when there was no room for a minute. Then the body is as it was.
  */
-export async function roomFor(bytes: number): Promise<(() => void) | null> {
+export async function gather(
+  body: ReadableStream<Uint8Array>,
+  bytes: number,
+): Promise<AsyncIterable<Uint8Array> | null> {
   for (const begun = Date.now(); !fits(bytes); ) {
     if (Date.now() - begun >= PATIENCE_MS) return null;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
   const mine = { bytes, until: Date.now() + GATHERING_MS };
   taken.add(mine);
-  return () => taken.delete(mine);
+  return chunksInTime(body, () => taken.delete(mine));
 }
 
 function fits(bytes: number): boolean {
@@ -43,8 +47,7 @@ function fits(bytes: number): boolean {
   return sum <= MOST_BYTES;
 }
 
-/** The chunks of a body that must have come within `GATHERING_MS`; what comes later is an error, as one that breaks off is. */
-export async function* chunksInTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+async function* chunksInTime(body: ReadableStream<Uint8Array>, leave: () => void): AsyncGenerator<Uint8Array, void> {
   const reader = body.getReader();
   let late = false;
   let ended = false;
@@ -61,6 +64,7 @@ export async function* chunksInTime(body: ReadableStream<Uint8Array>): AsyncGene
       yield value;
     }
   } finally {
+    leave();
     clearTimeout(timer);
     if (!ended) await reader.cancel().catch(() => undefined);
     reader.releaseLock();
