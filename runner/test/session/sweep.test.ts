@@ -255,6 +255,12 @@ describe('the end of a session', () => {
     expect(leases()).toEqual([]);
   });
 
+  it('revokes though its lease knows of no token: one may have been minted just before its runner was killed', async () => {
+    const file = lay({ tokenId: null });
+    expect((await sweep()).sessions).toMatchObject([{ session: file.lease.session, did: 'ended' }]);
+    expect(asked).toEqual([`revoke ${file.lease.session}`, `end ${file.lease.session}`]);
+  });
+
   it('is told to no edge that never knew of it', async () => {
     const file = lay({ atEdge: false, tokenId: null });
     expect(await finish(file, edgeWith())).toMatchObject({ sent: null, revoked: false, receipt: { token: null } });
