@@ -20,7 +20,8 @@ const ROUNDS = 300;
 /** bubblewrap's start, from its first fork until PID 1 of the sandbox listens. */
 const START_MS = 12;
 
-it('left by its runner at any moment of the start, the supervisor leaves nothing behind (B61)', async () => {
+/** Command line of a supervisor whose agent sleeps, with all that its mounts show laid down. */
+async function laidDown(): Promise<{ session: string; counts: string; supervise: readonly string[] }> {
   const session = makeSessionId();
   const folder = join(above, session);
   mkdirSync(folder, { mode: 0o700 });
@@ -44,12 +45,15 @@ it('left by its runner at any moment of the start, the supervisor leaves nothing
   };
   layDown(folder, identityOf(spec), etcEntries(null), true);
   const planned = (await namespaceBackend().plan(spec)).at(-1)?.argv ?? [];
-  const supervise = planned.slice(planned.indexOf('supervise') - 1);
+  return { session, counts: join(folder, 'counts'), supervise: planned.slice(planned.indexOf('supervise') - 1) };
+}
 
+it('left by its runner at any moment of the start, the supervisor leaves nothing behind (B61)', async () => {
+  const { session, counts, supervise } = await laidDown();
   const alone: string[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const afterMs = (round / ROUNDS) * START_MS;
-    const started = start(supervise, join(folder, 'counts'));
+    const started = start(supervise, counts);
     const ended = new Promise<void>((resolve) => started.once('exit', () => resolve()));
     descriptor(started, 5).end('HOME=/home/agent\0');
     // A timer knows whole milliseconds only.
@@ -64,6 +68,21 @@ it('left by its runner at any moment of the start, the supervisor leaves nothing
     }
   }
   expect(alone).toEqual([]);
+});
+
+it('without an environment the supervisor starts nothing: its runner has not yet written down that it is there (B61)', async () => {
+  const { session, counts, supervise } = await laidDown();
+  const started = start(supervise, counts);
+  const ended = new Promise<void>((resolve) => started.once('exit', () => resolve()));
+  const names = (): string[] => findProcesses(session, []).map(({ name }) => name);
+  await expect.poll(names).toEqual(['keywarden-helpe']);
+  await sleep(500);
+  expect(names()).toEqual(['keywarden-helpe']);
+  descriptor(started, 5).end('HOME=/home/agent\0');
+  await expect.poll(names).toContain('sleep');
+  descriptor(started, 4).destroy();
+  await ended;
+  await expect.poll(names).toEqual([]);
 });
 
 /** As `start.ts` of the namespace backend does, its output apart. */
