@@ -2,13 +2,20 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CREDENTIAL_PATHS, classesOf, parseCredentialPaths } from '../../src/helper/credential-list.ts';
+import { deniedClassOf } from '../../src/helper/credential-match.ts';
 import { systemCalls } from '../../src/helper/system-calls.ts';
 import { tablesOf } from '../../src/helper/tables.ts';
+import { credentialsOf } from '../../src/session/mount-rules.ts';
 
 describe('the list of credential paths', () => {
   it('as shipped, is read', () => {
     const paths = parseCredentialPaths(readFileSync(CREDENTIAL_PATHS, 'utf8'));
     expect(classesOf(paths).slice(0, 4)).toEqual(['proc-environ', 'proc-other', 'aws', 'ssh']);
+  });
+
+  it.each(credentialsOf(null))('as shipped, denies ~/%s, which is known to hold credentials without it', (path) => {
+    const paths = parseCredentialPaths(readFileSync(CREDENTIAL_PATHS, 'utf8'));
+    expect(deniedClassOf(`/home/agent/${path}`, paths, '/home/agent')).not.toBeNull();
   });
 
   it.each([

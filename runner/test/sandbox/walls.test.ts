@@ -1,12 +1,15 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -16,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DECOYS } from '../../src/sandbox/decoys/decoy-paths.ts';
 import { dockerBackend } from '../../src/sandbox/docker/backend.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
 import { findProcesses } from '../../src/sandbox/namespace/find.ts';
@@ -30,6 +34,27 @@ def call(n, *a):
     r = libc.syscall(n, *a)
     return ctypes.get_errno() if r < 0 else 0
 `;
+
+/** Whether it stands in what the process may write to: its heap, stack and data. */
+function isInMemory(pid: number, text: string): boolean {
+  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  try {
+    return textOf(`/proc/${pid}/maps`)
+      .split('\n')
+      .some((line) => {
+        const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? [];
+        if (from === undefined) return false;
+        const start = BigInt(`0x${from}`);
+        const bytes = Buffer.alloc(Number(BigInt(`0x${to}`) - start));
+        return bytes.subarray(0, readSync(memory, bytes, 0, bytes.length, start)).includes(text);
+      });
+  } finally {
+    closeSync(memory);
+  }
+}
+
+const firstOf = (session: string): number =>
+  Number(findProcesses(session, []).find(({ pid }) => /^NSpid:.*\s1$/m.test(textOf(`/proc/${pid}/status`)))?.pid);
 
 /** Rows of the table in docs/sandbox.md, in the real sandbox of each backend; outside, the same probe works. */
 describe.each(['namespace', 'docker'] as const)('%s:', (backend) => {
@@ -106,8 +131,48 @@ except OSError as e: print("no name")
       process.env['KEYWARDEN_TEST_CANARY'] = 'canary-outer';
       expect((await place.shell('env; cat /proc/*/environ')).stdout).not.toContain('canary-outer');
     });
+    it.runIf(process.getuid?.() === 0)(
+      'are in the memory of the agent, and of nobody else of the sandbox',
+      async () => {
+        const started = await place.start(['sh', '-c', 'sleep 3; true'], { env });
+        const all = () => findProcesses(started.session, []);
+        await expect.poll(() => all().map(({ name }) => name)).toContain('sleep');
+        const holding = all().filter(({ pid }) => isInMemory(pid, 'canary-7b1d'));
+        expect(holding.map(({ name }) => name).toSorted()).toEqual(['sh', 'sleep']);
+        await started.ended;
+      },
+    );
     it('are with the agent itself (control)', async () =>
       expect((await place.shell('printenv API_SECRET', { env })).stdout).toBe('canary-7b1d\n'));
+  });
+
+  describe('the private files in /proc', () => {
+    const PRIVATE = [
+      ...['mem', 'maps', 'smaps', 'smaps_rollup', 'numa_maps', 'map_files', 'root', 'cwd', 'fd', 'fdinfo', 'exe'],
+      ...['auxv', 'stack', 'syscall', 'personality', 'io', 'pagemap'],
+    ];
+    it('of another process of the agent are denied, each of them, and counted (B2, B6)', async () => {
+      const ran = await place.shell(`python3 -c '
+import os
+parent = f"/proc/{os.getppid()}/"
+for name in ${JSON.stringify(PRIVATE)} + ["environ", f"task/{os.getppid()}/environ", f"task/{os.getppid()}/maps"]:
+    try: os.close(os.open(parent + name, 0)); print(name)
+    except OSError as error:
+        if error.errno != 13: print(name, error.errno)
+'; true`);
+      expect(ran.stdout).toBe('');
+      expect(countOf(ran.counters, 'denied', 'proc-other')).toBe(PRIVATE.length + 1);
+      expect(countOf(ran.counters, 'denied', 'proc-environ')).toBe(2);
+    });
+    it('of its own are open, and its environment is counted as seen', async () => {
+      const ran = await place.shell(
+        'cat /proc/self/environ | grep -c PATH; cat /proc/self/task/*/environ | grep -c PATH; cat /proc/self/maps | grep -c cat',
+        { env: { PATH: '/usr/bin:/bin' } },
+      );
+      expect(ran.stdout).toMatch(/^1\n1\n[1-9]\d*\n$/);
+      expect(ran.counters.denied).toEqual([]);
+      expect(countOf(ran.counters, 'observed', 'proc-environ')).toBeGreaterThanOrEqual(2);
+    });
   });
 
   describe('credential paths', () => {
@@ -219,6 +284,33 @@ print(call(82, b"other", b"another"), call(86, b"another", b"third"))`,
       const counts = calls.map((name) => countOf(ran.counters, 'denied', 'env-file', name));
       expect(counts).toEqual([1, 2, 1, 1, 1]);
     });
+    it('of which nothing can be known are denied, and counted as that: in memory that the kernel alone may read, in a folder without a name (B13)', async () => {
+      const work = join(place.directory, 'doubt');
+      mkdirSync(work);
+      writeFileSync(join(work, '.env'), 'canary-2f90\n');
+      for (const name of ['.', '.env']) chmodSync(join(work, name), 0o777);
+      const ran = await place.python(
+        `${CALL}
+import errno, mmap
+# Who may write to it alone: the processor reads it all the same, process_vm_readv(2) does not.
+hidden = mmap.mmap(-1, 4096)
+hidden.write(b"/work/.env\\0")
+at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(hidden)))
+def opened(path, flags=0):
+    fd = libc.open(path, flags)
+    return os.read(fd, 99) if fd >= 0 else errno.errorcode[ctypes.get_errno()]
+print(libc.mprotect(at, 4096, mmap.PROT_WRITE), opened(at))
+# Deeper than a path is long, /proc can tell no name of it.
+os.chdir("/tmp")
+for _ in range(20): os.mkdir("d" * 250); os.chdir("d" * 250)
+print(os.symlink("/work/.env", "to"), opened(b"to"))
+os.chdir("/tmp")
+print(opened(b"/etc/hostname") == b"keywarden\\n")`,
+        { mounts: [{ source: work, destination: '/work', writable: false }] },
+      );
+      expect(ran.stdout, ran.stderr).toBe('0 EACCES\nNone EACCES\nTrue\n');
+      expect(ran.counters.dropped).toBeGreaterThanOrEqual(2);
+    });
     it("are Keywarden's own keys, too, however deep in a mounted folder a state directory lies", async () => {
       const ran = await place.shell(
         'mkdir -p ~/work/a/state && cd ~/work/a/state && for key in operator.key signing.jwk runner.jwk; do echo x > $key; cat $key; done; echo end',
@@ -236,6 +328,16 @@ print(call(82, b"other", b"another"), call(86, b"another", b"third"))`,
       expect(readFileSync(join(started.folder, 'decoys/.aws/credentials'), 'utf8')).toMatch(/kwdecoy[0-9a-f]{32}/);
       await started.ended;
     });
+    it('hold decoys, of which none can be opened uncounted', async () => {
+      const ran = await place.python(`
+import os
+for path in ${JSON.stringify(DECOYS.map(({ path }) => path))}:
+    try: os.open(os.path.expanduser("~/" + path), 0); print(path)
+    except OSError as error:
+        if error.errno != 13: print(path, error.errno)`);
+      expect(ran.stdout).toBe('');
+      expect(ran.counters.denied.reduce((sum, { count }) => sum + count, 0)).toBe(DECOYS.length);
+    });
     it('cannot be renamed away or written (B17, B19)', async () => {
       const ran = await place.shell(
         'mv ~/.aws ~/x; mv ~/.config ~/y; echo x > ~/.ssh/f; rm -rf ~/.aws; chmod 600 ~/.aws/credentials; ls -d ~/.aws ~/.config',
@@ -247,6 +349,42 @@ print(call(82, b"other", b"another"), call(86, b"another", b"third"))`,
         'cd /tmp && echo a > .env.example && cat .env.example && mkdir aws && echo b > aws/credentials && cat aws/credentials',
       );
       expect(ran).toMatchObject({ stdout: 'a\nb\n', counters: { denied: [] } });
+    });
+    it('are counted once for each open, whatever interrupts it', async () => {
+      const ran = await place.python(`
+import os, signal
+path = os.path.expanduser("~/.aws/credentials")
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, False)
+signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
+denied = 0
+for _ in range(30000):
+    try: os.open(path, 0)
+    except PermissionError: denied += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(denied)
+`);
+      expect(ran.stdout).toBe('30000\n');
+      expect(countOf(ran.counters, 'denied', 'aws')).toBe(30_000);
+    });
+    it('have a counter that stops at its top, and does not come round to nothing (B31)', async () => {
+      const work = join(place.directory, 'top');
+      mkdirSync(work);
+      chmodSync(work, 0o755);
+      const started = await place.start(
+        ['sh', '-c', 'cat ~/.netrc; while ! test -e /work/go; do sleep 0.1; done; cat ~/.netrc; cat ~/.netrc'],
+        { mounts: [{ source: work, destination: '/work', writable: false }] },
+      );
+      const counted = (): number => countOf(started.sandbox.counters(), 'denied', 'netrc');
+      await expect.poll(counted).toBe(1);
+      // Two short of the top, as after four thousand million of them.
+      const file = join(started.folder, 'counts');
+      const table = readFileSync(file);
+      table.writeUInt32LE(2 ** 32 - 2, table.indexOf(1));
+      writeFileSync(file, table, { flag: 'r+' });
+      expect(counted()).toBe(2 ** 32 - 2);
+      writeFileSync(join(work, 'go'), '');
+      expect(countOf((await started.ended).counters, 'denied', 'netrc')).toBe(2 ** 32 - 1);
     });
     it('survive a flood of opens, each of them denied (B31)', async () => {
       const ran = await place.python(`
@@ -299,6 +437,29 @@ print(opened)
         if (backend === 'namespace') expect(blockedOf(ran.counters, name)).toBe(1);
       },
     );
+    const OTHERS: Readonly<Record<string, number>> =
+      process.arch === 'x64'
+        ? {
+            ...{ io_uring_enter: 426, io_uring_register: 427, process_vm_writev: 311, kcmp: 312, request_key: 249 },
+            ...{ umount2: 166, chroot: 161, fsopen: 430, fsconfig: 431, fsmount: 432, fspick: 433, move_mount: 429 },
+            ...{ open_tree: 428, mount_setattr: 442, open_tree_attr: 467, quotactl: 179, quotactl_fd: 443 },
+            ...{ fanotify_init: 300, kexec_file_load: 320, finit_module: 313, delete_module: 176, swapon: 167 },
+            ...{ swapoff: 168, reboot: 169, acct: 163, settimeofday: 164, clock_settime: 227, adjtimex: 159 },
+            ...{ clock_adjtime: 305, sethostname: 170, setdomainname: 171, vhangup: 153, modify_ldt: 154 },
+            ...{ uselib: 134, iopl: 172, ioperm: 173 },
+          }
+        : {};
+    it('of mounts, of clocks, of the kernel itself and into other processes are refused and counted, each of them (B11, B23, B26, B30)', async () => {
+      const ran = await place.python(
+        `${CALL}\nprint(*(call(n, 0, 0, 0, 0, 0, 0) for n in (${Object.values(OTHERS).join()})))`,
+      );
+      const answers = new Set(ran.stdout.trim().split(' '));
+      // An engine that does not know the newest by their names answers itself, as one without them.
+      if (backend === 'docker') answers.delete('38');
+      expect(answers).toEqual(new Set(['1']));
+      if (backend === 'namespace')
+        expect(Object.keys(OTHERS).filter((name) => blockedOf(ran.counters, name) !== 1)).toEqual([]);
+    });
     it('clone3 says that it does not exist, so that programs use clone (B28)', async () =>
       expect((await place.python(`${CALL}\nprint(call(435, 0, 0))`)).stdout).toBe('38\n'));
     it('of another ABI kill the process (B27)', async () => {
@@ -406,6 +567,9 @@ mkdir shared && chmod 2775 shared && stat -c %a shared`;
       const identity = ({ dev, ino } = statSync(judged, { bigint: true })): string => `${dev}:${ino}`;
       const mounts = [{ source: judged, destination: '/work', writable: false, identity: identity() }];
       expect((await place.shell('ls /work; echo ran', { mounts })).stdout).toBe('ran\n');
+      // On another file system its number alone may be another's.
+      const elsewhere = mounts.map((mount) => ({ ...mount, identity: mount.identity.replace(/^\d+/, '1') }));
+      await expect(place.shell('ls /work', { mounts: elsewhere })).rejects.toThrow(/did not start|refused|125/);
       // As an agent does that may write to the folder above.
       renameSync(judged, `${judged}.away`);
       renameSync(other, judged);
@@ -432,7 +596,7 @@ mkdir shared && chmod 2775 shared && stat -c %a shared`;
       ]);
     });
     it('has namespaces of its own, no group but its own, and a root that is read-only', async () => {
-      const kinds = ['ipc', 'mnt', 'net', 'pid', 'uts'];
+      const kinds = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'uts'];
       const ran = await place.shell(
         `for kind in ${kinds.join(' ')}; do readlink /proc/self/ns/$kind; done; id -g; id -G; awk '$2 == "/" { print substr($4, 1, 2) }' /proc/mounts`,
       );
@@ -442,6 +606,20 @@ mkdir shared && chmod 2775 shared && stat -c %a shared`;
       for (const [i, kind] of kinds.entries()) expect(lines[i]).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
       expect(groups).toBe(group);
       expect(root).toBe('ro');
+    });
+    it('is one user and one group, not root, without the other groups of who runs it, and can become none of these (B22)', async () => {
+      const groups = process.getgroups?.() ?? [];
+      if (process.getuid?.() === 0) process.setgroups?.([...groups, 4242]);
+      const ran = await place
+        .python(`
+import os
+print(*(set(map(int, line.split()[1:])) for line in open("/proc/self/status") if line[:4] in ("Uid:", "Gid:")))
+print(4242 in os.getgroups())
+for become in (lambda: os.setresuid(0, 0, 0), lambda: os.setresgid(0, 0, 0), lambda: os.setgroups([0])):
+    try: become(); print("root")
+    except OSError as e: print(e.errno)`)
+        .finally(() => process.getuid?.() === 0 && process.setgroups?.(groups));
+      expect(ran.stdout).toMatch(/^\{[1-9]\d*\} \{[1-9]\d*\}\nFalse\n1\n1\n1\n$/);
     });
     it('is under Landlock: of the sixteen layers that the kernel takes one is ours', async () => {
       // landlock(7): the seventeenth is E2BIG. Calls 444 and 446: create a ruleset (of one right to write files), and put it on.
@@ -453,6 +631,19 @@ while own < 20 and call(446, fd, 0) == 0: own += 1
 print(fd > 2, own)`);
       expect(ran.stdout).toBe('True 15\n');
     });
+    it('writes below no folder of a system, though its mode and its mount let it: that floor is Landlock (B23)', async () => {
+      const lent = join(place.directory, 'lent');
+      mkdirSync(lent);
+      chmodSync(lent, 0o777);
+      const mounts = ['/opt/x', '/boot/x', '/srv/x'].map((destination) => ({
+        source: lent,
+        destination,
+        writable: true,
+      }));
+      const ran = await place.shell('for at in /opt /boot /srv; do touch $at/x/made && echo $at; done', { mounts });
+      expect(ran.stdout, ran.stderr).toBe('/srv\n');
+      expect(ran.stderr.match(/Permission denied/g)).toHaveLength(2);
+    });
     it('has its limits, hard as soft: core dumps, open files, the size of a file (B9, B67)', async () => {
       const ran = await place.python(
         'import resource as r; print(*(r.getrlimit(w) for w in (r.RLIMIT_CORE, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE)))',
@@ -463,6 +654,22 @@ print(fd > 2, own)`);
       const ran = await place.shell('kill -9 1; ls /proc/1/fd; cat /proc/1/mem; echo lives');
       expect(ran.stdout).toBe('lives\n');
       expect(countOf(ran.counters, 'denied', 'proc-other')).toBeGreaterThan(0);
+    });
+    it('with the very uid of PID 1 cannot speak to the supervisor in its place, whose door has closed (B32)', async () => {
+      const own = join(place.directory, 'own');
+      mkdirSync(own);
+      chmodSync(own, 0o777);
+      const ran = await place.python(
+        `
+import glob, socket
+for kind, name in ((socket.SOCK_STREAM, "egress"), (socket.SOCK_SEQPACKET, "control")):
+    at = glob.glob("/run/keywarden/*/" + name)[0]
+    try: socket.socket(socket.AF_UNIX, kind).connect(at); print("connected")
+    except OSError as e: print(e.errno)`,
+        // As root, who writes to root's folder keeps root's uid.
+        { mounts: [{ source: own, destination: '/work', writable: true }] },
+      );
+      expect(ran.stdout, ran.stderr).toBe('connected\n111\n');
     });
     it('cannot change the limits of PID 1, whose clock waits by a descriptor, but lower its own (B65)', async () => {
       const ran = await place.python(`
@@ -490,6 +697,8 @@ for pid in (1, 0):
 print(tried(lambda: os.setpriority(os.PRIO_USER, 0, 19)))`);
       expect(ran.stdout).toBe('1 1 1 1\nchanged changed changed changed\n1\n');
       expect(blockedOf(ran.counters, 'setpriority')).toBe(2);
+      for (const name of ['sched_setscheduler', 'sched_setparam', 'sched_setaffinity'])
+        expect(blockedOf(ran.counters, name), name).toBe(1);
     });
     it('that takes too much memory is killed for it', async () => {
       const ran = await place.python('x = bytearray(900 * 1024 * 1024)');
@@ -529,6 +738,27 @@ print(living)
       expect(performance.now() - begun).toBeLessThan(6000);
       expect(ran.left).toEqual([]);
     });
+    it('comes at once when the deadline was over before the start', async () => {
+      const begun = performance.now();
+      // With or without an agent that came up before the end.
+      const exit = await place.run(['sleep', '100'], { timeoutMs: -60_000 }).then(
+        (ran) => ran.exit.code,
+        () => null,
+      );
+      expect([null, 143, 137]).toContain(exit);
+      expect(performance.now() - begun).toBeLessThan(10_000);
+    });
+    it.runIf(process.getuid?.() === 0)(
+      'is timed inside by a clock that counts the sleep of the host, too (B63)',
+      async () => {
+        const started = await place.start(['sleep', '2']);
+        const of = `/proc/${firstOf(started.session)}/fdinfo`;
+        const clocks = readdirSync(of).flatMap((fd) => /^clockid: (\d+)$/m.exec(textOf(join(of, fd)))?.[1] ?? []);
+        // CLOCK_BOOTTIME.
+        expect(clocks).toEqual(['7']);
+        await started.ended;
+      },
+    );
     it('comes with kill, of everything', async () => {
       const started = await place.start(['sh', '-c', 'sleep 100 & setsid sleep 100 & sleep 100']);
       await sleep(200);
@@ -546,10 +776,7 @@ print(living)
     });
     it('is told as the kill that it is when somebody outside ends PID 1 (B32)', async () => {
       const started = await place.start(['sleep', '100']);
-      const first = findProcesses(started.session, []).find(({ pid }) =>
-        /^NSpid:.*\s1$/m.test(textOf(`/proc/${pid}/status`)),
-      );
-      process.kill(Number(first?.pid), 'SIGKILL');
+      process.kill(firstOf(started.session), 'SIGKILL');
       expect(await started.ended).toMatchObject({ exit: { code: 137, signal: 'SIGKILL' }, left: [] });
     });
     it('of one session leaves its neighbour alone (B64)', async () => {
