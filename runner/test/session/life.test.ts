@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { SessionEndReason } from '../../../src/protocol.ts';
+import type { Backend } from '../../src/sandbox/backend.ts';
 import { runSession } from '../../src/session/run-session.ts';
 import { existingRunnerKey } from '../../src/session/runner-key.ts';
 import type { SessionEdge } from '../../src/session/session-edge.ts';
@@ -143,6 +144,43 @@ describe('what goes wrong at the start ends with a receipt and nothing left', ()
     const plan = planOf(world.state, { backend: plainBackend({ failWith: 'no namespaces' }), argv: ['/bin/true'] });
     await expect(runSession(plan, toolsOf(world.state, null))).rejects.toThrow('no namespaces');
     expect(JSON.parse(receiptIn(plan.session)).receipt.absence.proven).toBe(true);
+  });
+
+  it('nothing counts where --require-count wants it: the agent is ended', async () => {
+    const counting = { denied: [], observed: [], blocked: [], dropped: 0, sources: ['seccomp-notify'] };
+    const run = (backend: Backend) => {
+      const plan = { ...planOf(world.state, { backend, argv: ['/bin/true'] }), requireCount: true };
+      return { plan, ended: runSession(plan, toolsOf(world.state, null)) };
+    };
+    const { plan, ended } = run(plainBackend());
+    await expect(ended).rejects.toThrow(/counts nothing on this host, and --require-count wants it/);
+    expect(JSON.parse(receiptIn(plan.session)).receipt).toMatchObject({
+      reason: 'start_failed',
+      at: { running: null },
+    });
+    expect(labelled(plan.session)).toEqual([]);
+    expect(await run(plainBackend({ counters: counting })).ended).toMatchObject({ receipt: { reason: 'exited' } });
+  });
+
+  it('a wall clock that is set between the lease and the start: the agent has the same time (threats B 63)', async () => {
+    onTestFinished(() => void vi.restoreAllMocks());
+    const now = Date.now;
+    let leftMs = 0;
+    const plain = plainBackend();
+    const backend: Backend = {
+      ...plain,
+      start: (spec, events) => {
+        leftMs = spec.deadlineAt - Date.now();
+        return plain.start(spec, events);
+      },
+    };
+    const plan = planOf(world.state, { backend, argv: ['/bin/true'], timeoutMs: 30_000 });
+    const observe = (step: SessionStep): void => {
+      if (step === 'egress_open') vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+    };
+    await runSession(plan, toolsOf(world.state, null, { observe }));
+    expect(leftMs).toBeGreaterThan(20_000);
+    expect(leftMs).toBeLessThanOrEqual(30_250);
   });
 
   it('the deadline passes while it starts', async () => {
