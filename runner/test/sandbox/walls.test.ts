@@ -712,6 +712,11 @@ for at in /run/keywarden/*/* /etc/passwd ~/.npmrc; do chmod 777 $at 2>/dev/null 
         );
         expect(ran.stdout).toBe('/tmp\n/work\n/home/agent\n/home/agent/.config\n');
       });
+      it('renames no folder in which credentials would lie (B17)', async () => {
+        const script =
+          'cd; for at in .aws .config; do mv $at moved 2>/dev/null && echo $at; done; mkdir a && mv a b && ls -d b';
+        expect((await place.shell(script, { mounts })).stdout).toBe('b\n');
+      });
       it('cannot signal it, where Landlock knows of scopes (B32)', async () => {
         const abi = Number(execFileSync(await helperPath(), ['offers'], { encoding: 'utf8' }));
         const ran = await place.shell('kill -0 1 2>/dev/null && echo may', { mounts });
@@ -859,6 +864,35 @@ print(living)
     });
   });
   const ofNamespace = backend === 'namespace' ? describe : () => {};
+  ofNamespace('the mounts', () => {
+    it('are all read-only but for devices, /proc, what was mounted for that, and folders in memory, which have their size (B19, B23, B67)', async () => {
+      const work = join(place.directory, 'of-mounts');
+      mkdirSync(work);
+      chmodSync(work, 0o777);
+      const mounts = ['/work', '/seen'].map((destination) => ({
+        source: work,
+        destination,
+        writable: destination === '/work',
+      }));
+      const ran = await place.shell('cat /proc/self/mounts', { mounts });
+      const all = ran.stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ') as [string, string, string, string]);
+      expect(all.length).toBeGreaterThan(20);
+      // Of one place the last is seen.
+      const options = new Map(all.map(([, at, , text]) => [at, text.split(',')]));
+      const writable = [...options].filter(([, has]) => !has.includes('ro'));
+      const inMemory = ['/dev/shm', '/home/agent', '/home/agent/.config', '/tmp'];
+      const devices = ['full', 'null', 'pts', 'random', 'tty', 'urandom', 'zero'].map((name) => `/dev/${name}`);
+      expect(writable.map(([at]) => at).toSorted()).toEqual([...inMemory, ...devices, '/proc', '/work'].toSorted());
+      for (const at of inMemory) expect(options.get(at), at).toContain('size=16384k');
+      // A terminal that bubblewrap would show there is covered (CVE-2017-5226).
+      expect(options.get('/dev/console')).toContain('ro');
+      for (const [at, has] of options) expect(has, at).toContain('nosuid');
+      for (const [at, has] of options) if (!devices.includes(at)) expect(has, at).toContain('nodev');
+    });
+  });
   ofNamespace('/proc of the whole machine', () => {
     const FOLDERS = ['acpi', 'asound', 'bus', 'driver', 'fs', 'irq', 'scsi'];
     const FILES = [
