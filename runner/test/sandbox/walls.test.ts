@@ -187,10 +187,12 @@ done.set()' $other`);
     });
     it('of its own are open, and its environment is counted as seen', async () => {
       const ran = await place.shell(
-        'cat /proc/self/environ | grep -c PATH; cat /proc/self/task/*/environ | grep -c PATH; cat /proc/self/maps | grep -c cat',
+        `cat /proc/self/environ | grep -c PATH; cat /proc/self/task/*/environ | grep -c PATH; cat /proc/self/maps | grep -c cat
+         exec python3 -c 'import os
+for way in "/proc", "/tmp/../proc": open(f"{way}/{os.getpid()}/maps").close(), print(os.listdir(f"{way}/{os.getpid()}/fd")[:1])'`,
         { env: { PATH: '/usr/bin:/bin' } },
       );
-      expect(ran.stdout).toMatch(/^1\n1\n[1-9]\d*\n$/);
+      expect(ran.stdout, ran.stderr).toMatch(/^1\n1\n[1-9]\d*\n\['0'\]\n\['0'\]\n$/);
       expect(ran.counters.denied).toEqual([]);
       expect(countOf(ran.counters, 'observed', 'proc-environ')).toBeGreaterThanOrEqual(2);
     });
@@ -581,6 +583,17 @@ mkdir shared && chmod 2775 shared && stat -c %a shared`;
       const ran = await place.shell('cat /work/in; touch /work/out', { mounts });
       expect(ran.stdout).toBe('given\n');
       expect(existsSync(join(work, 'out'))).toBe(false);
+    });
+    it('shows a mount below another one, in whatever order they are asked for', async () => {
+      const [outer, inner] = ['outer', 'inner'].map((name) => join(place.directory, name)) as [string, string];
+      mkdirSync(join(outer, 'in'), { recursive: true });
+      mkdirSync(inner);
+      writeFileSync(join(inner, 'below'), '');
+      const mounts = [
+        { source: inner, destination: '/work/in', writable: false },
+        { source: outer, destination: '/work', writable: false },
+      ];
+      expect((await place.shell('find /work', { mounts })).stdout).toBe('/work\n/work/in\n/work/in/below\n');
     });
     it('starts no agent over another folder than was judged: its path may have been moved meanwhile', async () => {
       const [judged, other] = ['judged', 'other'].map((name) => join(place.directory, name)) as [string, string];

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -56,10 +56,33 @@ it('what stays is counted by its kind, and a look that fails has proved nothing'
   expect(left[0]?.name).toContain('the engine is away');
 });
 
+it('a link in the place of the folder goes, and what it leads to stays: that is not of the session', async () => {
+  const theirs = join(root, 'theirs');
+  mkdirSync(theirs);
+  writeFileSync(join(theirs, 'file'), '');
+  rmSync(folder, { recursive: true });
+  symlinkSync(theirs, folder);
+  const { stated } = await removeAndProve([], 'ses', [], folder);
+  expect(stated.proven).toBe(true);
+  expect(existsSync(folder)).toBe(false);
+  expect(readdirSync(theirs)).toEqual(['file']);
+});
+
 it('only what is mounted in the folder itself is mounted there, whatever its name', () => {
   expect(mountsBelow('/proc')).toContain('/proc');
   expect(mountsBelow('/pro')).toEqual([]);
   expect(mountsBelow('/')).toEqual(['/']);
+});
+
+it.skipIf(process.getuid?.() !== 0)('a folder that is empty and cannot be removed is something left', async () => {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder]);
+  try {
+    const { stated, left } = await removeAndProve([], 'ses', [], folder);
+    expect(stated).toMatchObject({ proven: false, found: { file: 1 } });
+    expect(left).toEqual([{ kind: 'file', name: folder }]);
+  } finally {
+    execFileSync('umount', [folder]);
+  }
 });
 
 it.skipIf(process.getuid?.() !== 0)(

@@ -183,6 +183,28 @@ describe('what goes wrong at the start ends with a receipt and nothing left', ()
     expect(leftMs).toBeLessThanOrEqual(30_250);
   });
 
+  it('an end that is asked for before anything runs: nothing is started, and its token is revoked', async () => {
+    const revoked: string[] = [];
+    const start = vi.fn(plainBackend().start);
+    const plan = planOf(world.state, {
+      backend: { ...plainBackend(), start },
+      argv: ['/bin/true'],
+      capabilities: ['bank:read'],
+      timeoutMs: 90_500,
+    });
+    const mint = vi.fn(edgeWith().mint);
+    const edge = edgeWith({ mint, revoke: async (session) => void revoked.push(session) });
+    const observe = (step: SessionStep): void => {
+      if (step === 'egress_open') process.emit('SIGTERM', 'SIGTERM');
+    };
+    const { receipt } = await runSession(plan, toolsOf(world.state, edge, { observe }));
+    expect(start).not.toHaveBeenCalled();
+    expect(receipt).toMatchObject({ reason: 'interrupted', at: { running: null }, token: { revoked: true } });
+    expect(revoked).toEqual([plan.session]);
+    // Even unrevoked the token would not outlive the session.
+    expect(mint).toHaveBeenCalledWith(expect.objectContaining({ session: plan.session, ttlSeconds: 91 }));
+  });
+
   it('the deadline passes while it starts', async () => {
     const plan = planOf(world.state, {
       backend: plainBackend({ delayMs: 600 }),

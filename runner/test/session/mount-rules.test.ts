@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import {
   linkSync,
   mkdirSync,
@@ -12,7 +13,7 @@ import {
 import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CREDENTIAL_PATHS } from '../../src/helper/credential-list.ts';
 import { credentialsOf, type HostPaths, hostPaths, listeningSockets } from '../../src/session/host-paths.ts';
 import { checkMount, checkNesting, parseMount, reasonAgainstRoot } from '../../src/session/mount-rules.ts';
@@ -176,6 +177,26 @@ describe('what may not', () => {
     expect(check('served', true).source).toBe(join(root, 'served'));
     await new Promise((resolve) => server.close(resolve));
     expect(check('served').source).toBe(join(root, 'served'));
+  });
+
+  it('a folder in which a program of the host takes datagrams (threat B33)', async () => {
+    mkdirSync(join(root, 'told'));
+    const listener = spawn('python3', [
+      '-uc',
+      'import socket, sys, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1]); print(1); time.sleep(60)',
+      join(root, 'told/log'),
+    ]);
+    onTestFinished(() => void listener.kill('SIGKILL'));
+    await new Promise((resolve) => listener.stdout.once('data', resolve));
+    expect(() => check('told')).toThrow(/listens in it.*told\/log/);
+  });
+
+  it('what holds a key of ours, also when the list of credentials cannot be read', () => {
+    const unlisted = { ...host, credentials: credentialsOf(null) };
+    for (const source of ['edge', 'edge/operator.key', 'other'])
+      expect(() =>
+        checkMount({ source: join(root, source), destination: '/work', writable: false }, unlisted, false),
+      ).toThrow(/credentials are/);
   });
 
   it.each([

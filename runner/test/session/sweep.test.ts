@@ -132,6 +132,19 @@ describe('a sweep ends nobody else’s session (threats B 64)', () => {
     expect([leases(), asked]).toEqual([[session], []]);
   });
 
+  it('whose runner is in another pid namespace, where nobody sees whether it lives, before its time is over', async () => {
+    const elsewhere = { ...thisProcess(), pidNamespace: 'pid:[1]', pid: 2 ** 22 + 1 };
+    const whole = lay({ runner: elsewhere }).lease;
+    const later = lay({ runner: elsewhere }).lease.session;
+    const file = join(world.state.sessions, later, 'lease.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), version: 2 }));
+    const swept = (await sweep(stuck)).sessions.toSorted((a, b) => a.session.localeCompare(b.session));
+    expect(swept).toMatchObject([whole.session, later].toSorted().map((session) => ({ session, did: 'left_alone' })));
+    onTestFinished(() => void (clock.now = 1_000_000));
+    clock.now = whole.deadlineBootMs + whole.graceMs + 15_001;
+    expect((await sweep()).sessions).toContainEqual({ session: whole.session, did: 'ended', detail: 'runner_died' });
+  });
+
   it('and takes none for living that was killed, whose parent has not asked for its end: a container without an init, say', async () => {
     const child = spawn('python3', [
       '-uc',

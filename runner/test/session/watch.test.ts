@@ -77,6 +77,21 @@ it('the agent gets the first signal that came; SIGTERM when something else came 
   }, cause);
 });
 
+it('the deadline comes at its time: no clock is looked at for it, and no tick is waited for', async () => {
+  const cause = new EndCause();
+  const began = performance.now();
+  clock.slept -= 3_600_000;
+  const watch = watchOver({ timeoutMs: 20, stopFile: '/nonexistent/stop', cause });
+  clock.slept -= 3_600_000;
+  try {
+    expect(await cause.settled).toBe('deadline');
+    expect(watch.leftMs()).toBeGreaterThan(0);
+    expect(performance.now() - began).toBeLessThan(30_000);
+  } finally {
+    watch.close();
+  }
+});
+
 it('a host that slept past the deadline ends the session when it wakes, whatever its timers have waited', async () => {
   const cause = new EndCause();
   await watched(async (watch) => {
