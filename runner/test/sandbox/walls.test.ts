@@ -85,7 +85,16 @@ describe.each(['namespace', 'docker'] as const)('%s:', (backend) => {
         stdout: 'input\n',
         stderr: 'error\n',
       }));
-    it('leaves nothing', async () => expect((await place.shell('sleep 100 & sleep 100 & true')).left).toEqual([]));
+    it('leaves nothing, and takes everybody with it when it ends', async () => {
+      const begun = performance.now();
+      const ran = await place.shell('sleep 100 & setsid sleep 100 & true');
+      expect(ran).toMatchObject({ exit: { code: 0 }, left: [] });
+      expect(performance.now() - begun).toBeLessThan(30_000);
+    });
+    it('begins with no signal blocked or ignored', async () =>
+      expect((await place.run(['grep', '-E', 'Sig(Blk|Ign)', '/proc/self/status'])).stdout).toBe(
+        `SigBlk:\t${'0'.repeat(16)}\nSigIgn:\t${'0'.repeat(16)}\n`,
+      ));
     it('finds python3, git and node as on the host', async () =>
       expect((await place.shell('python3 -c "print(1)" && git --version')).exit.code).toBe(0));
   });
@@ -347,10 +356,18 @@ print(opened(b"/etc/hostname") == b"keywarden\\n")`,
       expect(ran.stdout).toBe('end\n');
       expect(countOf(ran.counters, 'denied', 'docker')).toBe(2);
     });
-    it('hold decoys, which outside of the sandbox can be read (control)', async () => {
-      const started = await place.start(['sleep', '1']);
-      expect(readFileSync(join(started.folder, 'decoys/.aws/credentials'), 'utf8')).toMatch(/kwdecoy[0-9a-f]{32}/);
-      await started.ended;
+    it('hold decoys of each session alone, which the mode of their files shuts, too, and outside can be read (control)', async () => {
+      const canaries = new Set<string>();
+      for (let i = 0; i < 2; i += 1) {
+        const started = await place.start(['sleep', '100']);
+        const decoys = join(started.folder, 'decoys');
+        canaries.add(/kwdecoy[0-9a-f]{32}/.exec(readFileSync(join(decoys, '.aws/credentials'), 'utf8'))?.[0] ?? '');
+        for (const { path } of DECOYS) expect(statSync(join(decoys, path)).mode & 0o7777, path).toBe(0);
+        await started.sandbox.kill();
+        await started.ended;
+      }
+      expect(canaries.size).toBe(2);
+      expect(canaries).not.toContain('');
     });
     it('hold decoys, of which none can be opened uncounted', async () => {
       const ran = await place.python(`
