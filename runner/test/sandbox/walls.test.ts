@@ -25,6 +25,7 @@ import { DECOYS } from '../../src/sandbox/decoys/decoy-paths.ts';
 import { dockerBackend } from '../../src/sandbox/docker/backend.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
 import { findProcesses } from '../../src/sandbox/namespace/find.ts';
+import { makeSessionId } from '../../src/session/session-id.ts';
 import { textOf } from '../../src/state/text-of.ts';
 import { startOwnDockerd } from './support/own-dockerd.ts';
 import { blockedOf, countOf, Place } from './support/sandboxed.ts';
@@ -232,6 +233,10 @@ sys.exit(call(437, -100, path, how, 24))'`,
 import os
 fd = os.open(os.path.expanduser("~"), os.O_PATH)
 os.open(".aws/credentials", os.O_RDONLY, dir_fd=fd)'`,
+      ],
+      [
+        'dots behind a link, with which it looks as if it were of the system',
+        'mkdir -p ~/deep/x; ln -s ~/deep/x /tmp/a; ln -s ~/.aws ~/usr; cat /tmp/a/../../usr/credentials',
       ],
       ['creating it where it is not (B18)', 'echo x > ~/.terraformrc'],
       ['running it', '~/.aws/credentials'],
@@ -872,6 +877,32 @@ print(living)
       const one = await place.start(['sleep', '100']);
       const other = await place.start(['sh', '-c', 'sleep 2; echo fine']);
       await place.backend.sweep(one.session, one.traces, one.folder);
+      expect((await other.ended).stdout).toBe('fine\n');
+    });
+    it('of one session leaves its neighbour alone, though its id stands in what that runs and shows (B64)', async () => {
+      const one = makeSessionId();
+      const lent = join(place.directory, 'of', one);
+      mkdirSync(lent, { recursive: true });
+      const other = await place.start(['sh', '-c', 'sleep 2; echo fine', one, `/run/keywarden/${one}/control`], {
+        mounts: [{ source: lent, destination: `/${one}/control`, writable: false }],
+      });
+      expect(findProcesses(one, [])).toEqual([]);
+      await place.backend.sweep(one, [], lent);
+      expect((await other.ended).stdout).toBe('fine\n');
+    });
+    it('of one session leaves its neighbour alone, whose agent calls itself by its id (B64)', async () => {
+      const one = makeSessionId();
+      // Its id in two parts: in PID 1's own command line it stands nowhere.
+      const script = `import os, sys
+open("init", "w").write("sleep 3; echo fine")
+os.execv("/bin/sh", ["keywarden-helper", "init", f"/run/keywarden/{sys.argv[1]}{sys.argv[2]}/control"])`;
+      const other = await place.start(['python3', '-c', script, one.slice(0, 9), one.slice(9)]);
+      const named = (): boolean =>
+        readdirSync('/proc').some(
+          (pid) => /^\d+$/.test(pid) && textOf(`/proc/${pid}/cmdline`).includes(`/${one}/control`),
+        );
+      await expect.poll(named).toBe(true);
+      expect(findProcesses(one, [])).toEqual([]);
       expect((await other.ended).stdout).toBe('fine\n');
     });
     it('a signal reaches the agent', async () => {

@@ -14,8 +14,8 @@ export interface FoundProcess {
  * Every living process of a session, by what it cannot fake against a neighbour:
  *
  * - pid *and* start time as traced in the lease;
- * - a supervisor or bwrap in *our* pid namespace whose command line holds the session's id (no agent is ever there);
- * - PID 1 of another pid namespace with such a command line (no agent is ever PID 1: new namespaces are refused to it);
+ * - a supervisor or bwrap in *our* pid namespace whose control socket is the session's (no agent is ever there);
+ * - PID 1 of another pid namespace with such a socket (no agent is ever PID 1: new namespaces are refused to it);
  * - whatever is in the pid namespace of one of these, or in the session's cgroups.
  */
 export function findProcesses(
@@ -47,7 +47,9 @@ function isWall(pid: number, session: string, here: string | null): boolean {
   const argv = textOf(`/proc/${pid}/cmdline`).split('\0');
   const program = basename(argv[0] ?? '');
   if (program !== 'keywarden-helper' && program !== 'bwrap') return false;
-  if (!argv.some((argument) => argument.split('/').includes(session))) return false;
+  // Only where we wrote it: the session's command and its mounts are a person's words, and may name a neighbour.
+  const [, , control = ''] = program === 'bwrap' ? argv.slice(argv.indexOf('--') + 1) : argv;
+  if (!['/control', '/box/control'].some((name) => control.endsWith(`/${session}${name}`))) return false;
   return namespaceOf(pid) === here || isFirstOfItsNamespace(pid);
 }
 
