@@ -24,6 +24,7 @@ import type { Mount } from '../../src/sandbox/backend.ts';
 import { DECOYS } from '../../src/sandbox/decoys/decoy-paths.ts';
 import { dockerBackend } from '../../src/sandbox/docker/backend.ts';
 import { namespaceBackend } from '../../src/sandbox/namespace/backend.ts';
+import { cgroupBases } from '../../src/sandbox/namespace/cgroup.ts';
 import { findProcesses } from '../../src/sandbox/namespace/find.ts';
 import { makeSessionId } from '../../src/session/session-id.ts';
 import { textOf } from '../../src/state/text-of.ts';
@@ -853,6 +854,19 @@ print(living)
         await started.ended;
       },
     );
+    it('is proven by a look that found all of it while it lived: processes, groups, files, containers', async () => {
+      const started = await place.start(['sleep', '100']);
+      const left = await place.backend.leftovers(started.session, [], started.folder);
+      const groups = backend === 'namespace' && cgroupBases().length > 0 ? ['cgroup'] : [];
+      const its = backend === 'namespace' ? groups : ['container'];
+      expect([...new Set(left.map(({ kind }) => kind))].toSorted()).toEqual(
+        [...its, 'file', 'process', 'socket'].toSorted(),
+      );
+      // Swept while it lives, by its name alone, as one is whose lease is damaged.
+      await place.backend.sweep(started.session, [], started.folder);
+      expect(await place.backend.leftovers(started.session, [], started.folder)).toEqual([]);
+      await started.ended.catch(() => {});
+    });
     it('comes with kill, of everything', async () => {
       const started = await place.start(['sh', '-c', 'sleep 100 & setsid sleep 100 & sleep 100']);
       await sleep(200);
