@@ -118,6 +118,9 @@ describe('the way out of a sandbox', () => {
     ['/proxy/..%2fv1/tokens'],
     ['/proxy/..%5cv1/tokens'],
     ['/proxy/..\\v1/tokens'],
+    ['/proxy/../v1/tokens%2f..%2f..%2fproxy/x'],
+    ['///proxy/x'],
+    ['*'],
     ['//evil.example/proxy/'],
     ['http://evil.example/proxy/x'],
   ])('does not lead to %s, and the edge is not asked (A7, A8)', async (target) => {
@@ -157,6 +160,17 @@ describe('the way out of a sandbox', () => {
       ...['X-A', '1', 'x-a', '2', 'Host', `127.0.0.1:${port}`],
       // By which the edge answers with addresses that lead back here.
       ...['keywarden-base', 'http://evil', 'Connection', 'close'],
+    ]);
+  });
+
+  it('keeps what the edge knows the agent by, though it is named as a field of the connection alone (A12)', async () => {
+    const kept = 'Authorization: Bearer t\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n';
+    await raw(
+      `POST /proxy/x HTTP/1.1\r\nHost: x\r\n${kept}Connection: close, authorization, content-type, content-length, host\r\n\r\nhi`,
+    );
+    expect(asked.at(-1)).toMatchObject({ url: '/proxy/x', bytes: 2 });
+    expect(asked.at(-1)?.raw.slice(0, 6)).toEqual([
+      ...['Authorization', 'Bearer t', 'Content-Type', 'text/plain', 'Content-Length', '2'],
     ]);
   });
 

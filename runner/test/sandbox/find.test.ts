@@ -16,9 +16,10 @@ it('a process that a lease names is its own only with the start time of then: it
 
 it('what merely has the id of a session among its words is none of its processes (B64)', async () => {
   const session = makeSessionId();
-  const child = spawn('python3', ['-uc', 'print(1); import time; time.sleep(60)', `/run/keywarden/${session}/control`]);
+  const child = spawn('tail', ['-F', `/run/keywarden/${session}/control`]);
   onTestFinished(() => void child.kill('SIGKILL'));
-  await new Promise((resolve) => child.stdout.once('data', resolve));
+  // It says that there is no such file, and waits for it.
+  await new Promise((resolve) => child.stderr.once('data', resolve));
   expect(findProcesses(session, [])).toEqual([]);
 });
 

@@ -25,6 +25,15 @@ vi.mock('../../src/session/boot-clock.ts', async (original) => ({
   bootMs: () => clock.now,
 }));
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }));
+const disk = vi.hoisted(() => ({ full: false }));
+vi.mock('../../src/state/lock.ts', async (original) => {
+  const real = await original<typeof import('../../src/state/lock.ts')>();
+  const takeLock: typeof real.takeLock = (path) => {
+    if (disk.full) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    return real.takeLock(path);
+  };
+  return { ...real, takeLock };
+});
 
 let world: TestState;
 let said: string[];
@@ -160,6 +169,20 @@ describe('a sweep ends nobody else’s session (threats B 64)', () => {
     writeFileSync(lock, JSON.stringify({ ...JSON.parse(readFileSync(lock, 'utf8')), pid, start: startTimeOf(pid) }));
     expect((await sweep()).sessions).toMatchObject([{ session, did: 'ended', detail: 'runner_died' }]);
     expect(receiptOf(session)).toMatchObject({ reason: 'runner_died', written_by: 'sweeper' });
+  });
+
+  it('nor leaves its own where no lock can be written: what is left is ended, and the receipt waits for room', async () => {
+    const { session } = lay().lease;
+    disk.full = true;
+    onTestFinished(() => void (disk.full = false));
+    const swept: string[] = [];
+    const backend: Backend = { ...empty, sweep: async (id) => void swept.push(id) };
+    expect((await sweep(backend)).sessions).toMatchObject([
+      { session, did: 'incomplete', detail: expect.stringContaining('no receipt') },
+    ]);
+    expect([swept, leases(), asked]).toEqual([[session], [session], []]);
+    disk.full = false;
+    expect((await sweep()).sessions).toMatchObject([{ session, did: 'ended' }]);
   });
 
   it('while another sweep is at it', async () => {

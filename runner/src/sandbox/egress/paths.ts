@@ -9,7 +9,6 @@ const READ_BELOW = '/v1/approvals/';
  * `/proxy/../v1/tokens` for `/v1/tokens` (threat A7). The bytes themselves are forwarded unchanged; the edge decides on them.
  */
 export function mayPass(method: string, target: string): boolean {
-  if (!target.startsWith('/') || target.startsWith('//')) return false;
   const path = target.replace(/[?#].*$/s, '');
   let read: string;
   try {
