@@ -52,7 +52,7 @@ static _Noreturn void become_agent(int control, bool count) {
 }
 
 static void arm(int timer, long long ms) {
-  struct itimerspec spec = {.it_value = {ms / 1000, (ms % 1000) * 1000000 + 1}};
+  struct itimerspec spec = {.it_value = {ms / 1000, (ms % 1000) * 1000000}};
   timerfd_settime(timer, 0, &spec, NULL);
 }
 

@@ -830,7 +830,7 @@ print(living)
       const script = `trap 'while ! test -e /tmp/told; do sleep 0.05; done; exit 3' TERM
         setsid sh -c 'trap "touch /tmp/told; exit" TERM; while :; do sleep 0.05; done' &
         while :; do sleep 0.05; done`;
-      const ran = await place.shell(script, { timeoutMs: 1500, graceMs: 20_000 });
+      const ran = await place.shell(script, { timeoutMs: 4000, graceMs: 20_000 });
       expect(ran.exit).toMatchObject({ code: 3, signal: null });
     });
     it('comes at once when the deadline was over before the start', async () => {
