@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
@@ -15,6 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -115,6 +117,26 @@ except OSError as e: print("no name")
       // No route, or no address to come from.
       expect(ran.stdout).toMatch(/^from the edge\n(101|99)\n(101|99)\n111\nno name\n$/);
       expect(place.asked).toContain('GET /proxy/x');
+    });
+    it('carries the answer to who has said all and ended that direction, as many as come', async () => {
+      const egressSocket = join(place.directory, 'half.sock');
+      const server = createServer({ allowHalfOpen: true }, (client) =>
+        client.resume().once('end', () => setTimeout(() => client.end('from the edge'), 500)),
+      ).listen(egressSocket);
+      await once(server, 'listening');
+      const ran = await place.python(
+        `
+import socket
+def asked():
+    s = socket.create_connection(("127.0.0.1", 8787))
+    s.sendall(b"all of it")
+    s.shutdown(socket.SHUT_WR)
+    return s
+print({s.recv(99) for s in [asked() for _ in range(20)]})`,
+        { egressSocket },
+      );
+      server.close();
+      expect(ran.stdout, ran.stderr).toBe("{b'from the edge'}\n");
     });
     it('has no other interface (B59)', async () =>
       expect((await place.shell('cat /proc/net/dev | tail -n +3 | cut -d: -f1')).stdout.trim()).toBe('lo'));
