@@ -990,6 +990,31 @@ os.execv("/bin/sh", ["keywarden-helper", "init", f"/run/keywarden/{sys.argv[1]}{
       for (const [at, has] of options) if (!devices.includes(at)) expect(has, at).toContain('nodev');
     });
   });
+  ofNamespace('control groups', () => {
+    it('bound the memory, the swap, the processes and the cores of a session, where they may be made', async () => {
+      const started = await place.start(['sleep', '100']);
+      // Its own processes and those of its walls; two cores.
+      const bounds: Readonly<Record<string, string>> = {
+        'memory.limit_in_bytes': '536870912',
+        'memory.memsw.limit_in_bytes': '536870912',
+        'memory.max': '536870912',
+        'memory.swap.max': '0',
+        'pids.max': '133',
+        'cpu.cfs_quota_us': '200000',
+        'cpu.cfs_period_us': '100000',
+        'cpu.max': '200000 100000',
+      };
+      const bases = cgroupBases();
+      const files = bases.flatMap(({ path }) =>
+        Object.keys(bounds).map((name) => [name, join(path, started.session, name)]),
+      );
+      const found = files.filter(([, file = '']) => existsSync(file));
+      expect(found.length).toBeGreaterThanOrEqual(bases.flatMap(({ controllers }) => controllers).length);
+      for (const [name = '', file = ''] of found) expect(textOf(file).trim(), name).toBe(bounds[name]);
+      await started.sandbox.kill();
+      expect((await started.ended).left).toEqual([]);
+    });
+  });
   ofNamespace('/proc of the whole machine', () => {
     const FOLDERS = ['acpi', 'asound', 'bus', 'driver', 'fs', 'irq', 'scsi'];
     const FILES = [
