@@ -941,6 +941,16 @@ os.execv("/bin/sh", ["keywarden-helper", "init", f"/run/keywarden/{sys.argv[1]}{
       expect(findProcesses(one, [])).toEqual([]);
       expect((await other.ended).stdout).toBe('fine\n');
     });
+    it('a signal reaches the whole group of the agent, as from a terminal', async () => {
+      const deaf = 'while ! test -e /tmp/end; do sleep 0.05; done';
+      const script = `(trap 'touch /tmp/end; exit' TERM; ${deaf}) & trap : TERM; ${deaf}; echo both`;
+      const started = await place.start(['sh', '-c', script]);
+      const shells = () => findProcesses(started.session, []).filter(({ name }) => name === 'sh');
+      await expect.poll(() => shells().length).toBe(2);
+      await sleep(500);
+      await started.sandbox.signal('SIGTERM');
+      expect((await started.ended).stdout).toBe('both\n');
+    });
     it('a signal reaches the agent', async () => {
       const started = await place.start(['sh', '-c', 'trap "echo told; exit 3" TERM; while :; do sleep 0.1; done']);
       await sleep(300);
