@@ -5,7 +5,7 @@ import { CREDENTIAL_PATHS, classesOf, parseCredentialPaths } from '../../src/hel
 import { deniedClassOf } from '../../src/helper/credential-match.ts';
 import { systemCalls } from '../../src/helper/system-calls.ts';
 import { tablesOf } from '../../src/helper/tables.ts';
-import { credentialsOf } from '../../src/session/mount-rules.ts';
+import { credentialsOf } from '../../src/session/host-paths.ts';
 
 describe('the list of credential paths', () => {
   it('as shipped, is read', () => {
