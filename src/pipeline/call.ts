@@ -93,6 +93,8 @@ export interface Injected {
   readonly admitted: Admitted;
   readonly request: OutgoingRequest;
   readonly credentials: Credentials;
+  /** To be called when the exchange is over: what was gathered of the body is wanted no more. */
+  readonly sent: () => void;
 }
 
 /** The upstream's header section has arrived. */

@@ -14,7 +14,10 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
   const { request, admitted } = injected;
   const { call, policy } = admitted.authorized;
   // Of a client that went while its intent was recorded nothing further is heard.
-  if (call.request.signal.aborted) return err(fault('client_cancelled', 'before it was sent'));
+  if (call.request.signal.aborted) {
+    injected.sent();
+    return err(fault('client_cancelled', 'before it was sent'));
+  }
   const controller = new AbortController();
   const deadline = new Deadline(policy.timeoutMs + uploadAllowanceMs(request), () => controller.abort());
   const abort = (): void => {
@@ -53,6 +56,8 @@ export async function forward(injected: Injected): Promise<Result<Forwarded, Fau
     return err(
       fault('upstream_unreachable', 'no connection, or it ended before an HTTP answer', IDEMPOTENT.has(request.method)),
     );
+  } finally {
+    injected.sent();
   }
 }
 

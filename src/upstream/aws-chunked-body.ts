@@ -5,7 +5,10 @@ import { AwsChunkedDecoder, awsChunkedStream } from './aws-chunked.ts';
 import { ofKnownLength } from './known-length.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 
-/** Reads a body whole that has this many bytes at most; null when there is no room for it, and it must stream. */
+/**
+ * Reads a body whole that has this many bytes at most, each chunk good until the next is asked for; null when there is no room
+ * for it, and it must stream.
+ */
 export type Gather = (body: ReadableStream<Uint8Array>, bytes: number) => Promise<AsyncIterable<Uint8Array> | null>;
 
 type Chunks = AsyncIterable<Uint8Array> | readonly Uint8Array[];
@@ -67,18 +70,21 @@ export async function decodeAwsChunkedBody(
   else fields.set('content-encoding', others.join(', '));
 
   const decoder = new AwsChunkedDecoder(decodedLength, form.trailers);
-  const whole = async (chunks: Chunks): Promise<Result<OutgoingRequest, Fault>> => {
-    const decoded = await decodedWhole(decoder, chunks);
+  const whole = async (
+    chunks: Chunks,
+    room: Uint8Array<ArrayBuffer> | null,
+  ): Promise<Result<OutgoingRequest, Fault>> => {
+    const decoded = await decodedWhole(decoder, chunks, room);
     if (!decoded.ok) return decoded;
     for (const [name, value] of decoder.trailers) if (CHECKSUM.test(name)) fields.set(name, value);
     return ok({ ...request, fields, body: decoded.value, bodyLength: decodedLength });
   };
-  if (body instanceof Uint8Array) return whole([body]);
+  if (body instanceof Uint8Array) return whole([body], null);
   // An empty object is complete before the first byte of its body, so that it is sent after the last.
-  if (decodedLength === 0) return whole(body);
+  if (decodedLength === 0) return whole(body, null);
   const gathers = form.trailers && decodedLength <= MAX_GATHERED_PART_BYTES && isPart(request.query);
   const gathered = gathers ? await gather?.(body, decodedLength) : null;
-  if (gathered) return whole(gathered);
+  if (gathered) return whole(gathered, new Uint8Array(decodedLength));
 
   let broken: Fault | null = null;
   const decoded = body.pipeThrough(
@@ -97,21 +103,29 @@ export async function decodeAwsChunkedBody(
 
 const isPart = (query: string): boolean => new URLSearchParams(query).has('uploadId');
 
-async function decodedWhole(decoder: AwsChunkedDecoder, coded: Chunks): Promise<Result<Uint8Array, Fault>> {
+async function decodedWhole(
+  decoder: AwsChunkedDecoder,
+  coded: Chunks,
+  room: Uint8Array<ArrayBuffer> | null,
+): Promise<Result<Uint8Array, Fault>> {
   const pieces: Uint8Array[] = [];
+  let at = 0;
   try {
     for await (const chunk of coded) {
       const decoded = decoder.push(chunk);
       if (!decoded.ok) return err(malformed(decoded.error));
-      for (const piece of decoded.value) pieces.push(piece);
+      for (const piece of decoded.value) {
+        if (room === null) pieces.push(piece);
+        else room.set(piece, at);
+        at += piece.length;
+      }
     }
   } catch {
     return err(fault('client_cancelled', 'before its body had come whole'));
   }
   const ended = decoder.end();
   if (!ended.ok) return err(malformed(ended.error));
-  // Only now: before the end the length is but the client's word.
-  return ok(joined(pieces));
+  return ok(room ?? joined(pieces));
 }
 
 const malformed = (why: string): Fault => unsignable('body_malformed', `the aws-chunked body is malformed: ${why}`);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -522,6 +522,15 @@ describe('a part of an upload whose checksum comes in a trailer', () => {
     expect(await put(100_000)).toBe(200);
     expect(upstream.seen[0]?.headers).toMatchObject({ 'x-amz-checksum-crc32': 'AAAAAA==', 'content-length': '100000' });
     expect(upstream.seen[0]?.bodyBytes()).toBe(100_000);
+  });
+
+  it('leaves room for the next when it has been sent, or nobody answers', async () => {
+    for (const handle of [upload(), (req: IncomingMessage) => void req.socket.destroy()])
+      for (let i = 0; i < 5; i++) {
+        upstream.handle(handle);
+        await put(8 * MIB);
+        expect(upstream.seen.at(-1)?.headers).toHaveProperty('x-amz-checksum-crc32');
+      }
   });
 
   it('cut off again and again reaches no upstream, and leaves room for the next', async () => {

@@ -32,6 +32,7 @@ const forwarded = (
       bodyFault,
     },
     admitted: { authorized: { call: { request: { signal } }, policy: { timeoutMs: 5_000 } } },
+    sent: () => undefined,
   } as unknown as Injected);
 
 it('of a client that has gone before it nothing is sent, and no credential either', async () => {
